@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+
+#include "storage/file_system.h"
+#include "storage/key_value.h"
+
+namespace sluice::storage {
+
+// A disk in memory that behaves like the worst real one: what was not synced may be lost when it crashes, wholly or in
+// part, as `seed` decides; every write can be made to fail. Files and key-value stores made by it share its faults.
+// Not thread-safe.
+class MemoryDisk {
+  public:
+    explicit MemoryDisk(uint64_t seed);
+    ~MemoryDisk();
+
+    // A view of the disk as a file system. Objects opened through it become useless (every call fails) after Crash().
+    FileSystem& files();
+    // After `writes` more writes (of any kind) every write fails with kEnvironment, as if power had gone.
+    void FailAfterWrites(uint64_t writes);
+    // Fails writes as a full disk would (ENOSPC) once this many bytes are stored.
+    void SetCapacity(uint64_t bytes);
+    // Power loss: unsynced data is lost or kept in part; then the disk works again (open everything anew).
+    void Crash();
+    uint64_t writes() const;
+
+    struct State;
+
+  private:
+    std::unique_ptr<State> m_state;
+};
+
+}  // namespace sluice::storage
