@@ -31,8 +31,7 @@ class Aead {
     [[nodiscard]] bool Open(const AeadNonce& nonce, ByteSpan additional, ByteSpan sealed, MutableByteSpan out);
 
   private:
-    void* m_context;
-    AeadKey m_key;
+    void* m_context;  // libcrypto's, holding the only copy of the key
 };
 
 using X25519PublicKey = FixedBytes<32, struct X25519PublicKeyTag>;
@@ -44,6 +43,7 @@ std::optional<SecretBytes<32>> X25519(const X25519SecretKey& secret, const X2551
 
 // Anonymous public-key encryption (an ephemeral X25519 key, HKDF over both public keys, AEAD): only the holder of
 // `to`'s secret opens it. `ephemeral` must be fresh random for every call. Adds kSealedBoxOverheadBytes.
+// A box to a key of small order, which has no holder, opens for nobody.
 inline constexpr size_t kSealedBoxOverheadBytes = 32 + kAeadTagBytes;
 Bytes SealBox(const X25519PublicKey& to, ByteSpan plaintext, const X25519SecretKey& ephemeral);
 std::optional<Bytes> OpenBox(const X25519SecretKey& secret, ByteSpan box);
