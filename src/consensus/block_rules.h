@@ -1,0 +1,79 @@
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "consensus/header_rules.h"
+#include "consensus/interpreter.h"
+
+// Which transactions and blocks are valid, and what they do to the state. Pure functions of (params, state, block).
+
+namespace sluice::consensus {
+
+inline constexpr size_t kMaxRecordsPerBlock = 500;
+inline constexpr size_t kRecordShareOfBlock = 4;  // at most a quarter of a block's stripped bytes are records
+
+// The block that a transaction is (or would be) part of.
+struct TxContext {
+    Height height;
+    Slot slot;
+    Slot parent_slot;             // lock times compare with the parent's time
+};
+
+// Signature work of one transaction, to be run on any thread: verifies every input and the rules on how a transaction
+// with records is signed. Owns all it needs.
+struct SpendCheck {
+    TransactionRef tx;
+    std::vector<Coin> spent;          // one for each input
+    Verdict<void> Run() const;
+};
+
+// What a transaction did, beside its changes to the state.
+struct TxEffect {
+    Amount fee;                       // inputs - outputs - burned: goes to the block's producer
+    Amount burned;
+    size_t record_count{0};
+    size_t record_bytes{0};
+    SpendCheck spends;
+};
+
+// Rules that need no state: sizes, values, output forms, duplicate inputs, records' form, at most one purchase, annex only
+// where a purchase carries its pre-signature.
+Verdict<void> CheckTransaction(const Params& params, const Transaction& tx);
+
+// Applies a transaction that is not a coinbase to `state` (untouched if it is invalid), without its signature work, which the
+// caller runs. Checks form too.
+Verdict<TxEffect> ApplyTransaction(const Params& params, const TxContext& context, StateCache& state, const TransactionRef& tx);
+
+// Rules of a block that need no state: size, merkle roots (kMutatedBody if they fail), coinbase first and only there, coinbase
+// commits to the height, every transaction's form, record limits.
+Verdict<void> CheckBlock(const Params& params, const Block& block);
+
+// Runs signature work; may do it in parallel. Returns the first failure in order.
+using SpendRunner = std::function<Verdict<void>(std::span<const SpendCheck>)>;
+Verdict<void> RunSpendsInOrder(std::span<const SpendCheck> checks);
+
+// What a block needs to know beside the state before it.
+struct BlockContext {
+    HeaderState parent;
+    HeaderState self;                    // from CheckHeader
+    const StakeSnapshot& elects;         // of self.elects
+    Hash256 previous_snapshot_hash;      // hash of the snapshot of self.previous, which the commitment binds
+};
+
+// The effect of `block` on `state`, which is the state after its parent. Checks everything that CheckHeader did not.
+Verdict<StateDelta> ConnectBlock(const Params& params, const BlockContext& context, const StateReader& state,
+                                 const Block& block, const SpendRunner& run = RunSpendsInOrder);
+
+// Newly minted for the producer of a block in `epoch` (protocol.md §1): the epoch's share of the reserve, evenly over the expected blocks.
+Amount BlockSubsidy(const Params& params, const LedgerTotals& before, Epoch epoch);
+
+// The coinbase of a block: pays `reward` to `payout_script`, commits to the height.
+MutableTransaction MakeCoinbase(Height height, Amount reward, const Script& payout_script);
+
+// Burned for a record of this many bytes.
+Amount RecordFee(const Params& params, size_t record_bytes);
+// Least value of the anchor of a publish record of this many bytes.
+Amount MinAnchor(const Params& params, size_t record_bytes);
+
+}  // namespace sluice::consensus

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "consensus/block_rules.h"
+
+namespace sluice::consensus {
+
+struct GenesisAllocation {
+    Script script;            // taproot or stake output
+    Amount amount;
+};
+struct GenesisStaker {
+    StakerId id;
+    RegisterRecord keys;
+    Script bond_script;       // the bond comes out of the allocations' total too
+};
+
+// A network as it starts: parameters, money and the first stakers.
+struct Genesis {
+    Params params;
+    Hash256 first_nonce;                       // η0
+    std::vector<GenesisAllocation> allocations;
+    std::vector<GenesisStaker> stakers;
+
+    // The genesis block. Its coinbase has one output for each allocation, then one for each bond; its input commits to the hash of everything above.
+    Block MakeBlock() const;
+    BlockHash Hash() const { return MakeBlock().header.Hash(); }
+    HeaderState MakeHeaderState() const;
+    // The state after genesis.
+    StateDelta MakeState() const;
+};
+
+// Overlaps and overflows: one clear reason.
+Status CheckGenesis(const Genesis& genesis);
+
+// The built-in network: "regtest". "main" and "test" have not started, and say so.
+Result<Genesis> BuiltInGenesis(std::string_view network);
+
+// regtest's money and operator keys come from public seeds, so that anyone can stake and spend on it:
+// coins belong to the BIP86 account 0 of the BIP39 phrase "abandon abandon ... about" (kRegtestPhrase).
+inline constexpr std::string_view kRegtestPhrase =
+    "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+OperatorKeys RegtestOperator(uint32_t index);
+
+}  // namespace sluice::consensus

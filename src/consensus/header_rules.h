@@ -1,0 +1,84 @@
+#pragma once
+
+#include "consensus/snapshot.h"
+#include "consensus/verdict.h"
+
+// Which headers are valid: pure functions of the parent's HeaderState, the header and the snapshot that elects it.
+
+namespace sluice::consensus {
+
+// The last block of a branch up to an epoch's end.
+struct EpochBoundary {
+    BlockHash block;
+    Epoch epoch;              // of that block
+    friend bool operator==(const EpochBoundary&, const EpochBoundary&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.block, self.epoch); }
+};
+
+// What children need to know of a header: everything on its branch that elections depend on.
+struct HeaderState {
+    BlockHash hash;
+    BlockHash prev;
+    Height height;
+    Slot slot;
+    Epoch epoch;
+    Hash256 nonce;                 // η of `epoch` on this branch
+    Hash256 nonce_accumulator;     // of the N-values of `epoch` so far, outside the cut-off
+    Hash256 tie_break;             // H("T" || β)
+    EpochBoundary previous;        // last block of an epoch <= epoch - 1
+    EpochBoundary elects;          // last block of an epoch <= epoch - 2: its snapshot elects this epoch's leaders
+
+    friend bool operator==(const HeaderState&, const HeaderState&) = default;
+    static void Serialize(auto& self, auto& archive) {
+        archive(self.hash, self.prev, self.height, self.slot, self.epoch, self.nonce, self.nonce_accumulator, self.tie_break, self.previous,
+                self.elects);
+    }
+};
+
+// What an epoch's election depends on for a child of `parent` in `slot` (which may skip whole epochs).
+struct EpochContext {
+    Epoch epoch;
+    Hash256 nonce;
+    Hash256 nonce_accumulator;     // before the child
+    EpochBoundary previous;
+    EpochBoundary elects;
+};
+// Precondition: slot > parent.slot.
+EpochContext NextContext(const Params& params, const HeaderState& parent, Slot slot);
+
+// VRF input: taggedhash-free bytes "Sluice/vrf" || nonce || slot.
+Bytes VrfAlpha(const Hash256& nonce, Slot slot);
+Hash256 LeaderValue(const crypto::VrfOutput& beta);     // H("L" || β)
+Hash256 NonceValue(const crypto::VrfOutput& beta);      // H("N" || β)
+Hash256 TieBreakValue(const crypto::VrfOutput& beta);   // H("T" || β)
+
+// T(σ) = ⌊2^256 (1 - (1-f)^σ)⌋ for σ = weight / total, by one fixed-point algorithm (doc/protocol.md gives it and its error bound). A leader
+// value, read as a big-endian number, leads if it is less. All bytes 0xff for σ = 1, f = 1; zero for weight 0.
+Hash256 LeaderThreshold(const Params& params, Amount weight, Amount total);
+
+// Cheap checks that need no stake: version, height, slot after the parent's, parent hash. Precondition: parent.hash == header.prev.
+Verdict<void> CheckHeaderForm(const Params& params, const HeaderState& parent, const BlockHeader& header);
+
+// The whole: form, staker in the snapshot, signature, threshold from Γ, full VRF, in this order. `snapshot` is that of
+// NextContext(parent, header.slot).elects.
+Verdict<HeaderState> CheckHeader(const Params& params, const BlockHash& genesis, const HeaderState& parent,
+                                 const BlockHeader& header, const StakeSnapshot& snapshot);
+
+// Commitment = taggedhash("Sluice/commitment", certificate hash (zeros while there is none) || snapshot hash).
+Hash256 HeaderCommitment(const Hash256& certificate, const Hash256& snapshot);
+
+// Whether a chain whose tip is `candidate` is better than one whose tip is `current`: longer, or as long and, when the slots
+// differ by at most 3, with the lower tie-break value. Otherwise the first seen stays.
+bool BetterTip(const HeaderState& candidate, const HeaderState& current);
+
+// The operator's hot keys, which produce headers and can never spend.
+struct OperatorKeys {
+    StakerId staker;
+    crypto::VrfSecretKey vrf;
+    crypto::SecretKey signing;
+};
+// Whether `keys` lead `slot` on top of `parent`: the proof if so. `snapshot` as in CheckHeader.
+std::optional<crypto::VrfProof> ProveLeadership(const Params& params, const HeaderState& parent, Slot slot,
+                                                const StakeSnapshot& snapshot, const OperatorKeys& keys);
+
+}  // namespace sluice::consensus
