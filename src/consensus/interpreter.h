@@ -12,7 +12,8 @@ namespace sluice::consensus {
 struct ScriptFlags {
     bool check_lock_time_verify{true};
     bool check_sequence_verify{true};
-    // Policy, for relay only: unknown public key types, OP_SUCCESS, unknown leaf versions and annexes are refused.
+    // Policy, for relay only: unknown public key types, OP_SUCCESS, unknown leaf versions and upgradable no-operations are
+    // refused. Annexes are not judged here: our chain uses them, and its transaction rules say where.
     bool discourage_upgradable{false};
 };
 

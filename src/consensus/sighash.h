@@ -33,6 +33,10 @@ class SpendingTransaction {
     // output of the same index. `annex` is with its 0x50 prefix.
     std::optional<Hash256> SignatureHash(size_t index, uint8_t hash_type, const std::optional<ScriptPathData>& script_path = {},
                                          const std::optional<Bytes>& annex = {}) const;
+    // The same with AnnexHash of the annex, for the many signatures of one input: a long annex is hashed once.
+    std::optional<Hash256> SignatureHashWithAnnexHash(size_t index, uint8_t hash_type,
+                                                      const std::optional<ScriptPathData>& script_path,
+                                                      const std::optional<Hash256>& annex_hash) const;
 
   private:
     const MutableTransaction& m_tx;
@@ -40,6 +44,8 @@ class SpendingTransaction {
     Hash256 m_prevouts_hash, m_amounts_hash, m_scripts_hash, m_sequences_hash, m_outputs_hash;
 };
 
+// SHA256(compact size || annex), the annex with its 0x50 prefix.
+Hash256 AnnexHash(ByteSpan annex);
 // taggedhash("TapLeaf", version || compact size || script).
 Hash256 TapLeafHash(const Script& script, uint8_t leaf_version = 0xc0);
 // taggedhash("TapBranch", the two in lexicographic order).

@@ -24,6 +24,7 @@ using ContentRoot = FixedBytes<32, struct ContentRootTag>;  // BEP 52 pieces roo
 using Height = StrongInt<struct HeightTag, uint32_t>;
 using Slot = StrongInt<struct SlotTag, uint64_t>;
 using Epoch = StrongInt<struct EpochTag, uint64_t>;
+using PeerId = StrongInt<struct PeerIdTag, uint64_t>;  // one connection, never reused while the node runs
 
 template <class To, class From>
 To CastHash(const From& from) {

@@ -41,14 +41,15 @@ class FileSystem {
     virtual Status CreateDirectories(const std::string& path) = 0;
     // Sorted by name. Symbolic links are kOther.
     virtual Result<std::vector<DirectoryEntry>> List(const std::string& path) const = 0;
+    // Of what the path leads to, through symbolic links.
     virtual Result<DirectoryEntry> Stat(const std::string& path) const = 0;
     virtual bool Exists(const std::string& path) const = 0;
     // Replaces `to` atomically and makes the new name survive power loss.
     virtual Status Rename(const std::string& from, const std::string& to) = 0;
+    // Of a file or an empty folder. It may come back after power loss.
     virtual Status Remove(const std::string& path) = 0;
     virtual Result<uint64_t> FreeBytes(const std::string& path) const = 0;
     virtual Result<std::unique_ptr<KeyValueStore>> OpenKeyValue(const std::string& path, size_t cache_bytes) = 0;
-
 };
 
 // The operating system's files (0600 for new files, 0700 for folders). Thread-safe.

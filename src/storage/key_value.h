@@ -30,7 +30,9 @@ class WriteBatch {
 // An ordered map of bytes on disk. Reads are thread-safe; writes come from one executor.
 //
 // Invariants: 1. Write() is atomic: after a crash at any instant a batch is there whole or not at all. 2. A batch written
-// with sync survives power loss, and with it every batch written before. 3. Batches are recovered in order.
+// with sync survives power loss, and with it every batch written before. 3. Batches are recovered in order: what a crash
+// loses is a suffix. 4. After a Write failed every later one fails too; whether the failed batch is there shows when the
+// store is opened anew. A scan sees the store as it was when the scan began; it may be written to meanwhile.
 class KeyValueStore {
   public:
     virtual ~KeyValueStore() = default;
