@@ -64,28 +64,6 @@ Point Subtract(const Point& a, const Point& b) {
     return result;
 }
 
-// ECVRF_encode_to_curve_try_and_increment (RFC 9381, 5.4.1.1). nullopt if none of the 256 attempts hits a point, which
-// happens once in 2^256 inputs.
-std::optional<Point> EncodeToCurve(const VrfPublicKey& key, ByteSpan alpha) {
-    for (int counter = 0; counter < 256; ++counter) {
-        const std::array<uint8_t, 2> prefix{kSuite, 0x01};
-        Sha512Hash hash;
-        crypto_hash_sha512_state state;
-        crypto_hash_sha512_init(&state);
-        const std::array<uint8_t, 2> suffix{static_cast<uint8_t>(counter), 0x00};
-        crypto_hash_sha512_update(&state, prefix.data(), prefix.size());
-        crypto_hash_sha512_update(&state, key.data(), key.size());
-        crypto_hash_sha512_update(&state, alpha.data(), alpha.size());
-        crypto_hash_sha512_update(&state, suffix.data(), suffix.size());
-        crypto_hash_sha512_final(&state, hash.data());
-        Point candidate;
-        std::copy_n(hash.begin(), candidate.size(), candidate.begin());
-        const auto point = MultiplyByCofactor(candidate);
-        if (point && *point != kIdentity) return point;
-    }
-    return std::nullopt;
-}
-
 // ECVRF_challenge_generation (5.4.3): 16 bytes, as a scalar.
 Scalar Challenge(const Point& y, const Point& h, const Point& gamma, const Point& u, const Point& v) {
     std::array<uint8_t, 2 + 5 * 32 + 1> input{kSuite, 0x02};
@@ -136,12 +114,32 @@ struct ExpandedSecret {
 
 }  // namespace
 
+// nullopt if none of the 256 attempts hits a point, which happens for one input in 2^256.
+std::optional<Point> VrfEncodeToCurve(const VrfPublicKey& key, ByteSpan alpha) {
+    constexpr std::array<uint8_t, 2> kPrefix{kSuite, 0x01};
+    for (int counter = 0; counter < 256; ++counter) {
+        const std::array<uint8_t, 2> suffix{static_cast<uint8_t>(counter), 0x00};
+        crypto_hash_sha512_state state;
+        crypto_hash_sha512_init(&state);
+        for (const ByteSpan part : {ByteSpan(kPrefix), ByteSpan(key.bytes), alpha, ByteSpan(suffix)}) {
+            crypto_hash_sha512_update(&state, part.data(), part.size());
+        }
+        Sha512Hash hash;
+        crypto_hash_sha512_final(&state, hash.data());
+        Point candidate;
+        std::copy_n(hash.begin(), candidate.size(), candidate.begin());
+        const auto point = MultiplyByCofactor(candidate);
+        if (point && *point != kIdentity) return point;
+    }
+    return std::nullopt;
+}
+
 VrfPublicKey VrfPublic(const VrfSecretKey& secret) { return VrfPublicKey(ExpandedSecret(secret).Public()); }
 
 VrfProof VrfProve(const VrfSecretKey& secret, ByteSpan alpha) {
     const ExpandedSecret expanded(secret);
     const Point y = expanded.Public();
-    const auto h = EncodeToCurve(VrfPublicKey(y), alpha);
+    const auto h = VrfEncodeToCurve(VrfPublicKey(y), alpha);
     CHECK(h.has_value());
     Point gamma;
     CHECK(crypto_scalarmult_ed25519_noclamp(gamma.data(), expanded.scalar(), h->data()) == 0);
@@ -172,7 +170,7 @@ bool VrfKeyIsValid(const VrfPublicKey& key) { return crypto_core_ed25519_is_vali
 std::optional<VrfOutput> VrfVerify(const VrfPublicKey& key, ByteSpan alpha, const VrfProof& proof) {
     const auto parts = Decode(proof);
     if (!parts || !VrfKeyIsValid(key) || !crypto_core_ed25519_is_valid_point(parts->gamma.data())) return std::nullopt;
-    const auto h = EncodeToCurve(key, alpha);
+    const auto h = VrfEncodeToCurve(key, alpha);
     if (!h) return std::nullopt;
     const Point u = Subtract(MultiplyBase(parts->s), Multiply(parts->c, key.bytes));
     const Point v = Subtract(Multiply(parts->s, *h), Multiply(parts->c, parts->gamma));

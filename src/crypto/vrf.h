@@ -24,5 +24,7 @@ bool VrfKeyIsValid(const VrfPublicKey& key);
 std::optional<VrfOutput> VrfVerify(const VrfPublicKey& key, ByteSpan alpha, const VrfProof& proof);
 // beta from a proof without verifying it: proves nothing, but is cheap (the threshold test before the full check).
 std::optional<VrfOutput> VrfProofToHash(const VrfProof& proof);
+// H, the point that `alpha` is mapped to under `key` (5.4.1.1): a step of the calls above, apart for its test vectors.
+std::optional<std::array<uint8_t, 32>> VrfEncodeToCurve(const VrfPublicKey& key, ByteSpan alpha);
 
 }  // namespace sluice::crypto
