@@ -1,6 +1,7 @@
 #pragma once
 
 #include "consensus/interpreter.h"
+#include "crypto/aead.h"
 
 // The two lock outputs that consensus rebuilds itself: purchases and channels. Both have BIP341's NUMS point as internal key
 // and exactly two leaves:
@@ -21,6 +22,10 @@ struct LockTemplate {
     Hash256 pay_leaf_hash;
     Hash256 refund_leaf_hash;
 };
+
+// The leaves alone.
+Script MakePayLeaf(const XOnlyPubKey& owner, const XOnlyPubKey& payee);
+Script MakeRefundLeaf(const XOnlyPubKey& owner, Height refund_height);
 
 // nullopt if a key is not on the curve or the height is 0 or over kMaxLockHeight.
 std::optional<LockTemplate> MakeLockTemplate(const XOnlyPubKey& owner, const XOnlyPubKey& payee, Height refund_height);
