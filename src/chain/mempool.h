@@ -1,0 +1,137 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "chain/tip_change.h"
+#include "consensus/block_rules.h"
+
+namespace sluice::chain {
+
+// Relay policy, beside the rules of consensus.
+struct MempoolPolicy {
+    uint64_t min_fee_per_kvb{1'000};           // 1 drop/vB
+    uint64_t incremental_fee_per_kvb{1'000};   // what a replacement pays for its own relay
+    Amount dust{330};                          // least value of an output that can be spent
+    size_t max_weight{100'000};
+    size_t max_ancestors{25};                  // with the transaction itself
+    size_t max_descendants{100};               // of each ancestor, with itself
+    size_t max_replaced{100};
+    size_t max_bytes{50'000'000};
+    uint64_t expiry_slots{14 * 86'400};
+};
+
+struct MempoolEntry {
+    TransactionRef tx;
+    Amount fee;                   // to the producer
+    Amount burned;
+    UnixMillis time;              // of arrival
+    uint64_t sequence{0};         // order of arrival; parents come before children
+    Slot slot;                    // of the next block when it came
+    size_t record_count{0};
+    size_t record_bytes{0};
+    std::set<Txid> parents;       // in the pool
+    std::set<Txid> children;
+
+    size_t vsize() const { return tx->vsize(); }
+};
+
+// A package of entries: sums of fees and sizes.
+struct PackageTotals {
+    size_t count{0};
+    Amount fee;
+    size_t vsize{0};
+};
+
+struct AcceptResult {
+    Amount fee;
+    size_t vsize{0};
+    std::vector<TransactionRef> replaced;   // with their descendants
+};
+
+struct RemovedTransaction {
+    TransactionRef tx;
+    enum class Why { kMined, kConflict, kReplaced, kExpired, kEvicted, kReorg } why{Why::kMined};
+};
+
+// Transactions that could be in the next block, in an order in which each is valid after those before it.
+// Chain worker. Invariant (SanityCheck): replaying the entries in sequence order over the tip's state succeeds.
+class Mempool {
+  public:
+    // `state` must outlive it and may change only right before Reset or BlocksChanged.
+    Mempool(const consensus::Params& params, const consensus::StateReader& state, const consensus::HeaderState& tip,
+            consensus::SpendRunner runner, MempoolPolicy policy = {});
+
+    // Checks and adds. kMissingInputs: perhaps an orphan. kPolicy: valid, but not relayed. "txn-already-in-mempool" if it is there
+    // (by wtxid), "txn-same-nonwitness-data-in-mempool" by txid only.
+    consensus::Verdict<AcceptResult> Accept(const TransactionRef& tx, UnixMillis now);
+    // The same without keeping it (testmempoolaccept).
+    consensus::Verdict<AcceptResult> Test(const TransactionRef& tx, UnixMillis now);
+
+    // The tip moved: takes out what was mined or conflicts, puts back what was disconnected, drops what is not valid any more or too
+    // old. Returns what left the pool.
+    std::vector<RemovedTransaction> BlocksChanged(const TipChange& change, const consensus::HeaderState& tip);
+
+    const MempoolEntry* Find(const Txid& txid) const;
+    const MempoolEntry* FindByWtxid(const Wtxid& wtxid) const;
+    // For relay: by wtxid.
+    TransactionRef GetForRelay(const Wtxid& wtxid) const;
+    // In sequence order.
+    std::vector<const MempoolEntry*> All() const;
+    std::vector<TransactionRef> AfterSequence(uint64_t sequence, size_t limit) const;
+    // The entry's own ancestors or descendants in the pool, with itself.
+    std::vector<const MempoolEntry*> Ancestors(const Txid& txid) const;
+    std::vector<const MempoolEntry*> Descendants(const Txid& txid) const;
+    PackageTotals Totals(const std::vector<const MempoolEntry*>& entries) const;
+    // The transaction in the pool that spends an output.
+    std::optional<Txid> SpenderOf(const OutPoint& outpoint) const;
+
+    size_t size() const { return m_entries.size(); }
+    size_t usage_bytes() const { return m_usage_bytes; }
+    uint64_t total_vsize() const { return m_total_vsize; }
+    uint64_t sequence() const { return m_next_sequence; }
+    // What enters now pays at least this: the policy's floor, or more after the pool was full.
+    uint64_t min_fee_per_kvb() const;
+    const MempoolPolicy& policy() const { return m_policy; }
+    // The state after the tip and everything in the pool, in order.
+    const consensus::StateReader& view() const { return *m_view; }
+    consensus::TxContext NextContext() const;
+    // False if an invariant is broken. For tests and fuzzing: replays everything.
+    bool SanityCheck() const;
+
+  private:
+    struct Plan;
+    consensus::Verdict<Plan> Check(const TransactionRef& tx, UnixMillis now);
+    consensus::Verdict<void> CheckStandard(const Transaction& tx) const;
+    consensus::Verdict<void> CheckPurchases(const Transaction& tx) const;
+    consensus::Verdict<std::set<Txid>> FindConflicts(const Transaction& tx) const;
+    consensus::Verdict<void> CheckReplacement(const Transaction& tx, Amount fee, const std::set<Txid>& conflicts) const;
+    consensus::Verdict<void> CheckPackageLimits(const Transaction& tx, const std::set<Txid>& leaving) const;
+    void Insert(MempoolEntry entry);
+    void Remove(const Txid& txid);
+    void CollectDescendants(const Txid& txid, std::set<Txid>& into) const;
+    std::set<Txid> CollectAncestors(const Transaction& tx) const;
+    std::set<Txid> PoolParents(const Transaction& tx) const;
+    // A view without `leaving`.
+    std::unique_ptr<consensus::StateCache> ViewWithout(const std::set<Txid>& leaving) const;
+    // Removes the worst packages until the pool fits; what was removed.
+    std::vector<TransactionRef> EvictToFit();
+
+    const consensus::Params& m_params;
+    const consensus::StateReader& m_state;
+    consensus::HeaderState m_tip;
+    consensus::SpendRunner m_runner;
+    MempoolPolicy m_policy;
+    std::unordered_map<Txid, MempoolEntry, FixedBytesHasher> m_entries;
+    std::unordered_map<Wtxid, Txid, FixedBytesHasher> m_by_wtxid;
+    std::map<uint64_t, Txid> m_by_sequence;
+    std::map<OutPoint, Txid> m_spenders;
+    std::unique_ptr<consensus::StateCache> m_view;
+    uint64_t m_next_sequence{1};
+    size_t m_usage_bytes{0};
+    uint64_t m_total_vsize{0};
+    uint64_t m_full_fee_per_kvb{0};
+};
+
+}  // namespace sluice::chain
