@@ -1,0 +1,178 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "content/merkle.h"
+#include "content/sealing.h"
+#include "storage/append_log.h"
+#include "storage/file_system.h"
+
+// Sealed content on disk, whole or in part, by content id.
+//
+//   <folder>/<root>-<size>.data      the sealed file, sparse where chunks are missing
+//   <folder>/<root>-<size>.hashes    the tree above the chunks, level by level, 32 bytes a node, zero where unknown
+//   <folder>/<root>-<size>.journal   which chunks were verified AND synced; the content is here if this begins with its id
+//   <folder>/staging-<n>.*           a sealing in progress; removed when the store is opened
+//
+// Invariants, whatever write the power goes at:
+// 1. A chunk that the journal names was verified against the root and synced before it was named. A crash loses at most what was added
+//    since the last Flush.
+// 2. The hashes file is never trusted: each hash that is read is proven up to the root again.
+// 3. No file grows past the quota: what does not fit is refused before it is written.
+//
+// Thread-safe: reads run in parallel; writes to one content take turns.
+
+namespace sluice::content {
+
+// Which chunks are here.
+class ChunkSet {
+  public:
+    explicit ChunkSet(uint32_t size = 0) : m_size(size), m_words((size + 63) / 64) {}
+    uint32_t size() const { return m_size; }
+    uint32_t count() const { return m_count; }
+    bool IsFull() const { return m_count == m_size; }
+    bool Has(ChunkIndex chunk) const { return chunk.value < m_size && (m_words[chunk.value / 64] >> (chunk.value % 64) & 1) != 0; }
+    // False if nothing changed.
+    bool Insert(ChunkIndex chunk);
+    bool Erase(ChunkIndex chunk);
+    // Least significant bit first, ceil(size / 8) bytes; unused bits are zero.
+    Bytes ToBytes() const;
+    static std::optional<ChunkSet> FromBytes(uint32_t size, ByteSpan bytes);
+    friend bool operator==(const ChunkSet&, const ChunkSet&) = default;
+
+  private:
+    uint32_t m_size;
+    uint32_t m_count{0};
+    std::vector<uint64_t> m_words;
+};
+
+class ChunkStore;
+
+// One content in the store. Shared by whoever reads or writes it; after ChunkStore::Remove every call fails with kNotFound.
+class StoredContent final : public ChunkSource {
+  public:
+    StoredContent(ChunkStore& store, ContentId id, std::string path);
+    ~StoredContent() override;
+
+    const ContentId& id() const { return m_id; }
+    uint64_t size_bytes() const override { return m_id.size_bytes; }
+    ChunkSet Have() const;
+    bool HasChunk(ChunkIndex chunk) const;
+    bool IsComplete() const;
+
+    // Proven hashes. AddHashes: kInvalid if the proof is false.
+    Status AddHashes(const HashSpan& span, const HashProof& proof);
+    // The chunk's hash, proven; nullopt while unknown. (Of a file of one chunk: the root.)
+    std::optional<Hash256> HashOf(ChunkIndex chunk) const;
+    // The proof of a checked span for a peer; nullopt while a part is unknown.
+    std::optional<HashProof> ProofOf(const HashSpan& span) const;
+
+    // Stores a whole chunk if its hash is known and it has it; kInvalid if it has another, kUnavailable if its hash is not known or the quota
+    // is used up, kEnvironment if the disk refuses (nothing is lost). Adding a chunk again does nothing.
+    Status AddChunk(ChunkIndex chunk, ByteSpan bytes);
+    // A chunk that is here. kUnavailable if it is not. Not verified again.
+    Status Read(ChunkIndex chunk, MutableByteSpan into) const override;
+    // One leaf of a chunk that is here.
+    Result<Bytes> ReadLeaf(ChunkIndex chunk, uint32_t leaf) const;
+    // The leaf hashes of a chunk that is here, from its bytes, verified. A chunk that the disk has damaged is dropped: kUnavailable.
+    Result<std::vector<Hash256>> ReadLeafHashes(ChunkIndex chunk);
+    // Returns once everything added so far survives power loss.
+    Status Flush();
+
+  private:
+    friend class ChunkStore;
+    friend class StagedContent;
+    struct Files;
+
+    Status OpenFiles(bool create);
+    Status Replay(ByteSpan record);
+    Status DropWhatIsNotThere();
+    Status AppendRuns(uint8_t kind, const std::vector<ChunkIndex>& chunks);
+    Status CheckHere(ChunkIndex chunk) const;
+    std::optional<Hash256> ReadNode(const TreeNode& node) const;
+    std::optional<Hash256> ProvenHash(ChunkIndex chunk) const;
+    Status Drop(ChunkIndex chunk);
+    std::string Path(const char* suffix) const { return m_path + suffix; }
+    uint64_t StoredBytes() const;
+
+    ChunkStore& m_store;
+    const ContentId m_id;
+    const std::string m_path;
+    mutable std::mutex m_mutex;  // guards the sets and the journal; held only over what changes them
+    std::mutex m_write_mutex;    // writers take turns
+    std::unique_ptr<storage::File> m_data;
+    std::unique_ptr<storage::File> m_hashes;
+    std::unique_ptr<storage::AppendLog> m_journal;
+    ChunkSet m_have;
+    std::vector<ChunkIndex> m_unsynced;
+    bool m_named{false};    // the journal begins with the id
+    bool m_removed{false};
+};
+
+// Takes what a sealing gives, chunk by chunk, without knowing the root yet; Commit gives it its name. Dropped before: nothing is left.
+class StagedContent final : public ChunkSink {
+  public:
+    ~StagedContent() override;
+    Status Put(ChunkIndex chunk, ByteSpan sealed, std::span<const Hash256> leaf_hashes) override;
+    // Syncs, renames and opens it. `content` must be what was put (kInvalid if not). Content that is here whole already stays as it is.
+    Result<std::shared_ptr<StoredContent>> Commit(const ContentId& content);
+
+  private:
+    friend class ChunkStore;
+    StagedContent(ChunkStore& store, std::string path) : m_store(store), m_path(std::move(path)) {}
+    Status WriteTree(const ContentId& content);
+
+    ChunkStore& m_store;
+    const std::string m_path;
+    std::unique_ptr<storage::File> m_data;
+    std::unique_ptr<storage::File> m_hashes;  // level 0, in order
+    RootBuilder m_root;
+    uint64_t m_size_bytes{0};
+};
+
+class ChunkStore {
+  public:
+    // Opens (or makes) the store in `folder` and removes what a crash left unfinished. `quota_bytes` bounds the data of all contents.
+    static Result<std::unique_ptr<ChunkStore>> Open(storage::FileSystem& files, std::string folder, uint64_t quota_bytes);
+    ~ChunkStore();
+
+    // Content to be filled; what is here already if it is known. Holds no data yet, so it needs no quota.
+    Result<std::shared_ptr<StoredContent>> Create(const ContentId& content);
+    // nullptr if it is not here.
+    std::shared_ptr<StoredContent> Find(const ContentId& content) const;
+    std::vector<ContentId> List() const;
+    // Forgets it and frees its space. Once it returns, a crash does not bring it back.
+    Status Remove(const ContentId& content);
+    Result<std::unique_ptr<StagedContent>> Stage();
+    Status FlushAll();
+
+    uint64_t used_bytes() const;
+    uint64_t quota_bytes() const;
+    // A quota below what is used refuses new data and deletes nothing.
+    void SetQuota(uint64_t quota_bytes);
+
+  private:
+    friend class StoredContent;
+    friend class StagedContent;
+    ChunkStore(storage::FileSystem& files, std::string folder, uint64_t quota_bytes)
+        : m_files(files), m_folder(std::move(folder)), m_quota_bytes(quota_bytes) {}
+    Status Load();
+    Status Reserve(uint64_t bytes);
+    void Release(uint64_t bytes);
+    std::string PathOf(const ContentId& content) const;
+
+    storage::FileSystem& m_files;
+    const std::string m_folder;
+    mutable std::mutex m_mutex;
+    uint64_t m_quota_bytes;
+    uint64_t m_used_bytes{0};
+    uint64_t m_next_stage{0};
+    std::map<ContentId, std::shared_ptr<StoredContent>> m_contents;
+};
+
+}  // namespace sluice::content
