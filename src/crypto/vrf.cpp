@@ -4,16 +4,17 @@
 
 #include <algorithm>
 
+#include "crypto/edwards25519.h"
 #include "util/check.h"
 
 namespace sluice::crypto {
 namespace {
 
-using Point = std::array<uint8_t, 32>;   // RFC 8032 encoding
-using Scalar = std::array<uint8_t, 32>;  // little-endian
+// Whatever touches a secret is libsodium, in constant time; verification sees public values only and uses EdwardsPoint.
+using Encoding = EdwardsPoint::Encoding;
+using Scalar = EdwardsPoint::Scalar;
 
 constexpr uint8_t kSuite = 0x03;
-constexpr Point kIdentity{1};
 constexpr size_t kChallengeBytes = 16;
 
 // The group order q = 2^252 + 27742317777372353535851937790883648493, little-endian.
@@ -25,52 +26,43 @@ bool IsBelowGroupOrder(const Scalar& s) {
     return std::lexicographical_compare(s.rbegin(), s.rend(), kGroupOrder.rbegin(), kGroupOrder.rend());
 }
 
-// True if y, without the sign bit, is below p = 2^255 - 19.
-bool IsCanonical(const Point& point) {
-    const bool high_bits_set = (point[31] & 0x7f) == 0x7f &&
-                               std::all_of(point.begin() + 1, point.end() - 1, [](uint8_t b) { return b == 0xff; });
-    return !high_bits_set || point[0] < 0xed;
-}
-
-// 8 * point, or nullopt if `point` is not the canonical encoding of a point on the curve.
-std::optional<Point> MultiplyByCofactor(const Point& point) {
-    if (!IsCanonical(point)) return std::nullopt;
-    Point result = point;
-    for (int i = 0; i < 3; ++i) {
-        const Point term = result;
-        if (crypto_core_ed25519_add(result.data(), term.data(), term.data()) != 0) return std::nullopt;
+// ECVRF_encode_to_curve_try_and_increment (RFC 9381, 5.4.1.1). nullopt if none of the 256 attempts hits a point, which
+// happens for one input in 2^256.
+std::optional<EdwardsPoint> EncodeToCurve(const VrfPublicKey& key, ByteSpan alpha) {
+    constexpr std::array<uint8_t, 2> kPrefix{kSuite, 0x01};
+    for (int counter = 0; counter < 256; ++counter) {
+        const std::array<uint8_t, 2> suffix{static_cast<uint8_t>(counter), 0x00};
+        crypto_hash_sha512_state state;
+        crypto_hash_sha512_init(&state);
+        for (const ByteSpan part : {ByteSpan(kPrefix), ByteSpan(key), alpha, ByteSpan(suffix)}) {
+            crypto_hash_sha512_update(&state, part.data(), part.size());
+        }
+        Sha512Hash hash;
+        crypto_hash_sha512_final(&state, hash.data());
+        Encoding candidate;
+        std::copy_n(hash.begin(), candidate.size(), candidate.begin());
+        auto point = EdwardsPoint::Decode(candidate);
+        if (!point) continue;
+        point = point->MultiplyByCofactor();
+        if (!point->IsIdentity()) return point;
     }
-    return result;
+    return std::nullopt;
 }
 
-// scalar * point. Precondition: `point` is valid and not the identity, `scalar` is below q.
-Point Multiply(const Scalar& scalar, const Point& point) {
-    if (scalar == Scalar{}) return kIdentity;
-    Point result;
-    CHECK(crypto_scalarmult_ed25519_noclamp(result.data(), scalar.data(), point.data()) == 0);
-    return result;
-}
-
-Point MultiplyBase(const Scalar& scalar) {
-    if (scalar == Scalar{}) return kIdentity;
-    Point result;
-    CHECK(crypto_scalarmult_ed25519_base_noclamp(result.data(), scalar.data()) == 0);
-    return result;
-}
-
-Point Subtract(const Point& a, const Point& b) {
-    Point result;
-    CHECK(crypto_core_ed25519_sub(result.data(), a.data(), b.data()) == 0);
-    return result;
+// The point of a key or Gamma that is canonical and of prime order.
+std::optional<EdwardsPoint> DecodeValid(const Encoding& encoding) {
+    auto point = EdwardsPoint::Decode(encoding);
+    if (!point || !point->HasPrimeOrder()) return std::nullopt;
+    return point;
 }
 
 // ECVRF_challenge_generation (5.4.3): 16 bytes, as a scalar.
-Scalar Challenge(const Point& y, const Point& h, const Point& gamma, const Point& u, const Point& v) {
+Scalar Challenge(const Encoding& y, const Encoding& h, const Encoding& gamma, const Encoding& u, const Encoding& v) {
     std::array<uint8_t, 2 + 5 * 32 + 1> input{kSuite, 0x02};
     size_t offset = 2;
-    for (const Point* point : {&y, &h, &gamma, &u, &v}) {
-        std::copy(point->begin(), point->end(), input.begin() + offset);
-        offset += point->size();
+    for (const Encoding* part : {&y, &h, &gamma, &u, &v}) {
+        std::copy(part->begin(), part->end(), input.begin() + offset);
+        offset += part->size();
     }
     const Sha512Hash hash = Sha512Of(input);
     Scalar challenge{};
@@ -80,7 +72,7 @@ Scalar Challenge(const Point& y, const Point& h, const Point& gamma, const Point
 
 // A proof's three parts with s < q; Gamma is still unchecked.
 struct Parts {
-    Point gamma;
+    Encoding gamma;
     Scalar c{};
     Scalar s;
 };
@@ -103,8 +95,8 @@ struct ExpandedSecret {
     }
     const uint8_t* scalar() const { return bytes.data(); }
     ByteSpan nonce_prefix() const { return ByteSpan(bytes.span()).subspan(32); }
-    Point Public() const {
-        Point y;
+    Encoding Public() const {
+        Encoding y;
         CHECK(crypto_scalarmult_ed25519_base_noclamp(y.data(), scalar()) == 0);
         return y;
     }
@@ -112,43 +104,36 @@ struct ExpandedSecret {
     SecretBytes<64> bytes;
 };
 
+// ECVRF_proof_to_hash (5.2) of 8 * Gamma.
+VrfOutput OutputOf(const Encoding& gamma_by_cofactor) {
+    constexpr std::array<uint8_t, 2> kPrefix{kSuite, 0x03};
+    constexpr std::array<uint8_t, 1> kSuffix{0x00};
+    return VrfOutput(Sha512Of(kPrefix, gamma_by_cofactor, kSuffix).bytes);
+}
+
 }  // namespace
 
-// nullopt if none of the 256 attempts hits a point, which happens for one input in 2^256.
-std::optional<Point> VrfEncodeToCurve(const VrfPublicKey& key, ByteSpan alpha) {
-    constexpr std::array<uint8_t, 2> kPrefix{kSuite, 0x01};
-    for (int counter = 0; counter < 256; ++counter) {
-        const std::array<uint8_t, 2> suffix{static_cast<uint8_t>(counter), 0x00};
-        crypto_hash_sha512_state state;
-        crypto_hash_sha512_init(&state);
-        for (const ByteSpan part : {ByteSpan(kPrefix), ByteSpan(key.bytes), alpha, ByteSpan(suffix)}) {
-            crypto_hash_sha512_update(&state, part.data(), part.size());
-        }
-        Sha512Hash hash;
-        crypto_hash_sha512_final(&state, hash.data());
-        Point candidate;
-        std::copy_n(hash.begin(), candidate.size(), candidate.begin());
-        const auto point = MultiplyByCofactor(candidate);
-        if (point && *point != kIdentity) return point;
-    }
-    return std::nullopt;
+std::optional<std::array<uint8_t, 32>> VrfEncodeToCurve(const VrfPublicKey& key, ByteSpan alpha) {
+    const auto point = EncodeToCurve(key, alpha);
+    if (!point) return std::nullopt;
+    return point->Encode();
 }
 
 VrfPublicKey VrfPublic(const VrfSecretKey& secret) { return VrfPublicKey(ExpandedSecret(secret).Public()); }
 
 VrfProof VrfProve(const VrfSecretKey& secret, ByteSpan alpha) {
     const ExpandedSecret expanded(secret);
-    const Point y = expanded.Public();
+    const Encoding y = expanded.Public();
     const auto h = VrfEncodeToCurve(VrfPublicKey(y), alpha);
     CHECK(h.has_value());
-    Point gamma;
+    Encoding gamma;
     CHECK(crypto_scalarmult_ed25519_noclamp(gamma.data(), expanded.scalar(), h->data()) == 0);
 
     SecretBytes<32> k;  // 5.4.2.2
     Sha512Hash nonce_hash = Sha512Of(expanded.nonce_prefix(), *h);
     crypto_core_ed25519_scalar_reduce(k.data(), nonce_hash.data());
     WipeMemory(nonce_hash.data(), nonce_hash.size());
-    Point u, v;
+    Encoding u, v;
     CHECK(crypto_scalarmult_ed25519_base_noclamp(u.data(), k.data()) == 0);
     CHECK(crypto_scalarmult_ed25519_noclamp(v.data(), k.data(), h->data()) == 0);
 
@@ -165,27 +150,29 @@ VrfProof VrfProve(const VrfSecretKey& secret, ByteSpan alpha) {
     return proof;
 }
 
-bool VrfKeyIsValid(const VrfPublicKey& key) { return crypto_core_ed25519_is_valid_point(key.data()) == 1; }
+bool VrfKeyIsValid(const VrfPublicKey& key) { return DecodeValid(key.bytes).has_value(); }
 
 std::optional<VrfOutput> VrfVerify(const VrfPublicKey& key, ByteSpan alpha, const VrfProof& proof) {
     const auto parts = Decode(proof);
-    if (!parts || !VrfKeyIsValid(key) || !crypto_core_ed25519_is_valid_point(parts->gamma.data())) return std::nullopt;
-    const auto h = VrfEncodeToCurve(key, alpha);
+    if (!parts) return std::nullopt;
+    const auto y = DecodeValid(key.bytes);
+    const auto gamma = DecodeValid(parts->gamma);
+    if (!y || !gamma) return std::nullopt;
+    const auto h = EncodeToCurve(key, alpha);
     if (!h) return std::nullopt;
-    const Point u = Subtract(MultiplyBase(parts->s), Multiply(parts->c, key.bytes));
-    const Point v = Subtract(Multiply(parts->s, *h), Multiply(parts->c, parts->gamma));
-    if (Challenge(key.bytes, *h, parts->gamma, u, v) != parts->c) return std::nullopt;
-    return VrfProofToHash(proof);
+    const auto u = EdwardsPoint::MultiplyBaseSubtract(parts->s, parts->c, *y);
+    const auto v = EdwardsPoint::MultiplySubtract(parts->s, *h, parts->c, *gamma);
+    const auto encoded = EdwardsPoint::EncodeAll(std::array{*h, u, v, gamma->MultiplyByCofactor()});
+    if (Challenge(key.bytes, encoded[0], parts->gamma, encoded[1], encoded[2]) != parts->c) return std::nullopt;
+    return OutputOf(encoded[3]);
 }
 
 std::optional<VrfOutput> VrfProofToHash(const VrfProof& proof) {
     const auto parts = Decode(proof);
     if (!parts) return std::nullopt;
-    const auto point = MultiplyByCofactor(parts->gamma);
-    if (!point) return std::nullopt;
-    constexpr std::array<uint8_t, 2> kPrefix{kSuite, 0x03};
-    constexpr std::array<uint8_t, 1> kSuffix{0x00};
-    return VrfOutput(Sha512Of(kPrefix, *point, kSuffix).bytes);
+    const auto gamma = EdwardsPoint::Decode(parts->gamma);
+    if (!gamma) return std::nullopt;
+    return OutputOf(gamma->MultiplyByCofactor().Encode());
 }
 
 }  // namespace sluice::crypto
