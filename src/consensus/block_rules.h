@@ -11,7 +11,9 @@
 namespace sluice::consensus {
 
 inline constexpr size_t kMaxRecordsPerBlock = 500;
-inline constexpr size_t kRecordShareOfBlock = 4;  // at most a quarter of a block's stripped bytes are records
+// A quarter of the stripped bytes that a full block has. Rationale: a share of the block's own size would keep a large record
+// out of every block that is not nearly full, so a quiet network could not publish.
+inline constexpr size_t kMaxRecordBytesPerBlock = kMaxBlockWeight / kWitnessScaleFactor / 4;
 
 // The block that a transaction is (or would be) part of.
 struct TxContext {
@@ -25,6 +27,9 @@ struct TxContext {
 struct SpendCheck {
     TransactionRef tx;
     std::vector<Coin> spent;          // one for each input
+    bool bears_record{false};
+    std::vector<uint32_t> pay_leaf_inputs;   // spend a purchase or channel through leaf 1: its owner may sign SINGLE|ANYONECANPAY
+    std::vector<uint32_t> updated_anchors;   // spend the anchor of a claim that is updated: signed DEFAULT or ALL themselves
     Verdict<void> Run() const;
 };
 
@@ -35,6 +40,7 @@ struct TxEffect {
     size_t record_count{0};
     size_t record_bytes{0};
     SpendCheck spends;
+    std::vector<OutPoint> superseded;  // anchors of the publishes that it replaced or retired: ConnectBlock schedules their erasure
 };
 
 // Rules that need no state: sizes, values, output forms, duplicate inputs, records' form, at most one purchase, annex only
@@ -42,7 +48,7 @@ struct TxEffect {
 Verdict<void> CheckTransaction(const Params& params, const Transaction& tx);
 
 // Applies a transaction that is not a coinbase to `state` (untouched if it is invalid), without its signature work, which the
-// caller runs. Checks form too.
+// caller runs. Checks form too. LedgerTotals and PublishExpiry are kept by ConnectBlock, once a block.
 Verdict<TxEffect> ApplyTransaction(const Params& params, const TxContext& context, StateCache& state, const TransactionRef& tx);
 
 // Rules of a block that need no state: size, merkle roots (kMutatedBody if they fail), coinbase first and only there, coinbase
