@@ -43,24 +43,34 @@ struct EpochContext {
     EpochBoundary previous;
     EpochBoundary elects;
 };
+// η of epoch e = taggedhash("Sluice/nonce", η_p || e || accumulator of p at its last block), where p is the newest epoch before e with a
+// block on this branch. Rationale: empty epochs add no entropy, so hashing each of them would only let a header with an old parent
+// cost its receiver work; this takes one hash however many epochs are skipped.
 // Precondition: slot > parent.slot.
 EpochContext NextContext(const Params& params, const HeaderState& parent, Slot slot);
+// `elects` of the above alone, without hashing: names the snapshot that CheckHeader and ProveLeadership need.
+EpochBoundary ElectingBoundary(const Params& params, const HeaderState& parent, Slot slot);
 
 // VRF input: taggedhash-free bytes "Sluice/vrf" || nonce || slot.
 Bytes VrfAlpha(const Hash256& nonce, Slot slot);
+// H is taggedhash("Sluice/vrf-value", ...).
 Hash256 LeaderValue(const crypto::VrfOutput& beta);     // H("L" || β)
 Hash256 NonceValue(const crypto::VrfOutput& beta);      // H("N" || β)
 Hash256 TieBreakValue(const crypto::VrfOutput& beta);   // H("T" || β)
 
 // T(σ) = ⌊2^256 (1 - (1-f)^σ)⌋ for σ = weight / total, by one fixed-point algorithm (doc/protocol.md gives it and its error bound). A leader
-// value, read as a big-endian number, leads if it is less. All bytes 0xff for σ = 1, f = 1; zero for weight 0.
+// value, read as a big-endian number, leads if it is less. All bytes 0xff for f = 1; zero for weight 0. About 30 µs.
+// Precondition: weight <= total; f is 1, or at most 9/10 with a denominator of at most 1,000.
 Hash256 LeaderThreshold(const Params& params, Amount weight, Amount total);
 
-// Cheap checks that need no stake: version, height, slot after the parent's, parent hash. Precondition: parent.hash == header.prev.
+// Cheap checks that need no stake: version, parent hash, height, slot after the parent's and below 2^40.
 Verdict<void> CheckHeaderForm(const Params& params, const HeaderState& parent, const BlockHeader& header);
 
+// Accumulator of an epoch's N-values: acc' = taggedhash("Sluice/nonce-accumulator", acc || N) for each block outside the epoch's last
+// nonce_cutoff_slots slots, from all zeros.
+//
 // The whole: form, staker in the snapshot, signature, threshold from Γ, full VRF, in this order. `snapshot` is that of
-// NextContext(parent, header.slot).elects.
+// ElectingBoundary(parent, header.slot); having form checked is enough to ask for it. The commitment is ConnectBlock's to check.
 Verdict<HeaderState> CheckHeader(const Params& params, const BlockHash& genesis, const HeaderState& parent,
                                  const BlockHeader& header, const StakeSnapshot& snapshot);
 
@@ -77,7 +87,8 @@ struct OperatorKeys {
     crypto::VrfSecretKey vrf;
     crypto::SecretKey signing;
 };
-// Whether `keys` lead `slot` on top of `parent`: the proof if so. `snapshot` as in CheckHeader.
+// Whether `keys` lead `slot` on top of `parent`: the proof if so. nullopt too if the snapshot has other keys
+// for the staker, as after a rotation. `snapshot` as in CheckHeader.
 std::optional<crypto::VrfProof> ProveLeadership(const Params& params, const HeaderState& parent, Slot slot,
                                                 const StakeSnapshot& snapshot, const OperatorKeys& keys);
 

@@ -36,16 +36,43 @@ struct StakeSnapshot {
     Hash256 Hash() const;
     const SnapshotEntry* Find(const StakerId& staker) const;
     // The weight that an entry has for leading in `epoch`: stake made in epoch-2 or later does not count, genesis' does.
+    // Precondition: this snapshot elects `for_epoch` (its block is the last one of an epoch <= for_epoch - 2, or genesis).
+    // When no stake counts at all, the bonds decide: every entry weighs kWeightWithoutStake.
+    //
+    // Rationale: the chain must go on when everybody unstakes or moves stake in one epoch. Equal bonds are equal money at risk,
+    // need no older snapshot to be remembered, and nobody can bring this about while anybody else has stake. A snapshot
+    // without entries elects nobody: its epoch stays empty.
     Amount Weight(const SnapshotEntry& entry, Epoch for_epoch) const;
     Amount TotalWeight(Epoch for_epoch) const;
 };
+inline constexpr Amount kWeightWithoutStake{1};
 
 // The snapshot of `state`, which is the state after `block` of epoch `epoch`.
 StakeSnapshot TakeSnapshot(const StateReader& state, const BlockHash& block, Epoch epoch);
 
-// Keeps a staker's stake up to date when a coin with a stake output is made or spent in a block of `epoch`.
-// Outputs to ids that are unknown are inert.
+// Stake sent to an id that is not registered (yet). Inert as long as it is here; moves into StakerState when the id is
+// registered, so that each coin counts exactly once, wherever in the chain or in a block the registration stands. Erased at 0.
+struct WaitingStake {
+    using Key = StakerId;
+    static constexpr char kTable = 'w';
+
+    Amount stake;
+    Epoch recent_epoch;
+    Amount recent_stake;
+
+    friend bool operator==(const WaitingStake&, const WaitingStake&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.stake, self.recent_epoch, self.recent_stake); }
+};
+
+// The `epoch` and `created` of a coin for the two calls below: that of its slot, but genesis coins count from the start.
+inline constexpr Epoch kGenesisStakeEpoch{UINT64_MAX};
+Epoch StakeEpoch(const Params& params, const Coin& coin);
+
+// Keeps the stake of an id, registered or not, up to date when a coin with a stake output is made or spent.
+// Precondition of RemoveStake: AddStake was called for the coin, with the same epoch.
 void AddStake(StateCache& state, const StakerId& staker, Amount amount, Epoch epoch);
 void RemoveStake(StateCache& state, const StakerId& staker, Amount amount, Epoch created);
+// Moves waiting stake into the StakerState of an id that was just registered. The calls above and TakeSnapshot do it as well.
+void AdoptWaitingStake(StateCache& state, const StakerId& staker);
 
 }  // namespace sluice::consensus

@@ -1,0 +1,121 @@
+#include "consensus/genesis.h"
+
+#include <algorithm>
+
+namespace sluice::consensus {
+namespace {
+
+constexpr size_t kMaxScriptText = kMaxPayoutScriptBytes;
+
+// Every parameter, in the order of its declaration.
+void WriteParams(const Params& params, Writer& writer) {
+    writer.VarBytes(params.network, kMaxShortTextBytes);
+    writer.VarBytes(params.hrp, kMaxShortTextBytes);
+    writer.Raw(params.magic);
+    writer(params.p2p_port, params.rpc_port);
+    writer(int64_t{params.genesis_time.time_since_epoch().count()}, int64_t{params.slot_duration.count()});
+    writer(params.active_slots_numerator, params.active_slots_denominator, params.epoch_slots, params.nonce_cutoff_slots, params.k);
+    writer(params.subsidy_numerator, params.subsidy_denominator);
+    writer(params.record_fee_per_byte, params.anchor_per_byte, params.bond, params.unbonding_slots);
+    writer(params.refund_window_blocks, params.superseded_grace_blocks, params.channel_window_blocks);
+}
+
+Hash256 GenesisHash(const Genesis& genesis) {
+    Writer writer;
+    WriteParams(genesis.params, writer);
+    writer(genesis.first_nonce);
+    writer.CompactSize(genesis.allocations.size());
+    for (const GenesisAllocation& allocation : genesis.allocations) {
+        writer.VarBytes(allocation.script, kMaxScriptText);
+        writer(allocation.amount);
+    }
+    writer.CompactSize(genesis.stakers.size());
+    for (const GenesisStaker& staker : genesis.stakers) {
+        writer(staker.id);
+        writer.VarBytes(EncodeRecord(staker.keys), kMaxRecordBytes);
+        writer.VarBytes(staker.bond_script, kMaxScriptText);
+    }
+    return crypto::TaggedHash("Sluice/genesis", writer.bytes());
+}
+
+MutableTransaction MakeGenesisCoinbase(const Genesis& genesis) {
+    MutableTransaction tx;
+    tx.inputs.push_back({kNullOutPoint, ScriptBuilder().Push(GenesisHash(genesis).bytes).Take(), 0xffffffff, {}});
+    for (const GenesisAllocation& allocation : genesis.allocations) tx.outputs.push_back({allocation.amount, allocation.script});
+    for (const GenesisStaker& staker : genesis.stakers) tx.outputs.push_back({genesis.params.bond, staker.bond_script});
+    return tx;
+}
+
+// What an empty chain holds.
+class EmptyState final : public StateReader {
+  public:
+    std::optional<Bytes> Read(ByteSpan) const override { return std::nullopt; }
+};
+
+StakerState MakeStaker(const GenesisStaker& staker, const OutPoint& bond) {
+    StakerState state;
+    state.bond = bond;
+    state.vrf_key = staker.keys.vrf_key;
+    state.signing_key = staker.keys.signing_key;
+    state.commission_permille = staker.keys.commission_permille;
+    state.payout_script = staker.keys.payout_script;
+    return state;
+}
+
+}  // namespace
+
+Block Genesis::MakeBlock() const {
+    Block block;
+    block.transactions.push_back(MakeTransaction(MakeGenesisCoinbase(*this)));
+    block.header.tx_root = TxMerkleRoot(block.transactions);
+    block.header.witness_root = WitnessMerkleRoot(block.transactions);
+    return block;
+}
+
+HeaderState Genesis::MakeHeaderState() const {
+    const BlockHash hash = Hash();
+    HeaderState state{};
+    state.hash = hash;
+    state.nonce = first_nonce;
+    state.previous = state.elects = EpochBoundary{hash, Epoch(0)};
+    return state;
+}
+
+StateDelta Genesis::MakeState() const {
+    const EmptyState empty;
+    StateCache state(empty);
+    const Block block = MakeBlock();
+    const Transaction& coinbase = *block.transactions[0];
+    LedgerTotals totals;
+    for (uint32_t i = 0; i < coinbase.outputs().size(); ++i) {
+        const TxOutput& output = coinbase.outputs()[i];
+        const CoinKind kind = i < allocations.size() ? CoinKind::kPlain : CoinKind::kBond;
+        state.Put(coinbase.Output(i), Coin{output, Height(0), Slot(0), false, kind});
+        totals.genesis.drops += output.value.drops;
+        ++totals.coins;
+    }
+    totals.unspent = totals.genesis;
+    totals.reserve_at_epoch_start = Amount(kMaxSupply.drops - totals.genesis.drops);
+    state.Put({}, totals);
+
+    StakerList list;
+    for (size_t i = 0; i < stakers.size(); ++i) {
+        list.ids.push_back(stakers[i].id);
+        state.Put(stakers[i].id, MakeStaker(stakers[i], coinbase.Output(static_cast<uint32_t>(allocations.size() + i))));
+        state.Put(stakers[i].keys.vrf_key, VrfKeyOwner{stakers[i].id});
+    }
+    std::sort(list.ids.begin(), list.ids.end());
+    state.Put({}, list);
+    for (const GenesisAllocation& allocation : allocations) {
+        const auto output = ParseOutputScript(allocation.script);
+        if (!output || output->kind != OutputKind::kStake) continue;
+        AddStake(state, output->staker, allocation.amount, kGenesisStakeEpoch);
+        auto staker = state.Get<StakerState>(output->staker);
+        if (!staker) continue;
+        staker->eligible_stake = staker->stake;  // the genesis snapshot elects epoch 0
+        state.Put(output->staker, *staker);
+    }
+    return state.Delta();
+}
+
+}  // namespace sluice::consensus
