@@ -6,7 +6,8 @@
 // (K = kG), and the completed signature reveals k to whoever holds the pre-signature (protocol.md, key sale).
 //
 // For the signer's key P = dG (even y), message m and K: R = rG with r = H_tag(d, m, K, counter), no other randomness;
-// the counter is raised until R' = R + K is finite and has even y. e = H_BIP0340/challenge(x(R') || P || m),
+// the counter is raised until R' = R + K is finite and has even y. H_tag is taggedhash("Sluice/adaptor-nonce"), the
+// counter starts at 0 and is 4 bytes, little-endian. e = H_BIP0340/challenge(x(R') || P || m),
 // s' = r + e d. The pre-signature is (x(R'), s'). It verifies if s'G + K - eP = lift_x(x(R')).
 // Completing: s = s' + k, signature (x(R'), s). Extracting: k = s - s'.
 

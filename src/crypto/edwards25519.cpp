@@ -13,37 +13,30 @@ constexpr uint64_t kLimbMask = (uint64_t{1} << 51) - 1;
 
 constexpr Fe kZero{};
 constexpr Fe kOne{{1}};
-constexpr Fe kD{{0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff}};  // -121665 / 121666
+constexpr Fe kD{{0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff}};  // -121665/121666
 constexpr Fe k2D{{0x69b9426b2f159, 0x35050762add7a, 0x3cf44c0038052, 0x6738cc7407977, 0x2406d9dc56dff}};
 constexpr Fe kSqrtOfMinusOne{{0x61b274a0ea0b0, 0xd5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d}};
 
 // ---- The field. Limbs of a "reduced" element are below 2^51 + 2^15, those of a sum of two reduced ones below 2^53.
 // Multiplication and subtraction take either and give a reduced one.
 
-Fe Carry(Fe a) {
-    auto& v = a.limbs;
-    for (size_t i = 0; i < 4; ++i) {
-        v[i + 1] += v[i] >> 51;
-        v[i] &= kLimbMask;
-    }
-    v[0] += 19 * (v[4] >> 51);
-    v[4] &= kLimbMask;
-    return a;
+Fe Carry(const Fe& element) {
+    const auto& a = element.limbs;
+    return {{(a[0] & kLimbMask) + 19 * (a[4] >> 51), (a[1] & kLimbMask) + (a[0] >> 51),
+             (a[2] & kLimbMask) + (a[1] >> 51), (a[3] & kLimbMask) + (a[2] >> 51), (a[4] & kLimbMask) + (a[3] >> 51)}};
 }
 
 // Not reduced; the terms must be.
-Fe operator+(const Fe& a, const Fe& b) {
-    Fe result;
-    for (size_t i = 0; i < 5; ++i) result.limbs[i] = a.limbs[i] + b.limbs[i];
-    return result;
+Fe operator+(const Fe& left, const Fe& right) {
+    const auto &a = left.limbs, &b = right.limbs;
+    return {{a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]}};
 }
 
-Fe operator-(const Fe& a, const Fe& b) {
-    // 4p keeps every limb positive.
-    Fe result;
-    result.limbs[0] = a.limbs[0] + 4 * (kLimbMask - 18) - b.limbs[0];
-    for (size_t i = 1; i < 5; ++i) result.limbs[i] = a.limbs[i] + 4 * kLimbMask - b.limbs[i];
-    return Carry(result);
+Fe operator-(const Fe& left, const Fe& right) {
+    const auto &a = left.limbs, &b = right.limbs;
+    constexpr uint64_t kFirst = 4 * (kLimbMask - 18), kOther = 4 * kLimbMask;  // 4p keeps every limb positive
+    return Carry({{a[0] + kFirst - b[0], a[1] + kOther - b[1], a[2] + kOther - b[2], a[3] + kOther - b[3],
+                   a[4] + kOther - b[4]}});
 }
 
 Fe Reduce(Uint128 r0, Uint128 r1, Uint128 r2, Uint128 r3, Uint128 r4) {
@@ -129,8 +122,16 @@ Fe FromBytes(const std::array<uint8_t, 32>& bytes) {
 
 // The canonical encoding: below p, little-endian.
 std::array<uint8_t, 32> ToBytes(const Fe& element) {
-    Fe a = Carry(Carry(element));
+    Fe a = element;
     auto& v = a.limbs;
+    for (int round = 0; round < 2; ++round) {
+        for (size_t i = 0; i < 4; ++i) {
+            v[i + 1] += v[i] >> 51;
+            v[i] &= kLimbMask;
+        }
+        v[0] += 19 * (v[4] >> 51);
+        v[4] &= kLimbMask;
+    }
     // 1 if a >= p, which is when a + 19 reaches 2^255.
     uint64_t quotient = (v[0] + 19) >> 51;
     for (size_t i = 1; i < 5; ++i) quotient = (v[i] + quotient) >> 51;
@@ -279,10 +280,6 @@ struct BaseTables {
     std::vector<Addend> low, high;
 };
 
-constexpr EdwardsPoint::Scalar kGroupOrder{0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
-                                           0xa2, 0xde, 0xf9, 0xde, 0x14, 0,    0,    0,    0,    0,    0,
-                                           0,    0,    0,    0,    0,    0,    0,    0,    0,    0x10};
-
 }  // namespace
 
 std::optional<EdwardsPoint> EdwardsPoint::Decode(const Encoding& encoding) {
@@ -333,7 +330,7 @@ bool EdwardsPoint::IsIdentity() const { return IsZero(x) && Equal(y, z); }
 
 bool EdwardsPoint::HasPrimeOrder() const {
     if (IsIdentity()) return false;
-    const Term terms[] = {{kGroupOrder, *this}};
+    const Term terms[] = {{kEdwardsGroupOrder, *this}};
     return Sum(terms).IsIdentity();
 }
 

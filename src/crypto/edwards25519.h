@@ -15,8 +15,8 @@ struct FieldElement {
     std::array<uint64_t, 5> limbs{};
 };
 
-// A point in extended coordinates (Hisil, Wong, Carter, Dawson 2008): x = X/Z, y = Y/Z, XY = ZT. Any point of the curve,
-// also of small or mixed order; the formulas are complete.
+// A point in extended coordinates (Hisil, Wong, Carter, Dawson 2008): x = X/Z, y = Y/Z, XY = ZT. Any point of the
+// curve, also of small or mixed order; the formulas are complete.
 class EdwardsPoint {
   public:
     using Encoding = std::array<uint8_t, 32>;
@@ -49,5 +49,10 @@ class EdwardsPoint {
   private:
     static void EncodeAll(std::span<const EdwardsPoint> points, std::span<Encoding> out);
 };
+
+// The order q = 2^252 + 27742317777372353535851937790883648493 of the base point's group.
+inline constexpr EdwardsPoint::Scalar kEdwardsGroupOrder{
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0x10};
 
 }  // namespace sluice::crypto

@@ -33,7 +33,7 @@ class SecretKey {
 
     // (this + tweak) mod n; nullopt if that is zero or `tweak` is not below n (BIP32 CKDpriv).
     std::optional<SecretKey> TweakAdd(const Hash256& tweak) const;
-    // BIP341: the secret of TapTweak(XOnly(), merkle_root).output, where an empty merkle_root means a key-path-only output.
+    // BIP341: the secret of TapTweak(XOnly(), merkle_root), where no merkle_root means a key-path-only output.
     std::optional<SecretKey> TapTweak(const std::optional<Hash256>& merkle_root) const;
 
     // BIP340 signature of a 32-byte hash. `aux` is the auxiliary randomness; all zeros makes it deterministic.

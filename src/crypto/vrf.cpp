@@ -17,13 +17,8 @@ using Scalar = EdwardsPoint::Scalar;
 constexpr uint8_t kSuite = 0x03;
 constexpr size_t kChallengeBytes = 16;
 
-// The group order q = 2^252 + 27742317777372353535851937790883648493, little-endian.
-constexpr Scalar kGroupOrder{0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
-                             0xa2, 0xde, 0xf9, 0xde, 0x14, 0,    0,    0,    0,    0,    0,
-                             0,    0,    0,    0,    0,    0,    0,    0,    0,    0x10};
-
 bool IsBelowGroupOrder(const Scalar& s) {
-    return std::lexicographical_compare(s.rbegin(), s.rend(), kGroupOrder.rbegin(), kGroupOrder.rend());
+    return std::lexicographical_compare(s.rbegin(), s.rend(), kEdwardsGroupOrder.rbegin(), kEdwardsGroupOrder.rend());
 }
 
 // ECVRF_encode_to_curve_try_and_increment (RFC 9381, 5.4.1.1). nullopt if none of the 256 attempts hits a point, which

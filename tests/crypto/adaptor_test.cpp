@@ -113,7 +113,8 @@ TEST(Adaptor, PointsAndSignersOffTheCurveAreRefused) {
     const std::string off_curve = "eefdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34";
     EXPECT_FALSE(AdaptorSign(sale.signer, sale.message, FromHex<PubKey>("02" + off_curve)));
     EXPECT_FALSE(AdaptorSign(sale.signer, sale.message, PubKey()));
-    EXPECT_FALSE(AdaptorVerify(sale.signer.XOnly(), sale.message, FromHex<PubKey>("02" + off_curve), sale.pre_signature));
+    EXPECT_FALSE(
+        AdaptorVerify(sale.signer.XOnly(), sale.message, FromHex<PubKey>("02" + off_curve), sale.pre_signature));
     EXPECT_FALSE(AdaptorVerify(FromHex<XOnlyPubKey>(off_curve), sale.message, sale.point, sale.pre_signature));
 }
 

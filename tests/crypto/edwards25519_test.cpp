@@ -57,7 +57,8 @@ Encoding RandomPoint(SeededRandom& random) {
 
 // Scalars that reach every edge of the digit code, then random ones.
 std::vector<Scalar> Scalars(SeededRandom& random, size_t random_ones) {
-    std::vector<Scalar> scalars{Scalar{}, Scalar{1}, Scalar{2}, Scalar{15}, Scalar{16}, Scalar{31}, Bytes32(kOrderMinusOne)};
+    std::vector<Scalar> scalars{Scalar{},   Scalar{1},  Scalar{2}, Scalar{15},
+                                Scalar{16}, Scalar{31}, Bytes32(kOrderMinusOne)};
     for (const int byte : {15, 16, 30}) {  // around the halves of the base tables and near the top
         Scalar scalar{};
         scalar[byte] = 0x80;
