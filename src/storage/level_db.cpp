@@ -20,7 +20,10 @@ namespace {
 
 constexpr int kBloomBitsPerKey = 10;
 
-leveldb::Slice ToSlice(ByteSpan bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+leveldb::Slice ToSlice(ByteSpan bytes) {
+    if (bytes.empty()) return {};  // never with a null pointer
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 ByteSpan ToSpan(const leveldb::Slice& slice) { return {reinterpret_cast<const uint8_t*>(slice.data()), slice.size()}; }
 
 leveldb::Status ToLevelDb(const Status& status) {

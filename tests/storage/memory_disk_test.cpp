@@ -220,6 +220,42 @@ TEST(MemoryDisk, OverManySeedsAStoreLosesEverySuffixOfItsUnsyncedBatchesAndNothi
     EXPECT_EQ(counts, (std::set<int>{3, 4, 5, 6, 7, 8}));
 }
 
+TEST(MemoryDisk, ABatchThatChangesAKeyTwiceIsTakenBackWhole) {
+    std::set<std::string> outcomes;
+    for (uint64_t seed = 0; seed < 30; ++seed) {
+        MemoryDisk disk(seed);
+        auto store = std::move(*disk.files().OpenKeyValue("/store", 0));
+        WriteBatch first, second;
+        first.Put(B("key"), B("first"));
+        second.Put(B("key"), B("second"));
+        second.Delete(B("key"));
+        second.Put(B("key"), B("third"));
+        ASSERT_TRUE(store->Write(first, true));
+        ASSERT_TRUE(store->Write(second, false));
+        disk.Crash();
+        store = std::move(*disk.files().OpenKeyValue("/store", 0));
+        outcomes.insert(ToString(ByteSpan(**store->Get(B("key")))));
+    }
+    EXPECT_EQ(outcomes, (std::set<std::string>{"first", "third"}));
+}
+
+TEST(MemoryDisk, ARenameIntoAnotherFolderIsDurableInBoth) {
+    for (uint64_t seed = 0; seed < 30; ++seed) {
+        MemoryDisk disk(seed);
+        FileSystem& files = disk.files();
+        ASSERT_TRUE(files.CreateDirectories("/a/deep"));
+        ASSERT_TRUE(files.CreateDirectories("/b"));
+        ASSERT_TRUE(WriteFileAtomically(files, "/a/file", AsBytes("1")));
+        ASSERT_TRUE(WriteFileAtomically(files, "/a/deep/file", AsBytes("2")));
+        ASSERT_TRUE(files.Rename("/a/file", "/b/file"));
+        ASSERT_TRUE(files.Rename("/a/deep", "/b/deep"));
+        disk.Crash();
+        ASSERT_EQ(TextOf(files, "/b/file"), "1") << seed;
+        ASSERT_EQ(TextOf(files, "/b/deep/file"), "2") << seed;
+        ASSERT_TRUE(files.List("/a")->empty()) << seed;
+    }
+}
+
 TEST(MemoryDisk, TheSameSeedGivesTheSameCrash) {
     const auto run = [](uint64_t seed) {
         MemoryDisk disk(seed);
