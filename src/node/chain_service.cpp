@@ -1,0 +1,210 @@
+#include "node/chain_service.h"
+
+#include "util/log.h"
+
+namespace sluice::node {
+
+using consensus::Invalid;
+
+ChainService::ChainService(const Environment& environment, std::unique_ptr<chain::ChainManager> chain, PeerOutlet& peers,
+                           EventHub& events, OnFatal on_fatal)
+    : m_environment(environment), m_chain(std::move(chain)), m_peers(peers), m_events(events), m_on_fatal(std::move(on_fatal)), m_sync(*this) {}
+
+ChainService::~ChainService() = default;
+
+void ChainService::OnPeerReady(PeerId peer, Height best_height) {
+    m_sync.OnPeerReady(peer, best_height, m_environment.clock.Monotonic());
+    RunActions();
+}
+
+void ChainService::OnPeerGone(PeerId peer) {
+    m_sync.OnPeerGone(peer, m_environment.clock.Monotonic());
+    RunActions();
+}
+
+void ChainService::OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payload) {
+    m_sync.OnMessage(peer, type, payload, m_environment.clock.Monotonic());
+    RunActions();
+}
+
+void ChainService::Tick() {
+    m_sync.Tick(m_environment.clock.Monotonic());
+    RunActions();
+}
+
+consensus::Verdict<chain::AcceptResult> ChainService::Submit(const TransactionRef& tx) {
+    auto result = m_chain->mempool().Accept(tx, m_environment.clock.Now());
+    if (!result) return result;
+    m_sync.AnnounceTransaction(tx, m_environment.clock.Monotonic());
+    for (const TransactionRef& replaced : result->replaced)
+        for (ChainListener* listener : m_listeners)
+            listener->OnTransactionRemoved({replaced, chain::RemovedTransaction::Why::kReplaced});
+    for (ChainListener* listener : m_listeners) listener->OnTransactionAccepted(tx);
+    m_events.Publish("transaction", tx->txid().Hex(), "accepted");
+    RunActions();
+    return result;
+}
+
+Result<chain::BlockResult> ChainService::SubmitBlock(const BlockRef& block) {
+    auto result = m_chain->ProcessBlock(block, m_environment.clock.Now());
+    if (!result) {
+        Fatal(result.error());
+        return result;
+    }
+    Publish(*result);
+    RunActions();
+    return result;
+}
+
+Result<chain::BlockResult> ChainService::Invalidate(const BlockHash& hash) {
+    auto result = m_chain->InvalidateBlock(hash, m_environment.clock.Now());
+    if (result) Publish(*result);
+    RunActions();
+    return result;
+}
+
+Result<chain::BlockResult> ChainService::Reconsider(const BlockHash& hash) {
+    auto result = m_chain->ReconsiderBlock(hash, m_environment.clock.Now());
+    if (result) Publish(*result);
+    RunActions();
+    return result;
+}
+
+void ChainService::RunActions() {
+    if (m_running_actions) return;  // a listener submitted something: the outer loop goes on
+    m_running_actions = true;
+    for (auto actions = m_sync.TakeActions(); !actions.empty(); actions = m_sync.TakeActions())
+        for (const p2p::SyncAction& action : actions) std::visit([&](const auto& typed) { Do(typed); }, action);
+    m_running_actions = false;
+}
+
+void ChainService::Do(const p2p::SendAction& action) { m_peers.Send(action.peer, action.type, action.payload); }
+void ChainService::Do(const p2p::MisbehavingAction& action) { m_peers.Misbehaving(action.peer, action.reason); }
+void ChainService::Do(const p2p::DisconnectAction& action) { m_peers.Disconnect(action.peer, action.reason); }
+
+void ChainService::Do(const p2p::ProcessHeadersAction& action) {
+    const auto result = m_chain->ProcessHeaders(action.headers, m_environment.clock.Now());
+    if (!result) return Fatal(result.error());
+    p2p::HeadersResult outcome{p2p::HeadersOutcome::kAccepted, result->accepted, {}};
+    if (result->stopped) {
+        using What = chain::HeaderOutcome::What;
+        switch (result->stopped->what) {
+            case What::kPremature: outcome.outcome = p2p::HeadersOutcome::kPremature; break;
+            case What::kInvalid:
+                outcome.outcome = p2p::HeadersOutcome::kInvalid;
+                outcome.reason = result->stopped->reason.ToString();
+                break;
+            default: outcome.outcome = p2p::HeadersOutcome::kBeyondHorizon; break;
+        }
+    }
+    m_sync.OnHeadersResult(action.peer, outcome, m_environment.clock.Monotonic());
+}
+
+p2p::BlockOutcome ChainService::OutcomeOf(const Result<chain::BlockResult>& result, std::string& reason) {
+    if (!result) return p2p::BlockOutcome::kFailed;
+    if (result->what != chain::BlockResult::What::kNotTaken) return p2p::BlockOutcome::kAccepted;
+    if (result->invalid) {
+        reason = result->invalid->ToString();
+        return result->invalid->what == Invalid::What::kMutatedBody ? p2p::BlockOutcome::kMutatedBody : p2p::BlockOutcome::kInvalid;
+    }
+    if (result->header && result->header->what == chain::HeaderOutcome::What::kInvalid) {
+        reason = result->header->reason.ToString();
+        return p2p::BlockOutcome::kInvalid;
+    }
+    return p2p::BlockOutcome::kFailed;
+}
+
+void ChainService::Do(const p2p::ProcessBlockAction& action) {
+    const auto result = m_chain->ProcessBlock(action.block, m_environment.clock.Now());
+    if (!result) Fatal(result.error());
+    std::string reason;
+    const p2p::BlockOutcome outcome = OutcomeOf(result, reason);
+    m_sync.OnBlockResult(action.peer, action.hash, outcome, reason, m_environment.clock.Monotonic());
+    if (result) Publish(*result);
+}
+
+void ChainService::Do(const p2p::ProcessTransactionAction& action) {
+    const auto accepted = m_chain->mempool().Accept(action.transaction, m_environment.clock.Now());
+    p2p::TransactionResult outcome;
+    if (!accepted) {
+        outcome.reason = accepted.error().ToString();
+        switch (accepted.error().what) {
+            case Invalid::What::kMissingInputs:
+                outcome.outcome = p2p::TransactionOutcome::kMissingParents;
+                for (const TxInput& input : action.transaction->inputs())
+                    if (!m_chain->mempool().view().Get<consensus::Coin>(input.prevout)) outcome.missing_parents.push_back(input.prevout.txid);
+                break;
+            case Invalid::What::kConsensus: outcome.outcome = p2p::TransactionOutcome::kInvalid; break;
+            default: outcome.outcome = p2p::TransactionOutcome::kRejected; break;
+        }
+    } else {
+        for (const TransactionRef& replaced : accepted->replaced)
+            for (ChainListener* listener : m_listeners)
+                listener->OnTransactionRemoved({replaced, chain::RemovedTransaction::Why::kReplaced});
+        for (ChainListener* listener : m_listeners) listener->OnTransactionAccepted(action.transaction);
+        m_events.Publish("transaction", action.transaction->txid().Hex(), "accepted");
+    }
+    m_sync.OnTransactionResult(action.peer, action.transaction, outcome, m_environment.clock.Monotonic());
+}
+
+void ChainService::Do(const p2p::ServeBlockAction& action) {
+    const auto block = m_chain->GetBlock(action.hash);
+    if (block && *block) return m_peers.Send(action.peer, p2p::MessageType::kBlock, (*block)->ToBytes());
+    m_peers.Send(action.peer, p2p::MessageType::kBlockNotFound, Encode(p2p::BlockHashes{{action.hash}}));
+}
+
+void ChainService::Publish(const chain::BlockResult& result) {
+    if (!result.change.Empty()) {
+        const chain::HeaderNode* tip = m_chain->tip();
+        for (ChainListener* listener : m_listeners) listener->OnTipChanged(result.change);
+        for (const chain::RemovedTransaction& removed : result.removed)
+            for (ChainListener* listener : m_listeners) listener->OnTransactionRemoved(removed);
+        if (!result.change.disconnected.empty())
+            LogInfo("chain", "reorganisation: {} blocks left, {} joined", result.change.disconnected.size(), result.change.connected.size());
+        LogInfo("chain", "tip {} height {} slot {} txs {}", tip->hash().Hex(), tip->height().value, tip->state.slot.value,
+                result.change.connected.empty() ? 0 : result.change.connected.back().block->transactions.size());
+        m_peers.SetBestHeight(tip->height());
+        m_events.Publish("tip", tip->hash().Hex(), std::to_string(tip->height().value));
+        std::vector<BlockHeader> announce;
+        if (m_chain->IsCaughtUp(m_environment.clock.Now()) || !m_sync.Busy()) {
+            const size_t count = std::min(result.change.connected.size(), p2p::Sync::kMaxAnnouncedHeaders);
+            for (size_t i = result.change.connected.size() - count; i < result.change.connected.size(); ++i)
+                announce.push_back(result.change.connected[i].block->header);
+        }
+        m_sync.OnTipChanged(announce, m_environment.clock.Monotonic());
+    }
+}
+
+void ChainService::Fatal(const Error& error) {
+    LogError("chain", "stopping: {}", error.message);
+    m_on_fatal(error);
+}
+
+Height ChainService::BestHeaderHeight() const { return m_chain->best_header()->height(); }
+
+bool ChainService::HaveBlock(const BlockHash& hash) const {
+    const chain::HeaderNode* node = m_chain->FindHeader(hash);
+    return node && (node->has_body || node->failed);
+}
+
+std::vector<p2p::WantedBlock> ChainService::BlocksWanted(size_t limit) const {
+    std::vector<p2p::WantedBlock> result;
+    for (const chain::HeaderNode* node : m_chain->BlocksWanted(limit)) result.push_back({node->hash(), node->height()});
+    return result;
+}
+
+std::vector<BlockHeader> ChainService::HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop, size_t limit) const {
+    auto headers = m_chain->HeadersAfter(locator, stop);
+    if (!headers) return {};
+    if (headers->size() > limit) headers->resize(limit);
+    return std::move(*headers);
+}
+
+bool ChainService::HaveTransaction(const Wtxid& wtxid) const { return m_chain->mempool().FindByWtxid(wtxid) != nullptr; }
+TransactionRef ChainService::FindTransaction(const Wtxid& wtxid) const { return m_chain->mempool().GetForRelay(wtxid); }
+TransactionRef ChainService::FindTransaction(const Txid& txid) const {
+    const chain::MempoolEntry* entry = m_chain->mempool().Find(txid);
+    return entry ? entry->tx : nullptr;
+}
+
+}  // namespace sluice::node

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "chain/chain_manager.h"
+#include "node/environment.h"
+#include "node/event_hub.h"
+#include "p2p/sync.h"
+
+namespace sluice::node {
+
+// What the chain strand asks of the network strand. Called on the chain strand; returns at once.
+class PeerOutlet {
+  public:
+    virtual ~PeerOutlet() = default;
+    virtual void Send(PeerId peer, p2p::MessageType type, Bytes payload) = 0;
+    virtual void Misbehaving(PeerId peer, const std::string& reason) = 0;
+    virtual void Disconnect(PeerId peer, const std::string& reason) = 0;
+    virtual void SetBestHeight(Height height) = 0;
+};
+
+// Who follows the chain. Called on the chain strand, in the order of registration, after the change is on disk.
+class ChainListener {
+  public:
+    virtual ~ChainListener() = default;
+    virtual void OnTipChanged(const chain::TipChange& change) = 0;
+    virtual void OnTransactionAccepted(const TransactionRef& tx) = 0;
+    virtual void OnTransactionRemoved(const chain::RemovedTransaction& removed) = 0;
+};
+
+// Joins the chain with its peers: turns messages into headers, blocks and transactions, and tells listeners what changed.
+// Everything here belongs to the chain strand.
+class ChainService final : private p2p::SyncView {
+  public:
+    using OnFatal = std::function<void(const Error&)>;
+
+    ChainService(const Environment& environment, std::unique_ptr<chain::ChainManager> chain, PeerOutlet& peers, EventHub& events,
+                 OnFatal on_fatal);
+    ~ChainService() override;
+
+    void AddListener(ChainListener& listener) { m_listeners.push_back(&listener); }
+    chain::ChainManager& chain() { return *m_chain; }
+    const chain::ChainManager& chain() const { return *m_chain; }
+    const consensus::Params& params() const { return m_chain->params(); }
+
+    // From peers.
+    void OnPeerReady(PeerId peer, Height best_height);
+    void OnPeerGone(PeerId peer);
+    void OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payload);
+    void Tick();
+
+    // A transaction of our own or from a front end: into the mempool and to the peers.
+    consensus::Verdict<chain::AcceptResult> Submit(const TransactionRef& tx);
+    // A block of our own or from a front end.
+    Result<chain::BlockResult> SubmitBlock(const BlockRef& block);
+    Result<chain::BlockResult> Invalidate(const BlockHash& hash);
+    Result<chain::BlockResult> Reconsider(const BlockHash& hash);
+    // Whether headers or blocks are being fetched from peers.
+    bool Syncing() const { return m_sync.Busy(); }
+
+  private:
+    Height BestHeaderHeight() const override;
+    std::vector<BlockHash> Locator() const override { return m_chain->Locator(); }
+    bool HaveHeader(const BlockHash& hash) const override { return m_chain->FindHeader(hash) != nullptr; }
+    bool HaveBlock(const BlockHash& hash) const override;
+    std::vector<p2p::WantedBlock> BlocksWanted(size_t limit) const override;
+    std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop, size_t limit) const override;
+    bool HaveTransaction(const Wtxid& wtxid) const override;
+    TransactionRef FindTransaction(const Wtxid& wtxid) const override;
+    TransactionRef FindTransaction(const Txid& txid) const override;
+
+    void RunActions();
+    void Do(const p2p::SendAction& action);
+    void Do(const p2p::ProcessHeadersAction& action);
+    void Do(const p2p::ProcessBlockAction& action);
+    void Do(const p2p::ProcessTransactionAction& action);
+    void Do(const p2p::ServeBlockAction& action);
+    void Do(const p2p::MisbehavingAction& action);
+    void Do(const p2p::DisconnectAction& action);
+    p2p::BlockOutcome OutcomeOf(const Result<chain::BlockResult>& result, std::string& reason);
+    void Publish(const chain::BlockResult& result);
+    void Fatal(const Error& error);
+
+    const Environment& m_environment;
+    std::unique_ptr<chain::ChainManager> m_chain;
+    PeerOutlet& m_peers;
+    EventHub& m_events;
+    OnFatal m_on_fatal;
+    p2p::Sync m_sync;
+    std::vector<ChainListener*> m_listeners;
+    bool m_running_actions{false};
+};
+
+}  // namespace sluice::node

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "consensus/block_rules.h"
+#include "p2p/network.h"
+#include "storage/file_system.h"
+#include "util/clock.h"
+#include "util/executor.h"
+#include "util/random.h"
+
+namespace sluice::node {
+
+// Everything that the node's logic takes from the outside world. The daemon gives it sockets, threads, files and clocks; a simulation
+// gives it virtual ones. All of it outlives the node.
+struct Environment {
+    const Clock& clock;
+    RandomSource& random;
+    storage::FileSystem& files;
+    p2p::Network& network;          // belongs to the network strand
+    Executor& network_strand;       // peers, swarm
+    Executor& chain_strand;         // chain, mempool, wallet, sale and payment agents
+    Executor& workers;              // hashes, encryption, content files: several tasks at once
+    consensus::SpendRunner spend_runner = consensus::RunSpendsInOrder;  // called on the chain strand
+};
+
+}  // namespace sluice::node

@@ -1,0 +1,99 @@
+#include "node/network_service.h"
+
+#include "util/log.h"
+
+namespace sluice::node {
+
+namespace {
+constexpr milliseconds kLongestTick{1000};
+}
+
+NetworkService::NetworkService(const Environment& environment, p2p::PeerManagerConfig config, EventHub& events)
+    : m_environment(environment), m_events(events),
+      m_manager(environment.network, environment.clock, environment.random, std::move(config), *this) {}
+
+void NetworkService::Start(std::shared_ptr<const bool> alive) {
+    m_alive = std::move(alive);
+    OnTick();
+}
+
+void NetworkService::OnTick() {
+    m_manager.Tick();
+    const auto wait = std::chrono::duration_cast<milliseconds>(m_manager.NextWakeup() - m_environment.clock.Monotonic());
+    m_environment.network_strand.PostAfter(std::clamp(wait, milliseconds(10), kLongestTick), [this, alive = m_alive] {
+        if (*alive) OnTick();
+    });
+}
+
+void NetworkService::PostToChain(std::function<void(ChainService&)> task) {
+    m_environment.chain_strand.Post([chain = m_chain, alive = m_chain_alive, task = std::move(task)] {
+        if (*alive) task(*chain);
+    });
+}
+
+void NetworkService::PostToNetwork(std::function<void()> task) {
+    m_environment.network_strand.Post([alive = m_alive, task = std::move(task)] {
+        if (*alive) task();
+    });
+}
+
+void NetworkService::Send(PeerId peer, p2p::MessageType type, Bytes payload) {
+    PostToNetwork([this, peer, type, payload = std::move(payload)]() mutable {
+        if (!m_manager.Send(peer, type, std::move(payload)))
+            LogDebug("net", "peer {}: {} not sent: its queue is full or it is gone", peer.value, p2p::NameOf(type));
+    });
+}
+
+void NetworkService::Misbehaving(PeerId peer, const std::string& reason) {
+    PostToNetwork([this, peer, reason] { m_manager.Misbehaving(peer, reason); });
+}
+
+void NetworkService::Disconnect(PeerId peer, const std::string& reason) {
+    PostToNetwork([this, peer, reason] { m_manager.Disconnect(peer, reason); });
+}
+
+void NetworkService::SetBestHeight(Height height) {
+    PostToNetwork([this, height] { m_manager.SetBestHeight(height); });
+}
+
+void NetworkService::OnPeerReady(PeerId peer, const p2p::PeerInfo& info) {
+    LogInfo("net", "peer {} connected: {} {}", peer.value, info.endpoint.ToString(), info.Inbound() ? "inbound" : "outbound");
+    m_waiting_bytes[peer] = std::make_shared<std::atomic<size_t>>(0);
+    m_events.Publish("peer", std::to_string(peer.value), "connected");
+    PostToChain([peer, height = info.hello.best_height](ChainService& chain) { chain.OnPeerReady(peer, height); });
+    if (m_content) m_content->OnPeerReady(peer, info);
+}
+
+void NetworkService::OnPeerGone(PeerId peer, const std::string& reason) {
+    LogInfo("net", "peer {} gone: {}", peer.value, reason);
+    m_waiting_bytes.erase(peer);
+    m_events.Publish("peer", std::to_string(peer.value), "disconnected: " + reason);
+    PostToChain([peer](ChainService& chain) { chain.OnPeerGone(peer); });
+    if (m_content) m_content->OnPeerGone(peer);
+}
+
+void NetworkService::OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payload) {
+    switch (type) {
+        case p2p::MessageType::kContentControl:
+        case p2p::MessageType::kContentChunk:
+            if (m_content) m_content->OnContentMessage(peer, payload);
+            return;
+        default: break;
+    }
+    const auto found = m_waiting_bytes.find(peer);
+    if (found == m_waiting_bytes.end()) return;
+    const auto& waiting = found->second;
+    const size_t bytes = payload.size() + 64;
+    if (waiting->fetch_add(bytes) + bytes > kMaxWaitingBytes)
+        return m_manager.Disconnect(peer, "sends faster than its messages can be checked");
+    PostToChain([peer, type, copy = ToBytes(payload), waiting, bytes](ChainService& chain) {
+        chain.OnMessage(peer, type, copy);
+        waiting->fetch_sub(bytes);
+    });
+}
+
+void NetworkService::OnDrained(PeerId peer, p2p::MessageClass message_class) {
+    if (message_class == p2p::MessageClass::kChunks && m_content) m_content->OnChunksDrained(peer);
+}
+
+}  // namespace sluice::node

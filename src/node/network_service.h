@@ -1,0 +1,69 @@
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+
+#include "node/chain_service.h"
+#include "node/environment.h"
+#include "node/event_hub.h"
+#include "p2p/peer_manager.h"
+
+namespace sluice::node {
+
+// Who gets the content messages of peers. Called on the network strand.
+class ContentEndpoint {
+  public:
+    virtual ~ContentEndpoint() = default;
+    virtual void OnPeerReady(PeerId peer, const p2p::PeerInfo& info) = 0;
+    virtual void OnPeerGone(PeerId peer) = 0;
+    virtual void OnContentMessage(PeerId peer, ByteSpan payload) = 0;
+    // There is room again for chunks to this peer.
+    virtual void OnChunksDrained(PeerId peer) = 0;
+};
+
+// The peers, on the network strand: hands chain messages to the chain strand and content messages to the swarm.
+// A peer's messages that wait for the chain strand are bounded by kMaxWaitingBytes: one that sends faster than they are
+// checked is disconnected.
+class NetworkService final : public PeerOutlet, private p2p::PeerEvents {
+  public:
+    static constexpr size_t kMaxWaitingBytes = 32 << 20;
+
+    NetworkService(const Environment& environment, p2p::PeerManagerConfig config, EventHub& events);
+    // Both outlive the service's use; set before Start.
+    void SetChain(ChainService& chain, std::shared_ptr<const bool> chain_alive) {
+        m_chain = &chain;
+        m_chain_alive = std::move(chain_alive);
+    }
+    void SetContent(ContentEndpoint& content) { m_content = &content; }
+    p2p::PeerManager& peers() { return m_manager; }
+    // Begins timeouts, pings and dialling; ends when `*alive` is false.
+    void Start(std::shared_ptr<const bool> alive);
+
+    // PeerOutlet, from the chain strand.
+    void Send(PeerId peer, p2p::MessageType type, Bytes payload) override;
+    void Misbehaving(PeerId peer, const std::string& reason) override;
+    void Disconnect(PeerId peer, const std::string& reason) override;
+    void SetBestHeight(Height height) override;
+
+  private:
+    void OnPeerReady(PeerId peer, const p2p::PeerInfo& info) override;
+    void OnPeerGone(PeerId peer, const std::string& reason) override;
+    void OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payload) override;
+    void OnDrained(PeerId peer, p2p::MessageClass message_class) override;
+    void OnTick();
+    // Runs `task` on the chain strand unless the chain is gone by then.
+    void PostToChain(std::function<void(ChainService&)> task);
+    void PostToNetwork(std::function<void()> task);
+
+    const Environment& m_environment;
+    EventHub& m_events;
+    p2p::PeerManager m_manager;
+    ChainService* m_chain{nullptr};
+    std::shared_ptr<const bool> m_chain_alive;
+    ContentEndpoint* m_content{nullptr};
+    std::shared_ptr<const bool> m_alive;
+    std::map<PeerId, std::shared_ptr<std::atomic<size_t>>> m_waiting_bytes;
+};
+
+}  // namespace sluice::node
