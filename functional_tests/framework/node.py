@@ -1,0 +1,177 @@
+"""One sluiced process: start, stop, kill, RPC, CLI, and waiting for events."""
+
+import base64
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+READY = re.compile(r"^Sluice is ready: .*rpc 127\.0\.0\.1:(\d+), p2p (?:127\.0\.0\.1:(\d+)|off)")
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 60
+WAIT_TIMEOUT_S = 120
+
+
+class RpcError(Exception):
+    """An error that the node answered with."""
+
+    def __init__(self, code, message):
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+
+
+class Node:
+    """A sluiced on regtest with its own data directory.
+
+    Invariants: the process is ours (ended by pid, never by name); ports are chosen by the system; nothing is waited for by time alone.
+    """
+
+    def __init__(self, name, bin_dir, data_dir, args=()):
+        self.name = name
+        self.bin_dir = bin_dir
+        self.data_dir = data_dir
+        self.args = list(args)
+        self.process = None
+        self.rpc_port = None
+        self.p2p_port = 0
+        self.output = []
+        os.makedirs(data_dir, exist_ok=True)
+
+    # Life
+
+    def start(self, *extra_args, expect_failure=False):
+        """Starts the process and returns once it says that it is ready.
+
+        With expect_failure it must end by itself instead; its exit status and last words are returned.
+        """
+        assert self.process is None, f"{self.name} runs already"
+        command = [os.path.join(self.bin_dir, "sluiced"), f"-datadir={self.data_dir}", "-chain=regtest", "-rpcport=0",
+                   f"-port={self.p2p_port}", *self.args, *extra_args]
+        self.output = []
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        timer = threading.Timer(START_TIMEOUT_S, self.process.kill)
+        timer.start()
+        try:
+            for line in self.process.stdout:
+                self.output.append(line.rstrip("\n"))
+                if match := READY.match(line):
+                    assert not expect_failure, f"{self.name} started, which it should not"
+                    self.rpc_port = int(match.group(1))
+                    self.p2p_port = int(match.group(2) or 0)
+                    threading.Thread(target=self._drain, args=(self.process,), daemon=True).start()
+                    return None
+        finally:
+            timer.cancel()
+        status = self.process.wait()
+        self.process = None
+        if expect_failure:
+            return status, "\n".join(self.output)
+        raise AssertionError(f"{self.name} did not start (exit status {status}): " + "\n".join(self.output[-5:]))
+
+    def _drain(self, process):
+        for line in process.stdout:
+            self.output.append(line.rstrip("\n"))
+
+    def stop(self):
+        """Asks the node to stop and waits until it has."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.rpc("stop")
+        status = self.process.wait(STOP_TIMEOUT_S)
+        self.process = None
+        assert status == 0, f"{self.name} stopped with exit status {status}: " + "\n".join(self.output[-5:])
+
+    def kill(self):
+        """kill -9."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(STOP_TIMEOUT_S)
+        self.process = None
+
+    def end(self):
+        """Ends the process in whatever state it is; for clean-up."""
+        if self.process is not None:
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait(STOP_TIMEOUT_S)
+            self.process = None
+
+    # Calls
+
+    def chain_dir(self, *parts):
+        return os.path.join(self.data_dir, "regtest", *parts)
+
+    def log(self):
+        with open(self.chain_dir("debug.log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def rpc(self, method, *params, timeout=WAIT_TIMEOUT_S, **named):
+        """Calls a method, with positional or named arguments."""
+        with open(self.chain_dir(".cookie"), encoding="ascii") as file:
+            authorization = "Basic " + base64.b64encode(file.read().encode()).decode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.rpc_port, timeout=timeout)
+        try:
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": named or list(params)})
+            connection.request("POST", "/", body, {"Authorization": authorization, "Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if answer.get("error") is not None:
+            raise RpcError(answer["error"]["code"], answer["error"]["message"])
+        return answer["result"]
+
+    def cli(self, *args, check=True, stdin=None):
+        """Runs sluice-cli as a person would; returns what it printed on stdout. With check=False: the whole CompletedProcess."""
+        command = [os.path.join(self.bin_dir, "sluice-cli"), f"-datadir={self.data_dir}", "-chain=regtest", f"-rpcport={self.rpc_port}", *args]
+        done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=WAIT_TIMEOUT_S, check=False)
+        if not check:
+            return done
+        assert done.returncode == 0, f"{' '.join(args)} failed ({done.returncode}): {done.stderr or done.stdout}"
+        return done.stdout.rstrip("\n")
+
+    # Waiting
+
+    def wait_until(self, condition, what, timeout=WAIT_TIMEOUT_S):
+        """Returns the first true value of condition(), asked anew after every event of this node."""
+        deadline = time.monotonic() + timeout
+        seen = self.rpc("waitevents", 0, 0)["last"]
+        while True:
+            value = condition()
+            if value:
+                return value
+            left = deadline - time.monotonic()
+            assert left > 0, f"{self.name}: waited {timeout} s for {what}"
+            seen = self.rpc("waitevents", seen, int(min(left, 10) * 1000))["last"]
+
+    def wait_for_height(self, height, timeout=WAIT_TIMEOUT_S):
+        self.wait_until(lambda: self.rpc("getblockcount") >= height, f"height {height}", timeout)
+
+    def wait_for_tip(self, block_hash, timeout=WAIT_TIMEOUT_S):
+        self.wait_until(lambda: self.rpc("getbestblockhash") == block_hash, f"tip {block_hash[:16]}", timeout)
+
+    def wait_for_transaction(self, txid, timeout=WAIT_TIMEOUT_S):
+        """Waits until a transaction is in the mempool or in a block."""
+        def known():
+            try:
+                return self.rpc("getrawtransaction", txid)
+            except RpcError:
+                return None
+        self.wait_until(known, f"transaction {txid[:16]}", timeout)
+
+    def wait_for_peers(self, count, timeout=WAIT_TIMEOUT_S):
+        self.wait_until(lambda: self.rpc("getconnectioncount") >= count, f"{count} peers", timeout)
+
+    def wait_for_job(self, job, timeout=WAIT_TIMEOUT_S):
+        """Waits for a job to end; returns its result, raises RpcError if it failed."""
+        def ended():
+            state = self.rpc("getjob", job)
+            return state if state["state"] in ("done", "failed") else None
+        state = self.wait_until(ended, f"job {job}", timeout)
+        if state["state"] == "failed":
+            raise RpcError(-1, state["message"])
+        return state["result"]
