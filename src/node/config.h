@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "primitives/amount.h"
+#include "util/log.h"
+
+namespace sluice::node {
+
+// What the operator chose. Command line and sluice.conf are parsed into it by the daemon; nothing here is checked against the disk yet.
+struct NodeConfig {
+    std::string data_dir;                    // -datadir; the chain's files are in its folder <chain>
+    std::string chain{"regtest"};            // -chain
+    std::optional<uint16_t> port;            // -port; 0: any free one; none: the chain's own
+    std::optional<uint16_t> rpc_port;        // -rpcport; likewise
+    std::vector<std::string> bind;           // -bind: addresses to listen on (127.0.0.1 on regtest if empty, else all)
+    bool listen{true};                       // -listen
+    std::vector<std::string> connect;        // -connect: only these peers
+    std::vector<std::string> add_nodes;      // -addnode: these peers too
+    size_t max_peers{125};                   // -maxconnections
+    LogLevel log_level{LogLevel::kInfo};     // -debug
+    bool print_to_console{false};            // -printtoconsole
+    size_t db_cache_bytes{64 << 20};         // -dbcache, MiB
+    std::optional<uint32_t> regtest_staker;  // -staker=INDEX: regtest's public operator keys
+    uint64_t content_quota_bytes{uint64_t{1} << 40};  // -contentquota, GiB
+    Amount seed_price_per_mib{0};            // -seedprice: what seeding asks if the publish record gives no hint
+    Amount max_price_per_mib{kDropsPerSlu / 100};  // -maxpricepermib: default cap of a download
+    std::optional<int64_t> mock_time_s;      // -mocktime: Unix seconds; regtest only
+    size_t worker_threads{0};                // -par; 0: one for each core
+    size_t rpc_threads{4};                   // -rpcthreads
+
+    std::string ChainDir() const { return data_dir + "/" + chain; }
+};
+
+}  // namespace sluice::node
