@@ -59,7 +59,7 @@ Hash256 NonceValue(const crypto::VrfOutput& beta);      // H("N" || β)
 Hash256 TieBreakValue(const crypto::VrfOutput& beta);   // H("T" || β)
 
 // T(σ) = ⌊2^256 (1 - (1-f)^σ)⌋ for σ = weight / total, by one fixed-point algorithm (doc/protocol.md gives it and its error bound). A leader
-// value, read as a big-endian number, leads if it is less. All bytes 0xff for f = 1; zero for weight 0. About 30 µs.
+// value, read as a big-endian number, leads if it is less. All bytes 0xff for f = 1; zero for weight 0. 7 µs for f = 1/10, 58 µs for f = 9/10.
 // Precondition: weight <= total; f is 1, or at most 9/10 with a denominator of at most 1,000.
 Hash256 LeaderThreshold(const Params& params, Amount weight, Amount total);
 

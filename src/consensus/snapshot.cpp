@@ -31,8 +31,7 @@ void RemoveFrom(auto& counted, Amount amount, Epoch created) {
     CHECK(counted.stake >= amount);
     counted.stake.drops -= amount.drops;
     if (counted.recent_epoch != created || created == kGenesisStakeEpoch) return;
-    CHECK(counted.recent_stake >= amount);
-    counted.recent_stake.drops -= amount.drops;
+    counted.recent_stake.drops -= std::min(counted.recent_stake, amount).drops;
 }
 
 Amount EligibleStake(const StakeSnapshot& snapshot, const SnapshotEntry& entry, Epoch for_epoch) {
