@@ -5,24 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "crypto/aead.h"
+#include "p2p/identity.h"
 #include "p2p/message.h"
 #include "p2p/network.h"
 #include "util/clock.h"
 #include "util/random.h"
 
 namespace sluice::p2p {
-
-// A node's name: its X25519 static key.
-using NodeId = crypto::X25519PublicKey;
-
-// Which chain a connection is about; both ends must agree on both.
-struct NetworkId {
-    std::array<uint8_t, 4> magic{};
-    BlockHash genesis;
-
-    friend bool operator==(const NetworkId&, const NetworkId&) = default;
-};
 
 // How a connection came to be.
 enum class Direction {
@@ -122,6 +111,7 @@ class PeerManager final : private NetworkEvents {
     // Queues a message. False if the peer is not ready, or the class's queue or the queues of all peers are full. A payload over
     // the type's limit is our bug.
     [[nodiscard]] bool Send(PeerId peer, MessageType type, Bytes payload);
+    // Payloads waiting in the class's queue, each counted with 64 bytes for itself.
     size_t QueuedBytes(PeerId peer, MessageClass message_class) const;
     static size_t QueueLimitBytes(MessageClass message_class);
     // Ends a connection; `reason` is one line for the log and OnPeerGone.

@@ -1,0 +1,313 @@
+#include "p2p/peer_manager.h"
+
+#include <algorithm>
+
+#include "p2p/peer_manager_impl.h"
+#include "util/log.h"
+
+namespace sluice::p2p {
+namespace {
+
+constexpr size_t kWindowBytes = 128 << 10;  // given to the network ahead of the kernel
+constexpr size_t kWriteBytes = 64 << 10;
+constexpr seconds kDialTimeout{10};
+
+// Each unit is about 100 µs of our work; see Impl::Charge.
+constexpr int64_t kWorkPerSecond = 1'000'000;
+constexpr int64_t kWorkBurst = 4'000'000;
+
+}  // namespace
+
+PeerManager::Impl::Impl(Network& the_network, const Clock& the_clock, RandomSource& the_random, PeerManagerConfig the_config,
+                        PeerEvents& the_events)
+    : network(the_network),
+      clock(the_clock),
+      random(the_random),
+      config(std::move(the_config)),
+      events(the_events),
+      own_id(crypto::X25519Public(config.node_key)) {}
+
+PeerManager::Impl::Peer* PeerManager::Impl::Find(PeerId id) const {
+    const auto found = peers.find(id);
+    return found == peers.end() || found->second->closed ? nullptr : found->second.get();
+}
+
+PeerManager::Impl::Peer* PeerManager::Impl::Find(ConnectionId id) const {
+    const auto found = by_connection.find(id);
+    return found == by_connection.end() ? nullptr : Find(found->second);
+}
+
+PeerManager::Impl::Peer* PeerManager::Impl::FindReady(PeerId id) const {
+    Peer* const peer = Find(id);
+    return peer != nullptr && peer->ready ? peer : nullptr;
+}
+
+PeerManager::Impl::Peer* PeerManager::Impl::FindReady(const NodeId& node, const Peer* except) const {
+    for (const auto& [id, peer] : peers) {
+        if (peer.get() != except && peer->ready && !peer->closed && peer->info.node_id == node) return peer.get();
+    }
+    return nullptr;
+}
+
+PeerManager::Impl::Peer& PeerManager::Impl::AddPeer(ConnectionId connection, const Endpoint& endpoint, Direction direction) {
+    const PeerId id(++last_peer_id);
+    auto peer = std::make_unique<Peer>();
+    peer->info.id = id;
+    peer->info.endpoint = endpoint;
+    peer->info.direction = direction;
+    peer->info.connected_at = clock.Now();
+    peer->connection_id = connection;
+    peer->started = clock.Monotonic();
+    by_connection.emplace(connection, id);
+    return *peers.emplace(id, std::move(peer)).first->second;
+}
+
+void PeerManager::Impl::StartConnection(Peer& peer) {
+    const Instant now = clock.Monotonic();
+    crypto::X25519SecretKey ephemeral;
+    random.Fill(ephemeral.span());
+    peer.connection.emplace(!peer.info.Inbound(), config.network, config.node_key, ephemeral, now);
+    peer.work.emplace(kWorkPerSecond, kWorkBurst, now);
+    if (config.max_chunk_bytes_per_s != 0) {
+        const auto rate = static_cast<int64_t>(std::min<uint64_t>(config.max_chunk_bytes_per_s, 1u << 31));
+        peer.chunk_bytes.emplace(rate, rate, now);
+    }
+    Pump(peer);
+}
+
+void PeerManager::Impl::Close(Peer& peer, const std::string& reason, bool close_socket) {
+    if (peer.closed) return;
+    peer.closed = true;
+    peer.close_reason = reason;
+    if (peer.connection) {
+        peer.connection->Stop();
+        queued_bytes -= std::exchange(peer.counted_bytes, 0);
+    }
+    if (close_socket) network.Close(peer.connection_id);
+    by_connection.erase(peer.connection_id);
+    closed.insert(peer.info.id);
+    LogDebug("net", "peer {} ({}) gone: {}", peer.info.id.value, peer.info.endpoint.ToString(), reason);
+}
+
+void PeerManager::Impl::ReportGone(Peer& peer) {
+    if (!std::exchange(peer.ready, false)) return;
+    events.OnPeerGone(peer.info.id, peer.close_reason);
+}
+
+void PeerManager::Impl::Punish(Peer& peer, const std::string& reason) {
+    const Instant until = clock.Monotonic() + config.discourage_for;
+    if (peer.connection && peer.connection->secure()) discouraged.Add(peer.info.node_id, until);
+    discouraged.Add(peer.info.endpoint, until);
+    LogInfo("net", "peer {} ({}) broke the rules: {}", peer.info.id.value, peer.info.endpoint.ToString(), reason);
+    Close(peer, reason);
+}
+
+void PeerManager::Impl::Pump(Peer& peer) {
+    peer.dirty = false;
+    Connection& connection = *peer.connection;
+    while (!peer.closed && connection.HasWritable() && network.PendingBytes(peer.connection_id) < kWindowBytes) {
+        Bytes bytes = connection.TakeWritable(kWriteBytes);
+        peer.info.bytes_sent += bytes.size();
+        peer.info.last_sent = clock.Monotonic();
+        network.Write(peer.connection_id, std::move(bytes));
+    }
+    CountQueued(peer);
+}
+
+void PeerManager::Impl::CountQueued(Peer& peer) {
+    if (peer.closed) return;
+    const size_t now = peer.connection->QueuedBytes();
+    queued_bytes += now - std::exchange(peer.counted_bytes, now);
+}
+
+bool PeerManager::Impl::Send(Peer& peer, MessageType type, Bytes payload) {
+    CHECK(payload.size() <= MaxPayloadBytes(type));
+    if (queued_bytes + payload.size() > config.max_queued_bytes) return false;
+    if (!peer.connection->Send(type, std::move(payload))) return false;
+    CountQueued(peer);
+    if (depth == 0) {
+        Pump(peer);
+    } else if (!std::exchange(peer.dirty, true)) {
+        dirty.insert(peer.info.id);
+    }
+    return true;
+}
+
+void PeerManager::Impl::Settle() {
+    while (!dirty.empty() || !closed.empty()) {
+        for (const PeerId id : std::exchange(dirty, {})) {
+            Peer* const peer = Find(id);
+            if (peer == nullptr || !peer->connection) continue;
+            Pump(*peer);
+            const uint8_t drained = peer->connection->TakeDrained();
+            for (size_t i = 0; i < kMessageClasses; ++i) {
+                if ((drained >> i & 1) != 0 && peer->ready && !peer->closed) events.OnDrained(id, static_cast<MessageClass>(i));
+            }
+        }
+        for (const PeerId id : std::exchange(closed, {})) {
+            Peer& peer = *peers.at(id);
+            ReportGone(peer);
+            DialEnded(peer);
+            peers.erase(id);
+        }
+    }
+}
+
+std::optional<Endpoint> PeerInfo::Listening() const {
+    if (hello.listen_port == 0) return std::nullopt;
+    Endpoint listening = endpoint;
+    listening.port = hello.listen_port;
+    return listening;
+}
+
+PeerManager::PeerManager(Network& network, const Clock& clock, RandomSource& random, PeerManagerConfig config, PeerEvents& events)
+    : m_impl(std::make_unique<Impl>(network, clock, random, std::move(config), events)) {
+    network.SetEvents(*this);
+}
+
+PeerManager::~PeerManager() = default;
+
+const NodeId& PeerManager::node_id() const { return m_impl->own_id; }
+
+Result<Endpoint> PeerManager::Listen(const Endpoint& endpoint) {
+    ASSIGN_OR_RETURN(const Endpoint bound, m_impl->network.Listen(endpoint));
+    if (m_impl->config.listen_port == 0) m_impl->config.listen_port = bound.port;
+    return bound;
+}
+
+void PeerManager::SetBestHeight(Height height) { m_impl->best_height = height; }
+
+bool PeerManager::Send(PeerId peer, MessageType type, Bytes payload) {
+    Impl::Peer* const found = m_impl->FindReady(peer);
+    return found != nullptr && m_impl->Send(*found, type, std::move(payload));
+}
+
+size_t PeerManager::QueuedBytes(PeerId peer, MessageClass message_class) const {
+    const Impl::Peer* const found = m_impl->FindReady(peer);
+    return found == nullptr ? 0 : found->connection->QueuedBytes(message_class);
+}
+
+size_t PeerManager::QueueLimitBytes(MessageClass message_class) { return Connection::QueueLimitBytes(message_class); }
+
+void PeerManager::Disconnect(PeerId peer, const std::string& reason) {
+    m_impl->Enter([&] {
+        if (Impl::Peer* const found = m_impl->Find(peer)) m_impl->Close(*found, reason);
+    });
+}
+
+void PeerManager::Misbehaving(PeerId peer, const std::string& reason) {
+    m_impl->Enter([&] {
+        if (Impl::Peer* const found = m_impl->Find(peer)) m_impl->Punish(*found, reason);
+    });
+}
+
+bool PeerManager::IsDiscouraged(const NodeId& node) const { return m_impl->discouraged.Has(node, m_impl->clock.Monotonic()); }
+
+namespace {
+
+PeerInfo InfoOf(const PeerInfo& info, const Connection& connection) {
+    PeerInfo result = info;
+    result.ping = connection.ping();
+    result.min_ping = connection.min_ping();
+    result.last_received = connection.last_received();
+    return result;
+}
+
+}  // namespace
+
+std::optional<PeerInfo> PeerManager::Peer(PeerId peer) const {
+    const Impl::Peer* const found = m_impl->FindReady(peer);
+    if (found == nullptr) return std::nullopt;
+    return InfoOf(found->info, *found->connection);
+}
+
+std::vector<PeerInfo> PeerManager::Peers() const {
+    std::vector<PeerInfo> result;
+    for (const auto& [id, peer] : m_impl->peers) {
+        if (peer->ready && !peer->closed) result.push_back(InfoOf(peer->info, *peer->connection));
+    }
+    return result;
+}
+
+size_t PeerManager::ConnectionCount() const { return m_impl->by_connection.size(); }
+
+void PeerManager::Tick() {
+    m_impl->Enter([&] {
+        const Instant now = m_impl->clock.Monotonic();
+        for (const auto& [id, peer] : m_impl->peers) {
+            if (peer->closed) continue;
+            if (!peer->connection) {
+                if (now >= peer->started + kDialTimeout) m_impl->Close(*peer, "no answer within 10 s");
+                continue;
+            }
+            if (auto status = peer->connection->Tick(now); !status) {
+                m_impl->Close(*peer, status.error().message);
+                continue;
+            }
+            if (peer->connection->HasWritable()) m_impl->dirty.insert(id);
+            if (peer->resume_at && now >= *peer->resume_at) {
+                peer->resume_at.reset();
+                m_impl->network.SetReading(peer->connection_id, true);
+            }
+        }
+        m_impl->DialManual();
+        m_impl->DialAutomatic();
+    });
+}
+
+Instant PeerManager::NextWakeup() const {
+    Instant next = Instant::max();
+    for (const auto& [id, peer] : m_impl->peers) {
+        next = std::min(next, peer->connection ? peer->connection->NextWakeup() : peer->started + kDialTimeout);
+        if (peer->resume_at) next = std::min(next, *peer->resume_at);
+    }
+    for (const auto& [endpoint, manual] : m_impl->manual) {
+        const bool connected = manual.node && m_impl->FindReady(*manual.node, nullptr) != nullptr;
+        if (!manual.peer && !connected && !m_impl->own_endpoints.contains(endpoint)) next = std::min(next, manual.next_try);
+    }
+    if (m_impl->WantsAutomatic()) next = std::min(next, m_impl->next_automatic);
+    return next;
+}
+
+void PeerManager::OnAccepted(ConnectionId connection, const Endpoint& remote) {
+    m_impl->Enter([&] {
+        if (!m_impl->HasRoomForInbound(remote) || m_impl->discouraged.Has(remote, m_impl->clock.Monotonic())) {
+            m_impl->network.Close(connection);
+            return;
+        }
+        m_impl->StartConnection(m_impl->AddPeer(connection, remote, Direction::kInbound));
+    });
+}
+
+void PeerManager::OnConnected(ConnectionId connection) {
+    m_impl->Enter([&] {
+        if (Impl::Peer* const peer = m_impl->Find(connection)) m_impl->StartConnection(*peer);
+    });
+}
+
+void PeerManager::OnConnectFailed(ConnectionId connection, const std::string& reason) {
+    m_impl->Enter([&] {
+        if (Impl::Peer* const peer = m_impl->Find(connection)) m_impl->Close(*peer, reason, false);
+    });
+}
+
+void PeerManager::OnBytes(ConnectionId connection, ByteSpan bytes) {
+    m_impl->Enter([&] {
+        Impl::Peer* const peer = m_impl->Find(connection);
+        if (peer != nullptr && peer->connection) m_impl->Receive(*peer, bytes);
+    });
+}
+
+void PeerManager::OnWritable(ConnectionId connection) {
+    m_impl->Enter([&] {
+        if (Impl::Peer* const peer = m_impl->Find(connection)) m_impl->dirty.insert(peer->info.id);
+    });
+}
+
+void PeerManager::OnClosed(ConnectionId connection, const std::string& reason) {
+    m_impl->Enter([&] {
+        if (Impl::Peer* const peer = m_impl->Find(connection)) m_impl->Close(*peer, reason, false);
+    });
+}
+
+}  // namespace sluice::p2p

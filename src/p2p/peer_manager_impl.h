@@ -1,0 +1,116 @@
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "p2p/address_book.h"
+#include "p2p/connection.h"
+#include "p2p/discouraged.h"
+#include "p2p/peer_manager.h"
+#include "p2p/token_bucket.h"
+
+// The inside of PeerManager: peer_manager.cpp holds its public calls and the network's events, peer_dialling.cpp whom to dial when,
+// peer_messages.cpp what happens to what peers say.
+
+namespace sluice::p2p {
+
+struct PeerManager::Impl {
+    // A connection, from the first packet to its end.
+    struct Peer {
+        PeerInfo info;                           // id, endpoint and direction from the start, the rest with the greeting
+        ConnectionId connection_id;
+        std::optional<Connection> connection;    // none while dialling
+        Instant started{};
+        bool greeted{false};                     // its hello was right
+        bool ready{false};
+        size_t counted_bytes{0};                 // its share of queued_bytes
+        bool closed{false};                      // waits to be removed
+        bool dirty{false};                       // has something to write
+        bool told_addresses{false};
+        std::string close_reason;
+        std::optional<TokenBucket> work;         // what its messages cost us, in thousandths
+        std::optional<TokenBucket> chunk_bytes;
+        std::optional<Instant> resume_at;        // not read from before
+    };
+    using PeerPtr = std::unique_ptr<Peer>;
+
+    // An endpoint that the operator wants to be connected to.
+    struct Manual {
+        std::optional<PeerId> peer;              // dialling or connected
+        std::optional<NodeId> node;              // who answered there last
+        Instant next_try{};
+        seconds delay{0};
+        std::string last_failure;
+    };
+
+    Impl(Network& network, const Clock& clock, RandomSource& random, PeerManagerConfig config, PeerEvents& events);
+
+    // Runs `work` as an entry point: what it left to be written or removed is done when the outermost one ends.
+    template <class Work>
+    void Enter(const Work& work) {
+        ++depth;
+        work();
+        if (depth == 1) Settle();
+        --depth;
+    }
+    void Settle();
+
+    Peer* Find(PeerId id) const;
+    Peer* Find(ConnectionId id) const;
+    Peer* FindReady(PeerId id) const;
+    Peer* FindReady(const NodeId& node, const Peer* except) const;
+    Peer& AddPeer(ConnectionId connection, const Endpoint& endpoint, Direction direction);
+    void StartConnection(Peer& peer);
+    // Closes the socket now; the peer itself goes at the end of the entry point.
+    void Close(Peer& peer, const std::string& reason, bool close_socket = true);
+    void ReportGone(Peer& peer);
+    void Punish(Peer& peer, const std::string& reason);
+    void Pump(Peer& peer);
+    void CountQueued(Peer& peer);
+    bool Send(Peer& peer, MessageType type, Bytes payload);
+
+    // peer_messages.cpp
+    void Receive(Peer& peer, ByteSpan bytes);
+    void OnSecured(Peer& peer, const NodeId& node);
+    void OnReceived(Peer& peer, MessageType type, ByteSpan payload);
+    void OnHello(Peer& peer, ByteSpan payload);
+    bool ResolveDuplicate(Peer& peer);
+    void OnGetAddresses(Peer& peer);
+    void OnAddresses(Peer& peer, ByteSpan payload);
+    void Charge(Peer& peer, MessageType type, size_t bytes);
+    void PauseIfInDebt(Peer& peer);
+
+    // peer_dialling.cpp
+    bool HasRoomForInbound(const Endpoint& remote) const;
+    Peer* Dial(const Endpoint& endpoint, Direction direction);
+    void DialManual();
+    void DialAutomatic();
+    bool WantsAutomatic() const;
+    void DialEnded(const Peer& peer);
+    bool ConnectedTo(const Endpoint& endpoint) const;
+
+    Network& network;
+    const Clock& clock;
+    RandomSource& random;
+    PeerManagerConfig config;
+    PeerEvents& events;
+    NodeId own_id;
+    Height best_height;
+
+    std::map<PeerId, PeerPtr> peers;
+    std::map<ConnectionId, PeerId> by_connection;
+    uint64_t last_peer_id{0};
+    size_t queued_bytes{0};        // in all peers' queues
+    size_t depth{0};               // of entry points
+    std::set<PeerId> dirty;
+    std::set<PeerId> closed;
+
+    std::map<Endpoint, Manual> manual;
+    bool automatic{true};
+    Instant next_automatic{};
+    AddressBook addresses;
+    std::set<Endpoint> own_endpoints;   // where we reached ourselves
+    Discouraged discouraged;
+};
+
+}  // namespace sluice::p2p

@@ -1,0 +1,103 @@
+#include <pthread.h>
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "p2p/asio_executor.h"
+#include "util/check.h"
+
+namespace sluice::p2p {
+
+struct ThreadPool::Impl {
+    using Time = std::chrono::steady_clock::time_point;
+
+    // Moves what is due to the queue; the time of the next delayed task, if any. Needs the lock.
+    std::optional<Time> MoveDue() {
+        const Time now = std::chrono::steady_clock::now();
+        while (!delayed.empty() && delayed.begin()->first <= now) {
+            ready.push_back(std::move(delayed.begin()->second));
+            delayed.erase(delayed.begin());
+        }
+        return delayed.empty() ? std::nullopt : std::optional(delayed.begin()->first);
+    }
+
+    void Run() {
+        std::unique_lock lock(mutex);
+        while (!stopped) {
+            const auto next = MoveDue();
+            if (ready.empty()) {
+                if (next) {
+                    changed.wait_until(lock, *next);
+                } else {
+                    changed.wait(lock);
+                }
+                continue;
+            }
+            std::function<void()> task = std::move(ready.front());
+            ready.pop_front();
+            if (!ready.empty()) changed.notify_one();
+            lock.unlock();
+            task();
+            task = nullptr;
+            lock.lock();
+        }
+    }
+
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<std::function<void()>> ready;
+    std::multimap<Time, std::function<void()>> delayed;
+    bool stopped{false};
+    std::vector<std::thread> threads;
+};
+
+ThreadPool::ThreadPool(size_t threads, const std::string& name) : m_impl(std::make_unique<Impl>()) {
+    CHECK(threads >= 1);
+    for (size_t i = 0; i < threads; ++i) {
+        m_impl->threads.emplace_back([impl = m_impl.get(), name] {
+            pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+            impl->Run();
+        });
+    }
+}
+
+ThreadPool::~ThreadPool() { Stop(); }
+
+void ThreadPool::Post(std::function<void()> task) {
+    {
+        const std::lock_guard lock(m_impl->mutex);
+        if (m_impl->stopped) return;
+        m_impl->ready.push_back(std::move(task));
+    }
+    m_impl->changed.notify_one();
+}
+
+void ThreadPool::PostAfter(milliseconds delay, std::function<void()> task) {
+    {
+        const std::lock_guard lock(m_impl->mutex);
+        if (m_impl->stopped) return;
+        m_impl->delayed.emplace(std::chrono::steady_clock::now() + delay, std::move(task));
+    }
+    m_impl->changed.notify_one();
+}
+
+void ThreadPool::Stop() {
+    {
+        const std::lock_guard lock(m_impl->mutex);
+        m_impl->stopped = true;
+    }
+    m_impl->changed.notify_all();
+    for (std::thread& thread : m_impl->threads) {
+        if (thread.joinable()) thread.join();
+    }
+    const std::lock_guard lock(m_impl->mutex);
+    m_impl->ready.clear();
+    m_impl->delayed.clear();
+}
+
+}  // namespace sluice::p2p
