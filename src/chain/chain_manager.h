@@ -65,7 +65,8 @@ class ChainManager {
     std::optional<Error> TakeReadFailure() const { return m_state->TakeReadFailure(); }
     Result<SnapshotRef> SnapshotOf(const consensus::EpochBoundary& boundary) const { return m_state->SnapshotOf(boundary); }
     const Indexes& indexes() const { return *m_indexes; }
-    Mempool& mempool() { return *m_mempool; }
+    // Into the mempool, or (test_only) only whether it would be accepted.
+    Result<consensus::Verdict<AcceptResult>> AcceptTransaction(const TransactionRef& tx, UnixMillis now, bool test_only = false);
     const Mempool& mempool() const { return *m_mempool; }
 
     // The block that `keys` make in `slot` on the tip, not yet processed; null if they do not lead that slot. kInvalid if the slot is not
@@ -82,7 +83,10 @@ class ChainManager {
     explicit ChainManager(consensus::Genesis genesis);
     Result<HeaderOutcome> AddHeader(const BlockHeader& header, UnixMillis now);
     Result<BlockResult> Activate(UnixMillis now);
-    BlockResult Finish(TipChange change);
+    Status OpenParts(storage::FileSystem& files, const std::string& folder, ChainOptions options);
+    Status CheckNetwork(const std::string& folder);
+    // Hands the change on to the mempool.
+    Result<BlockResult> Finish(TipChange change);
     Status CheckStoredBodies();
 
     consensus::Genesis m_genesis;

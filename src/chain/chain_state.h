@@ -10,10 +10,9 @@
 
 namespace sluice::chain {
 
-// The state after the active chain's tip, on disk (table 's'), with the active chain (table 'a': height -> hash), the tip and the stake
-// snapshots (table 'n').
+// The state after the active chain's tip, on disk (table 's'), with the tip's hash and the stake snapshots (table 'n').
 //
-// Invariants: 1. State, tip, active chain, undo position and indexes change together, in one batch for each block. 2. What a batch points
+// Invariants: 1. State, tip, undo position and indexes change together, in one batch for each block. 2. What a batch points
 // to in the block files is synced before it. So after a crash the store holds the state after some block of a branch
 // that was active, with the undo data back to genesis.
 //
@@ -35,8 +34,8 @@ class ChainState final : public consensus::StateReader {
     const HeaderNode* At(Height height) const { return AncestorAt(m_tip, height); }
     bool IsActive(const HeaderNode* node) const { return At(node->height()) == node; }
 
-    // The snapshot of a block: stored, or taken from the tip's state, or from the state rewound to a block of the active chain at
-    // most kMaxRewind blocks back. Null otherwise. A snapshot without any weight is replaced by the one before it.
+    // The snapshot of a block: stored (at each end of an epoch), or taken from the tip's state, or from the state rewound to a
+    // block of the active chain at most kMaxRewind blocks back. Null otherwise.
     Result<SnapshotRef> SnapshotOf(const consensus::EpochBoundary& boundary) const;
     static constexpr uint32_t kMaxRewind = 2'000;
 
@@ -60,12 +59,14 @@ class ChainState final : public consensus::StateReader {
     Status WriteGenesis();
     Status LoadTip();
     const HeaderNode* BestCandidate(std::optional<uint32_t> max_depth) const;
+    Status MoveTo(const HeaderNode* target, bool sync, TipChange& change);
     // True if connected, false if the block is invalid (and marked) or its body is gone.
     Result<bool> ConnectTip(const HeaderNode* node, bool sync, TipChange& change);
     Status DisconnectTip(bool sync, TipChange& change);
     Result<SnapshotRef> TakeSnapshotAt(const HeaderNode* node) const;
-    Status Commit(const storage::WriteBatch& batch, const consensus::StateDelta& delta, bool forward, bool sync);
-    void PutState(storage::WriteBatch& batch, const consensus::StateDelta& delta, bool forward) const;
+    // Adds the state's changes and the new tip to the batch and writes it.
+    Status Commit(storage::WriteBatch batch, const HeaderNode* tip, const consensus::StateDelta& delta, bool forward, bool sync);
+    std::optional<Error> ReadFailure() const;
 
     const consensus::Genesis& m_genesis;
     const consensus::Params& m_params;

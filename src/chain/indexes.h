@@ -69,10 +69,13 @@ struct GrantEntry {
 struct SettleEntry {
     ChainPlace place;
     Txid txid;
-    SettledChannel channel;
+    std::vector<SettledChannel> channels;
 
     friend bool operator==(const SettleEntry&, const SettleEntry&) = default;
-    static void Serialize(auto& self, auto& archive) { archive(self.place, self.txid, self.channel); }
+    static void Serialize(auto& self, auto& archive) {
+        archive(self.place, self.txid);
+        archive.Vector(self.channels, kMaxSettledChannels, 44);
+    }
 };
 
 // Who spent a purchase, channel, anchor or bond output.

@@ -101,22 +101,37 @@ class Mempool {
     bool SanityCheck() const;
 
   private:
-    struct Plan;
-    consensus::Verdict<Plan> Check(const TransactionRef& tx, UnixMillis now);
+    // What is to be done to take a transaction in.
+    struct Plan {
+        MempoolEntry entry;
+        std::set<Txid> leaving;                              // replaced, with their descendants
+        std::unique_ptr<consensus::StateCache> view;         // without those; null if there are none
+        std::unique_ptr<consensus::StateCache> layer;        // the transaction's own changes, over `view` or m_view
+    };
+    consensus::Verdict<Plan> Check(const TransactionRef& tx, UnixMillis now) const;
+    consensus::Verdict<void> CheckKnown(const Transaction& tx) const;
     consensus::Verdict<void> CheckStandard(const Transaction& tx) const;
+    // Purchases are relayed for confirmed publishes only.
     consensus::Verdict<void> CheckPurchases(const Transaction& tx) const;
-    consensus::Verdict<std::set<Txid>> FindConflicts(const Transaction& tx) const;
-    consensus::Verdict<void> CheckReplacement(const Transaction& tx, Amount fee, const std::set<Txid>& conflicts) const;
+    consensus::Verdict<std::set<Txid>> FindReplaced(const Transaction& tx) const;
+    consensus::Verdict<void> CheckFee(const Transaction& tx, Amount fee, const std::set<Txid>& leaving) const;
     consensus::Verdict<void> CheckPackageLimits(const Transaction& tx, const std::set<Txid>& leaving) const;
+    consensus::Verdict<void> CheckUpgradable(const consensus::SpendCheck& spends) const;
+    // What its inputs bring at most less its outputs; nullopt if an input is unknown.
+    std::optional<Amount> GreatestFee(const Transaction& tx) const;
     void Insert(MempoolEntry entry);
     void Remove(const Txid& txid);
     void CollectDescendants(const Txid& txid, std::set<Txid>& into) const;
     std::set<Txid> CollectAncestors(const Transaction& tx) const;
     std::set<Txid> PoolParents(const Transaction& tx) const;
-    // A view without `leaving`.
+    // The state after every entry but those; null if another entry is not valid without them.
     std::unique_ptr<consensus::StateCache> ViewWithout(const std::set<Txid>& leaving) const;
-    // Removes the worst packages until the pool fits; what was removed.
-    std::vector<TransactionRef> EvictToFit();
+    void RemoveWithDescendants(const Txid& txid, RemovedTransaction::Why why, std::vector<RemovedTransaction>& removed);
+    void RemoveMined(const TipChange& change, std::vector<RemovedTransaction>& removed);
+    // Applies `entries` in order to an empty pool over the present state; those that fail leave.
+    void Rebuild(std::vector<MempoolEntry> entries, std::vector<RemovedTransaction>& removed);
+    // Removes the worst packages until the pool fits.
+    void EvictToFit(std::vector<RemovedTransaction>& removed);
 
     const consensus::Params& m_params;
     const consensus::StateReader& m_state;

@@ -1,0 +1,232 @@
+#include "chain/chain_manager.h"
+
+#include <algorithm>
+
+#include "chain/store_keys.h"
+#include "util/log.h"
+
+namespace sluice::chain {
+namespace {
+
+constexpr seconds kEarlyTolerance{2};
+
+Bytes GenesisKey() { return TableKey(kMetaTable, AsBytes("genesis")); }
+
+}  // namespace
+
+ChainManager::ChainManager(consensus::Genesis genesis) : m_genesis(std::move(genesis)), m_genesis_hash(m_genesis.Hash()) {}
+
+Result<std::unique_ptr<ChainManager>> ChainManager::Open(storage::FileSystem& files, const std::string& folder,
+                                                         consensus::Genesis genesis, ChainOptions options) {
+    RETURN_IF_ERROR(consensus::CheckGenesis(genesis));
+    std::unique_ptr<ChainManager> manager(new ChainManager(std::move(genesis)));
+    RETURN_IF_ERROR(manager->OpenParts(files, folder, std::move(options)));
+    return manager;
+}
+
+Status ChainManager::OpenParts(storage::FileSystem& files, const std::string& folder, ChainOptions options) {
+    RETURN_IF_ERROR(files.CreateDirectories(folder));
+    ASSIGN_OR_RETURN(m_store, files.OpenKeyValue(folder + "/chainstate", options.cache_bytes / 2));
+    RETURN_IF_ERROR(CheckNetwork(folder));
+    ASSIGN_OR_RETURN(m_tree, HeaderTree::Open(params(), m_genesis.MakeBlock().header, m_genesis.MakeHeaderState(), *m_store));
+    ASSIGN_OR_RETURN(m_blocks, BlockStore::Open(files, folder + "/blocks", *m_store));
+    m_indexes = std::make_unique<Indexes>(*m_store);
+    ASSIGN_OR_RETURN(m_state, ChainState::Open(m_genesis, *m_store, *m_tree, *m_blocks, *m_indexes, options.runner, options.cache_bytes / 2));
+    RETURN_IF_ERROR(CheckStoredBodies());
+    m_state->FindCandidates();
+    ASSIGN_OR_RETURN(const TipChange change, m_state->ActivateBest(params().k, true));
+    m_mempool = std::make_unique<Mempool>(params(), *m_state, tip()->state, options.runner, options.mempool);
+    return {};
+}
+
+Status ChainManager::CheckNetwork(const std::string& folder) {
+    ASSIGN_OR_RETURN(const auto stored, m_store->Get(GenesisKey()));
+    if (!stored) {
+        storage::WriteBatch batch;
+        batch.Put(GenesisKey(), ToBytes(m_genesis_hash.bytes));
+        return m_store->Write(batch, true);
+    }
+    if (*stored != ToBytes(m_genesis_hash.bytes))
+        return Fail("the folder " + folder + " holds the chain of another network: choose another data folder for '" + params().network + "'");
+    return {};
+}
+
+Status ChainManager::CheckStoredBodies() {
+    std::vector<BlockHash> stored;
+    RETURN_IF_ERROR(m_store->Scan(TableKey(kBlockTable), {}, [&](ByteSpan key, ByteSpan) {
+        if (const auto hash = BlockHash::FromBytes(key.subspan(1))) stored.push_back(*hash);
+        return true;
+    }));
+    for (const BlockHash& hash : stored) {
+        const HeaderNode* node = m_tree->Find(hash);
+        if (node == nullptr) continue;
+        // Active blocks were synced before they became active; others may have been lost or cut short with the power.
+        if (!m_state->IsActive(node)) {
+            ASSIGN_OR_RETURN(const BlockRef block, m_blocks->ReadBlock(hash));
+            if (block == nullptr) continue;
+        }
+        m_tree->SetBody(hash);
+    }
+    return {};
+}
+
+Result<HeaderOutcome> ChainManager::AddHeader(const BlockHeader& header, UnixMillis now) {
+    using What = HeaderOutcome::What;
+    using consensus::Invalid;
+    const HeaderNode* parent = m_tree->Find(header.prev);
+    if (parent != nullptr && m_tree->Find(header.Hash()) == nullptr) {
+        const auto latest = params().SlotAt(now + kEarlyTolerance);
+        if (!latest || header.slot > *latest)
+            return HeaderOutcome{What::kPremature, nullptr, {Invalid::What::kPremature, "time-too-new", "slot " + ToString(header.slot) + " lies in the future"}};
+        if (IsCaughtUp(now) && tip()->height() - ForkPoint(parent, tip())->height() > params().k)
+            return HeaderOutcome{What::kTooDeep, nullptr, {Invalid::What::kPolicy, "fork-too-deep", "it forks off more than " + std::to_string(params().k) + " blocks below the tip"}};
+    }
+    auto outcome = m_tree->Add(header, [this](const consensus::EpochBoundary& boundary) { return m_state->SnapshotOf(boundary); });
+    if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
+    return outcome;
+}
+
+Result<HeadersResult> ChainManager::ProcessHeaders(const std::vector<BlockHeader>& headers, UnixMillis now) {
+    HeadersResult result;
+    for (const BlockHeader& header : headers) {
+        ASSIGN_OR_RETURN(HeaderOutcome outcome, AddHeader(header, now));
+        if (!outcome.Ok()) {
+            result.stopped = std::move(outcome);
+            break;
+        }
+        ++result.accepted;
+        result.last = outcome.node;
+    }
+    return result;
+}
+
+Result<BlockResult> ChainManager::ProcessBlock(const BlockRef& block, UnixMillis now) {
+    using What = BlockResult::What;
+    ASSIGN_OR_RETURN(HeaderOutcome outcome, AddHeader(block->header, now));
+    if (!outcome.Ok()) {
+        BlockResult result{.what = What::kNotTaken, .header = std::move(outcome)};
+        result.invalid = m_state->WhyInvalid(block->header.Hash());
+        return result;
+    }
+    const HeaderNode* node = outcome.node;
+    if (node->has_body) return BlockResult{.what = What::kKnown};
+    // Checks the merkle roots first: a body that does not belong to the header says nothing about the header.
+    if (const auto form = consensus::CheckBlock(params(), *block); !form) {
+        if (form.error().what != consensus::Invalid::What::kMutatedBody) RETURN_IF_ERROR(m_tree->MarkInvalid(node->hash()));
+        return BlockResult{.what = What::kNotTaken, .invalid = form.error()};
+    }
+    RETURN_IF_ERROR(m_blocks->WriteBlock(*block));
+    m_state->AddCandidates(m_tree->SetBody(node->hash()));
+    ASSIGN_OR_RETURN(BlockResult result, Activate(now));
+    if (node->failed) {
+        result.what = What::kNotTaken;
+        result.invalid = m_state->WhyInvalid(node->hash());
+    } else {
+        result.what = IsActive(node) ? What::kConnected : What::kStored;
+    }
+    return result;
+}
+
+Result<BlockResult> ChainManager::Activate(UnixMillis now) {
+    const bool caught_up = IsCaughtUp(now);
+    ASSIGN_OR_RETURN(TipChange change, m_state->ActivateBest(caught_up ? std::optional(params().k) : std::nullopt, caught_up));
+    return Finish(std::move(change));
+}
+
+Result<BlockResult> ChainManager::Finish(TipChange change) {
+    BlockResult result;
+    if (!change.Empty()) result.removed = m_mempool->BlocksChanged(change, tip()->state);
+    if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
+    result.change = std::move(change);
+    return result;
+}
+
+std::vector<const HeaderNode*> ChainManager::BlocksWanted(size_t max, uint32_t window) const {
+    std::vector<const HeaderNode*> wanted;
+    const HeaderNode* best = best_header();
+    const Height fork = ForkPoint(best, tip())->height();
+    const Height last = std::min(best->height(), fork + window);
+    for (Height height = fork + 1; height <= last && wanted.size() < max; ++height) {
+        const HeaderNode* node = AncestorAt(best, height);
+        if (!node->has_body) wanted.push_back(node);
+    }
+    return wanted;
+}
+
+Result<BlockRef> ChainManager::GetBlockAt(Height height) const {
+    const HeaderNode* node = At(height);
+    if (node == nullptr) return Fail(ErrorKind::kNotFound, "height " + ToString(height) + " is above the tip at " + ToString(tip()->height()));
+    return GetBlock(node->hash());
+}
+
+Result<ConnectedBlock> ChainManager::GetConnected(const HeaderNode* node) const {
+    CHECK(IsActive(node));
+    ASSIGN_OR_RETURN(const BlockRef block, GetBlock(node->hash()));
+    if (block == nullptr) return Fail(Corrupt("the active block " + node->hash().Hex() + " does not read back"));
+    if (node->parent == nullptr) return ConnectedBlock{block, node->state, std::make_shared<const consensus::StateDelta>(m_genesis.MakeState())};
+    ASSIGN_OR_RETURN(consensus::StateDelta delta, m_blocks->ReadUndo(node->hash()));
+    return ConnectedBlock{block, node->state, std::make_shared<const consensus::StateDelta>(std::move(delta))};
+}
+
+Result<std::vector<BlockHeader>> ChainManager::HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop) const {
+    return m_tree->HeadersAfter(tip(), locator, stop);
+}
+
+bool ChainManager::IsCaughtUp(UnixMillis now) const {
+    const auto slot = params().SlotAt(now);
+    if (!slot) return true;
+    const uint64_t expected_slots = uint64_t{params().k} * params().active_slots_denominator / params().active_slots_numerator;
+    return tip()->state.slot + expected_slots >= *slot;
+}
+
+Result<consensus::Verdict<AcceptResult>> ChainManager::AcceptTransaction(const TransactionRef& tx, UnixMillis now, bool test_only) {
+    auto verdict = test_only ? m_mempool->Test(tx, now) : m_mempool->Accept(tx, now);
+    if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
+    return verdict;
+}
+
+Result<BlockRef> ChainManager::ProduceBlock(const consensus::OperatorKeys& keys, Slot slot) const {
+    const consensus::HeaderState& parent = tip()->state;
+    if (slot <= parent.slot) return Fail("slot " + ToString(slot) + " is not after the tip's slot " + ToString(parent.slot));
+    const consensus::EpochContext context = consensus::NextContext(params(), parent, slot);
+    ASSIGN_OR_RETURN(const SnapshotRef elects, SnapshotOf(context.elects));
+    ASSIGN_OR_RETURN(const SnapshotRef previous, SnapshotOf(context.previous));
+    if (elects == nullptr || previous == nullptr) return Fail(Corrupt("a stake snapshot of the active chain is missing"));
+    const auto proof = consensus::ProveLeadership(params(), parent, slot, elects->stake, keys);
+    if (!proof) return BlockRef();
+    const consensus::SnapshotEntry* producer = elects->stake.Find(keys.staker);
+    CHECK(producer != nullptr);  // it leads
+
+    BlockTemplate block_template = BuildTemplate(params(), *m_state, *m_mempool, parent, slot, *producer);
+    if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
+    return BlockRef(std::make_shared<const Block>(MakeSignedBlock(m_genesis_hash, parent, slot, *proof, keys, previous->hash, std::move(block_template.transactions))));
+}
+
+Result<std::optional<Slot>> ChainManager::NextWonSlot(const consensus::OperatorKeys& keys, Slot from, uint64_t max_slots) const {
+    const consensus::HeaderState& parent = tip()->state;
+    const Slot first = std::max(from, parent.slot + 1);
+    for (Slot slot = first; slot < first + max_slots; ++slot) {
+        ASSIGN_OR_RETURN(const SnapshotRef elects, SnapshotOf(consensus::ElectingBoundary(params(), parent, slot)));
+        if (elects == nullptr) return Fail(Corrupt("a stake snapshot of the active chain is missing"));
+        if (consensus::ProveLeadership(params(), parent, slot, elects->stake, keys)) return std::optional<Slot>(slot);
+    }
+    return std::optional<Slot>();
+}
+
+Result<BlockResult> ChainManager::InvalidateBlock(const BlockHash& hash, UnixMillis now) {
+    const HeaderNode* node = m_tree->Find(hash);
+    if (node == nullptr) return Fail(ErrorKind::kNotFound, "no block " + hash.Hex() + " is known");
+    if (node->parent == nullptr) return Fail("the genesis block cannot be refused");
+    RETURN_IF_ERROR(m_tree->MarkInvalid(hash));
+    ASSIGN_OR_RETURN(TipChange change, m_state->LeaveInvalid(IsCaughtUp(now)));
+    return Finish(std::move(change));
+}
+
+Result<BlockResult> ChainManager::ReconsiderBlock(const BlockHash& hash, UnixMillis now) {
+    if (m_tree->Find(hash) == nullptr) return Fail(ErrorKind::kNotFound, "no block " + hash.Hex() + " is known");
+    RETURN_IF_ERROR(m_tree->ClearInvalid(hash));
+    m_state->FindCandidates();
+    return Activate(now);
+}
+
+}  // namespace sluice::chain
