@@ -27,9 +27,9 @@ void AddTo(auto& counted, Amount amount, Epoch epoch) {
     counted.recent_stake.drops += amount.drops;
 }
 
+// Stops at 0: a reader that failed says "absent", and its owner throws away what comes of it.
 void RemoveFrom(auto& counted, Amount amount, Epoch created) {
-    CHECK(counted.stake >= amount);
-    counted.stake.drops -= amount.drops;
+    counted.stake.drops -= std::min(counted.stake, amount).drops;
     if (counted.recent_epoch != created || created == kGenesisStakeEpoch) return;
     counted.recent_stake.drops -= std::min(counted.recent_stake, amount).drops;
 }

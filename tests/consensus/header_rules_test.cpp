@@ -341,13 +341,14 @@ TEST(Vrf, AlphaAndValuesAreFrozen) {
     beta.bytes.fill(5);
     EXPECT_EQ(HexEncode(VrfAlpha(Filled(0xab), Slot(0x0102))),
               HexEncode(AsBytes("Sluice/vrf")) + Filled(0xab).Hex() + "0201000000000000");
-    Bytes input = {'L'};
-    input.insert(input.end(), beta.begin(), beta.end());
-    EXPECT_EQ(LeaderValue(beta), crypto::TaggedHash("Sluice/vrf-value", input));
-    input[0] = 'N';
-    EXPECT_EQ(NonceValue(beta), crypto::TaggedHash("Sluice/vrf-value", input));
-    input[0] = 'T';
-    EXPECT_EQ(TieBreakValue(beta), crypto::TaggedHash("Sluice/vrf-value", input));
+    const auto value = [&](char letter) {
+        Writer input;
+        input(static_cast<uint8_t>(letter), beta);
+        return crypto::TaggedHash("Sluice/vrf-value", input.bytes());
+    };
+    EXPECT_EQ(LeaderValue(beta), value('L'));
+    EXPECT_EQ(NonceValue(beta), value('N'));
+    EXPECT_EQ(TieBreakValue(beta), value('T'));
 }
 
 TEST(HeaderCommitment, BindsCertificateAndSnapshotInOrder) {

@@ -158,6 +158,14 @@ TEST_F(SnapshotTest, StakeToAnUnknownIdThatIsSpentLeavesNoEntry) {
     EXPECT_TRUE(state.Delta().changes.empty());
 }
 
+TEST_F(SnapshotTest, RemovingFromEntriesThatCouldNotBeReadStopsAtZero) {
+    RemoveStake(state, Id(1), Amount(70), Epoch(2));
+    EXPECT_TRUE(state.Delta().changes.empty());
+    Register(Id(1));
+    RemoveStake(state, Id(1), Amount(70), Epoch(2));
+    EXPECT_EQ(Take(2).entries[0].stake, Amount(0));
+}
+
 TEST_F(SnapshotTest, WaitingStakeOfAnotherEpochMergesToTheLaterOne) {
     AddStake(state, Id(1), Amount(70), Epoch(2));
     Register(Id(1));
