@@ -60,8 +60,8 @@ ScanResult ScanForSuccess(const Script& script) {
     return ScanResult::kRun;
 }
 
-ScriptVerdict RunTapscript(ScriptChecker& checker, const ScriptFlags& flags, const Script& script, const Hash256& leaf_hash,
-                           int64_t budget, std::vector<Bytes> stack) {
+ScriptVerdict RunTapscript(ScriptChecker& checker, const ScriptFlags& flags, const Script& script,
+                           const Hash256& leaf_hash, int64_t budget, std::vector<Bytes> stack) {
     switch (ScanForSuccess(script)) {
         case ScanResult::kUndecodable:
             return ScriptFail("a push runs past the end of the script");
@@ -88,7 +88,8 @@ ScriptVerdict VerifyScriptPath(ScriptChecker& checker, const ScriptFlags& flags,
     const ByteSpan control = items.back();
     const Bytes& script = items[items.size() - 2];
     const std::span<const Bytes> arguments = items.first(items.size() - 2);
-    if (control.size() < kControlBaseBytes || control.size() > kControlBaseBytes + kControlMaxNodes * kControlNodeBytes ||
+    if (control.size() < kControlBaseBytes ||
+        control.size() > kControlBaseBytes + kControlMaxNodes * kControlNodeBytes ||
         (control.size() - kControlBaseBytes) % kControlNodeBytes != 0)
         return ScriptFail("the control block is not 33 bytes and up to 128 nodes of 32 bytes");
 

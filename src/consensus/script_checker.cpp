@@ -14,7 +14,8 @@ constexpr int64_t kSequenceMask = 0xffff;
 ScriptVerdict ScriptChecker::CheckSignature(ByteSpan signature, const XOnlyPubKey& key,
                                             const std::optional<ScriptPathData>& script_path) {
     constexpr size_t kSize = SchnorrSignature::kSize;
-    if (signature.size() != kSize && signature.size() != kSize + 1) return ScriptFail("a signature is neither 64 nor 65 bytes long");
+    if (signature.size() != kSize && signature.size() != kSize + 1)
+        return ScriptFail("a signature is neither 64 nor 65 bytes long");
     uint8_t hash_type = kSighashDefault;
     if (signature.size() == kSize + 1) {
         hash_type = signature[kSize];
@@ -23,7 +24,8 @@ ScriptVerdict ScriptChecker::CheckSignature(ByteSpan signature, const XOnlyPubKe
     const auto hash = m_tx.SignatureHashWithAnnexHash(m_index, hash_type, script_path, m_annex_hash);
     if (!hash) return ScriptFail("a signature's hash type is undefined or has no output to sign");
     if (!crypto::VerifySchnorr(key, *hash, SchnorrSignature::FromSpan(signature.first<kSize>())))
-        return ScriptFail(script_path ? "a signature in the script is invalid" : "the signature of the key path is invalid");
+        return ScriptFail(script_path ? "a signature in the script is invalid"
+                                      : "the signature of the key path is invalid");
     m_facts.hash_types.push_back(hash_type);
     return {};
 }

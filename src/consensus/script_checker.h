@@ -8,7 +8,9 @@ namespace sluice::consensus {
 
 // Success, or the reason in lower-case words.
 using ScriptVerdict = Result<void, std::string>;
-inline tl::unexpected<std::string> ScriptFail(std::string reason) { return tl::unexpected<std::string>(std::move(reason)); }
+inline tl::unexpected<std::string> ScriptFail(std::string reason) {
+    return tl::unexpected<std::string>(std::move(reason));
+}
 
 // Answers what the script of one input asks about its transaction, and notes in `facts` each signature found valid.
 // Everything that it is given must outlive it.
@@ -18,7 +20,8 @@ class ScriptChecker {
         : m_tx(tx), m_index(index), m_annex_hash(annex_hash), m_facts(facts) {}
 
     // BIP341: 64 bytes (DEFAULT), or 65 with a hash type other than DEFAULT. `script_path` is empty on the key path.
-    ScriptVerdict CheckSignature(ByteSpan signature, const XOnlyPubKey& key, const std::optional<ScriptPathData>& script_path);
+    ScriptVerdict CheckSignature(ByteSpan signature, const XOnlyPubKey& key,
+                                 const std::optional<ScriptPathData>& script_path);
     // BIP65 for a number that is not negative.
     bool CheckLockTime(int64_t lock_time) const;
     // BIP112 for a number that is not negative and lacks the disable bit.

@@ -12,7 +12,8 @@ ScriptVerdict ScriptMachine::Run(ByteSpan script) {
         const auto instruction = reader.Next();
         if (!instruction) return ScriptFail("a push runs past the end of the script");
         RETURN_IF_ERROR(Step(*instruction));
-        if (m_stack.size() + m_alt_stack.size() > kMaxStackItems) return ScriptFail("the stack has more than 1000 items");
+        if (m_stack.size() + m_alt_stack.size() > kMaxStackItems)
+            return ScriptFail("the stack has more than 1000 items");
     }
     if (!m_conditions.Empty()) return ScriptFail("a conditional has no end");
     return {};
@@ -86,7 +87,8 @@ ScriptVerdict ScriptMachine::Condition(uint8_t opcode) {
             if (m_conditions.AllTrue()) {
                 if (m_stack.empty()) return ScriptFail("a conditional has nothing to judge");
                 const Bytes& top = Top();
-                if (top.size() > 1 || (top.size() == 1 && top[0] != 1)) return ScriptFail("a conditional's argument is neither empty nor 1");
+                if (top.size() > 1 || (top.size() == 1 && top[0] != 1))
+                    return ScriptFail("a conditional's argument is neither empty nor 1");
                 value = top.empty() == (opcode == OP_NOTIF);
                 Drop();
             }
@@ -157,7 +159,8 @@ Result<bool, std::string> ScriptMachine::EvaluateSignature(ByteSpan signature, B
         return present;
     }
     if (present) {
-        RETURN_IF_ERROR(m_checker.CheckSignature(signature, XOnlyPubKey::FromSpan(key.first<XOnlyPubKey::kSize>()), m_path));
+        RETURN_IF_ERROR(
+            m_checker.CheckSignature(signature, XOnlyPubKey::FromSpan(key.first<XOnlyPubKey::kSize>()), m_path));
     }
     return present;
 }

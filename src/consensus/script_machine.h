@@ -5,13 +5,13 @@
 
 namespace sluice::consensus {
 
-inline constexpr size_t kMaxStackItems = 1000;         // stack and alt stack together
+inline constexpr size_t kMaxStackItems = 1000;  // stack and alt stack together
 inline constexpr size_t kMaxStackItemBytes = 520;
 inline constexpr int64_t kSignatureBudgetOffset = 50;  // BIP342: budget = this + serialized witness size
 inline constexpr int64_t kSignatureBudgetCost = 50;    // of each signature that is not empty
 
-// The nesting of IFs as BIP342's rules need it: only whether all conditions hold matters, so depth and the first false one
-// are enough and every operation is O(1), however deep a hostile script nests.
+// The nesting of IFs as BIP342's rules need it: only whether all conditions hold matters, so depth and the first false
+// one are enough and every operation is O(1), however deep a hostile script nests.
 class ConditionStack {
   public:
     bool Empty() const { return m_depth == 0; }
@@ -39,7 +39,8 @@ class ConditionStack {
     size_t m_first_false{kNone};
 };
 
-// Runs one tapscript (BIP342) on one stack; once. The limits on the initial stack and the OP_SUCCESS scan are the caller's.
+// Runs one tapscript (BIP342) on one stack; once. The limits on the initial stack and the OP_SUCCESS scan are the
+// caller's.
 //
 // Invariants after every instruction:
 // 1. stack and alt stack hold at most kMaxStackItems together, none longer than kMaxStackItemBytes;
@@ -49,7 +50,11 @@ class ScriptMachine {
     // `checker` must outlive the machine.
     ScriptMachine(ScriptChecker& checker, const ScriptFlags& flags, const Hash256& leaf_hash, int64_t signature_budget,
                   std::vector<Bytes> stack)
-        : m_checker(checker), m_flags(flags), m_path{leaf_hash}, m_budget(signature_budget), m_stack(std::move(stack)) {}
+        : m_checker(checker),
+          m_flags(flags),
+          m_path{leaf_hash},
+          m_budget(signature_budget),
+          m_stack(std::move(stack)) {}
 
     ScriptVerdict Run(ByteSpan script);
     const std::vector<Bytes>& stack() const { return m_stack; }

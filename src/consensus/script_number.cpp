@@ -14,7 +14,8 @@ std::optional<int64_t> DecodeScriptNumber(ByteSpan bytes, size_t limit_bytes) {
 
 Bytes EncodeScriptNumber(int64_t n) {
     Bytes bytes;
-    for (uint64_t magnitude = n < 0 ? ~static_cast<uint64_t>(n) + 1 : static_cast<uint64_t>(n); magnitude != 0; magnitude >>= 8)
+    for (uint64_t magnitude = n < 0 ? ~static_cast<uint64_t>(n) + 1 : static_cast<uint64_t>(n); magnitude != 0;
+         magnitude >>= 8)
         bytes.push_back(static_cast<uint8_t>(magnitude & 0xff));
     if (!bytes.empty() && (bytes.back() & 0x80) != 0) bytes.push_back(0);
     if (n < 0) bytes.back() |= 0x80;

@@ -8,10 +8,11 @@
 
 namespace sluice::consensus {
 
-inline constexpr size_t kScriptNumberBytes = 4;    // operands of arithmetic
-inline constexpr size_t kLockNumberBytes = 5;      // operands of CHECKLOCKTIMEVERIFY and CHECKSEQUENCEVERIFY
+inline constexpr size_t kScriptNumberBytes = 4;  // operands of arithmetic
+inline constexpr size_t kLockNumberBytes = 5;    // operands of CHECKLOCKTIMEVERIFY and CHECKSEQUENCEVERIFY
 
-// nullopt for more than `limit_bytes` (at most 8). Longer than minimal encodings are allowed: that is policy, not consensus.
+// nullopt for more than `limit_bytes` (at most 8). Longer than minimal encodings are allowed: that is policy, not
+// consensus.
 std::optional<int64_t> DecodeScriptNumber(ByteSpan bytes, size_t limit_bytes = kScriptNumberBytes);
 // The minimal encoding; |n| < 2^63.
 Bytes EncodeScriptNumber(int64_t n);

@@ -111,7 +111,8 @@ ScriptVerdict ScriptMachine::PickOrRoll(bool roll) {
     const auto number = DecodeScriptNumber(Top());
     if (!number) return ScriptFail(kNumberTooLong);
     Drop();
-    if (*number < 0 || *number >= static_cast<int64_t>(m_stack.size())) return ScriptFail("an operation has too few items on the stack");
+    if (*number < 0 || *number >= static_cast<int64_t>(m_stack.size()))
+        return ScriptFail("an operation has too few items on the stack");
     const auto depth = static_cast<size_t>(*number);
     if (!roll) {
         Copy(depth);

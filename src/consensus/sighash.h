@@ -31,7 +31,8 @@ class SpendingTransaction {
 
     // The BIP341 signature message's hash for input `index`; nullopt for an undefined hash type or SINGLE without an
     // output of the same index. `annex` is with its 0x50 prefix.
-    std::optional<Hash256> SignatureHash(size_t index, uint8_t hash_type, const std::optional<ScriptPathData>& script_path = {},
+    std::optional<Hash256> SignatureHash(size_t index, uint8_t hash_type,
+                                         const std::optional<ScriptPathData>& script_path = {},
                                          const std::optional<Bytes>& annex = {}) const;
     // The same with AnnexHash of the annex, for the many signatures of one input: a long annex is hashed once.
     std::optional<Hash256> SignatureHashWithAnnexHash(size_t index, uint8_t hash_type,

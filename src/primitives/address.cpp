@@ -86,7 +86,8 @@ std::string Bech32mEncode(std::string_view hrp, const std::vector<uint8_t>& grou
 
 std::optional<Bech32mDecoded> Bech32mDecode(std::string_view text) {
     if (text.size() > kMaxBech32Chars) return std::nullopt;
-    if (std::any_of(text.begin(), text.end(), IsUpper) && std::any_of(text.begin(), text.end(), IsLower)) return std::nullopt;
+    if (std::any_of(text.begin(), text.end(), IsUpper) && std::any_of(text.begin(), text.end(), IsLower))
+        return std::nullopt;
     const size_t separator = text.rfind('1');
     if (separator == std::string_view::npos || separator == 0 || separator > kMaxHrpChars ||
         text.size() - separator - 1 < kChecksumGroups)
@@ -118,8 +119,10 @@ std::string EncodeAddress(const Script& script, std::string_view hrp) {
 
 Result<Script> DecodeAddress(std::string_view address, std::string_view hrp) {
     const auto decoded = Bech32mDecode(address);
-    if (!decoded) return Fail("the address is mistyped or of another kind (its bech32m checksum does not fit)" + Expected(hrp));
-    if (decoded->hrp != hrp) return Fail("the address is of another network (\"" + decoded->hrp + "1\")" + Expected(hrp));
+    if (!decoded)
+        return Fail("the address is mistyped or of another kind (its bech32m checksum does not fit)" + Expected(hrp));
+    if (decoded->hrp != hrp)
+        return Fail("the address is of another network (\"" + decoded->hrp + "1\")" + Expected(hrp));
     if (decoded->groups.empty() || decoded->groups[0] > kMaxWitnessVersion)
         return Fail("the address has no witness version from 0 to 16: ask its owner for a taproot address");
     const auto program = FromGroups(std::span(decoded->groups).subspan(1));
@@ -129,9 +132,11 @@ Result<Script> DecodeAddress(std::string_view address, std::string_view hrp) {
     if (version == 1 && program->size() == XOnlyPubKey::kSize) return TaprootScript(*XOnlyPubKey::FromBytes(*program));
     if (version == 14 && program->size() == XOnlyPubKey::kSize + StakerId::kSize) {
         const ByteSpan bytes = *program;
-        return StakeScript(*XOnlyPubKey::FromBytes(bytes.first(XOnlyPubKey::kSize)), *StakerId::FromBytes(bytes.last(StakerId::kSize)));
+        return StakeScript(*XOnlyPubKey::FromBytes(bytes.first(XOnlyPubKey::kSize)),
+                           *StakerId::FromBytes(bytes.last(StakerId::kSize)));
     }
-    return Fail("the address is for witness version " + std::to_string(version) + " with " + std::to_string(program->size()) +
+    return Fail("the address is for witness version " + std::to_string(version) + " with " +
+                std::to_string(program->size()) +
                 " bytes: this chain has version 1 with 32 (taproot) and version 14 with 40 (stake)");
 }
 

@@ -4,8 +4,8 @@
 
 #include "tapscript.h"
 
-// The taproot rules around a script: witness shapes, control blocks, signatures, locks and limits. The operations of the
-// language are in tapscript_operations_test.cpp.
+// The taproot rules around a script: witness shapes, control blocks, signatures, locks and limits. The operations of
+// the language are in tapscript_operations_test.cpp.
 
 namespace sluice::consensus {
 namespace {
@@ -121,7 +121,8 @@ TEST(Spend, OutputsOfOtherKindsCannotBeSpent) {
     version_two[0] = 0x52;
     Script stake_without_id = taproot;
     stake_without_id[0] = kOp14;
-    for (const Script& script : {shorter, version_two, stake_without_id, Script{0x51}, Script{}, Script{kOpReturn, 2, 1, 1}}) {
+    for (const Script& script :
+         {shorter, version_two, stake_without_id, Script{0x51}, Script{}, Script{kOpReturn, 2, 1, 1}}) {
         spend.spent[0].script = script;
         EXPECT_EQ(Reason(spend.Verify({signature})), "the output spent is neither a taproot nor a stake output");
     }
@@ -161,9 +162,16 @@ TEST(ScriptPath, ReportsTheScriptThatRan) {
 TEST(ScriptPath, ControlBlockIs33BytesAndWholeNodes) {
     const std::string size_reason = "the control block is not 33 bytes and up to 128 nodes of 32 bytes";
     const std::string commitment_reason = "the output does not commit to the script";
-    for (const auto& [size, reason] : std::vector<std::pair<size_t, std::string>>{
-             {0, size_reason}, {1, size_reason}, {32, size_reason}, {33, ""}, {34, size_reason}, {64, size_reason},
-             {65, commitment_reason}, {33 + 32 * 128, commitment_reason}, {33 + 32 * 128 + 1, size_reason}, {33 + 32 * 129, size_reason}}) {
+    for (const auto& [size, reason] : std::vector<std::pair<size_t, std::string>>{{0, size_reason},
+                                                                                  {1, size_reason},
+                                                                                  {32, size_reason},
+                                                                                  {33, ""},
+                                                                                  {34, size_reason},
+                                                                                  {64, size_reason},
+                                                                                  {65, commitment_reason},
+                                                                                  {33 + 32 * 128, commitment_reason},
+                                                                                  {33 + 32 * 128 + 1, size_reason},
+                                                                                  {33 + 32 * 129, size_reason}}) {
         LeafSpend spend(Asm("1"));
         spend.control.resize(size);
         EXPECT_EQ(Reason(spend.VerifyScriptPath({})), reason) << size;
@@ -230,7 +238,8 @@ TEST(ScriptPath, ExactlyOneTrueItemMustBeLeft) {
     EXPECT_EQ(RunAsm("0x0180 DROP 1"), "");
     for (const std::string text : {"", "1 1", "1 DROP"})
         EXPECT_EQ(RunAsm(text), "the script does not end with exactly one item on the stack") << text;
-    for (const std::string text : {"0", "0x0100", "0x0180", "0x020080", "0x03000000"}) EXPECT_EQ(RunAsm(text), "the script ends with false") << text;
+    for (const std::string text : {"0", "0x0100", "0x0180", "0x020080", "0x03000000"})
+        EXPECT_EQ(RunAsm(text), "the script ends with false") << text;
     for (const std::string text : {"-1", "0x028000", "0x020081", "0x0101"}) EXPECT_EQ(RunAsm(text), "") << text;
 }
 
@@ -246,7 +255,8 @@ TEST(ScriptPath, EmptyScriptPassesItsOneArgumentThrough) {
 const std::vector<int>& SuccessOpcodes() {
     static const std::vector<int> opcodes = [] {
         std::vector<int> list{80, 98};
-        for (const auto& [first, last] : std::vector<std::pair<int, int>>{{126, 129}, {131, 134}, {137, 138}, {141, 142}, {149, 153}, {187, 254}})
+        for (const auto& [first, last] :
+             std::vector<std::pair<int, int>>{{126, 129}, {131, 134}, {137, 138}, {141, 142}, {149, 153}, {187, 254}})
             for (int opcode = first; opcode <= last; ++opcode) list.push_back(opcode);
         return list;
     }();
@@ -328,7 +338,8 @@ TEST(Pushes, EveryFormPushesAndNeedNotBeMinimal) {
     EXPECT_EQ(RunAsm("0x0107 7 EQUAL"), "");
     EXPECT_EQ(RunAsm("0x4c00 0 EQUAL"), "");
     EXPECT_EQ(RunAsm("0x4f -1 EQUAL 0x60 16 EQUAL BOOLAND"), "");
-    for (const std::string cut : {"0x01", "0x4c", "0x4c01", "0x4d", "0x4d01", "0x4d0100", "0x4e010000", "0x4e01000000", "0x4effffffff00"})
+    for (const std::string cut :
+         {"0x01", "0x4c", "0x4c01", "0x4d", "0x4d01", "0x4d0100", "0x4e010000", "0x4e01000000", "0x4effffffff00"})
         EXPECT_EQ(RunAsm("1 " + cut), "a push runs past the end of the script") << cut;
 }
 
@@ -357,7 +368,8 @@ TEST_F(Signatures, EmptyIsFalseAndAnythingElseInvalidFailsTheScript) {
     Bytes wrong = spend.Sign(key);
     wrong[0] ^= 1;
     EXPECT_EQ(Reason(spend.VerifyScriptPath({wrong})), "a signature in the script is invalid");
-    for (const size_t size : {1, 63, 66}) EXPECT_EQ(Reason(spend.VerifyScriptPath({Bytes(size, 1)})), "a signature is neither 64 nor 65 bytes long");
+    for (const size_t size : {1, 63, 66})
+        EXPECT_EQ(Reason(spend.VerifyScriptPath({Bytes(size, 1)})), "a signature is neither 64 nor 65 bytes long");
     Bytes explicit_default = spend.Sign(key);
     explicit_default.push_back(0);
     EXPECT_EQ(Reason(spend.VerifyScriptPath({explicit_default})), "a 65-byte signature has the default hash type");
@@ -386,7 +398,8 @@ TEST_F(Signatures, CheckSigAddCountsTheValidOnes) {
     ASSERT_TRUE(both) << both.error();
     EXPECT_EQ(both->hash_types, (std::vector<uint8_t>{kSighashDefault, kSighashAll}));
     EXPECT_EQ(Reason(spend.VerifyScriptPath({Bytes{}, spend.Sign(key)})), "the script ends with false");
-    EXPECT_EQ(Reason(spend.VerifyScriptPath({spend.Sign(key), spend.Sign(other)})), "a signature in the script is invalid");
+    EXPECT_EQ(Reason(spend.VerifyScriptPath({spend.Sign(key), spend.Sign(other)})),
+              "a signature in the script is invalid");
 }
 
 TEST_F(Signatures, CheckSigAddTakesNumbersOf4BytesAndMayMake5) {
@@ -402,7 +415,8 @@ TEST_F(Signatures, CheckSigAddTakesNumbersOf4BytesAndMayMake5) {
 
 TEST_F(Signatures, OperationsNeedTheirItems) {
     const std::string reason = "an operation has too few items on the stack";
-    for (const std::string text : {"CHECKSIG", "1 CHECKSIG", "CHECKSIGVERIFY", "1 CHECKSIGVERIFY", "CHECKSIGADD", "0 0 CHECKSIGADD"})
+    for (const std::string text :
+         {"CHECKSIG", "1 CHECKSIG", "CHECKSIGVERIFY", "1 CHECKSIGVERIFY", "CHECKSIGADD", "0 0 CHECKSIGADD"})
         EXPECT_EQ(RunAsm(text), reason) << text;
 }
 
@@ -455,7 +469,8 @@ TEST_F(Signatures, BudgetPaysForEachSignatureThatIsNotEmpty) {
 
 TEST_F(Signatures, EmptySignaturesAreFreeOfBudget) {
     EXPECT_EQ(RunAsm("2DUP 40*0x6eac9169 2DROP 2DROP 1", {Bytes{}, Bytes{7}}), "");
-    EXPECT_EQ(RunAsm("2DUP 40*0x6eac69 2DROP 2DROP 1", {kTrue, Bytes{7}}), "the signatures cost more than the witness's size allows");
+    EXPECT_EQ(RunAsm("2DUP 40*0x6eac69 2DROP 2DROP 1", {kTrue, Bytes{7}}),
+              "the signatures cost more than the witness's size allows");
 }
 
 TEST_F(Signatures, AnnexAddsToTheBudget) {
@@ -482,10 +497,11 @@ TEST_F(Signatures, CoverThePositionOfTheLastCodeSeparatorExecuted) {
         std::string before;
         uint32_t position;
     };
-    for (const Case& c : {Case{"", 0xffffffff}, Case{"CODESEPARATOR", 0}, Case{"NOP CODESEPARATOR", 1},
-                          Case{"<aabbcc> DROP CODESEPARATOR", 2}, Case{"CODESEPARATOR NOP CODESEPARATOR", 2},
-                          Case{"0 IF CODESEPARATOR ENDIF", 0xffffffff}, Case{"CODESEPARATOR 0 IF CODESEPARATOR ENDIF", 0},
-                          Case{"0 IF NOP NOP ELSE CODESEPARATOR ENDIF", 5}}) {
+    for (const Case& c :
+         {Case{"", 0xffffffff}, Case{"CODESEPARATOR", 0}, Case{"NOP CODESEPARATOR", 1},
+          Case{"<aabbcc> DROP CODESEPARATOR", 2}, Case{"CODESEPARATOR NOP CODESEPARATOR", 2},
+          Case{"0 IF CODESEPARATOR ENDIF", 0xffffffff}, Case{"CODESEPARATOR 0 IF CODESEPARATOR ENDIF", 0},
+          Case{"0 IF NOP NOP ELSE CODESEPARATOR ENDIF", 5}}) {
         LeafSpend spend(Asm(c.before + " " + word + " CHECKSIG"));
         EXPECT_EQ(Reason(spend.VerifyScriptPath({spend.Sign(key, kSighashDefault, c.position)})), "") << c.before;
         EXPECT_FALSE(spend.VerifyScriptPath({spend.Sign(key, kSighashDefault, c.position + 1)})) << c.before;
@@ -508,14 +524,15 @@ struct LockCase {
 
 TEST(LockTime, ComparesNumbersOfOneKindAndNeedsAnInputThatIsNotFinal) {
     const std::string unmet = "the lock time is not reached";
-    for (const LockCase& c : {LockCase{"100", 100, 0, ""}, LockCase{"100", 99, 0, unmet}, LockCase{"100", 101, 0, ""}, LockCase{"0", 0, 0, ""},
-                              LockCase{"100", 100, 0xffffffff, unmet}, LockCase{"100", 100, 0xfffffffe, ""},
-                              LockCase{"499999999", 499999999, 0, ""}, LockCase{"499999999", 500000000, 0, unmet},
-                              LockCase{"500000000", 499999999, 0, unmet}, LockCase{"500000000", 500000000, 0, ""},
-                              LockCase{"4294967295", 4294967295, 0, ""}, LockCase{"4294967296", 4294967295, 0, unmet},
-                              LockCase{"0x05ffffffff7f", 4294967295, 0, unmet}, LockCase{"-1", 100, 0, "a lock is negative"},
-                              LockCase{"0x06000000000000", 100, 0, "a lock is a number of more than 5 bytes"},
-                              LockCase{"0x050000000000", 0, 0, ""}}) {
+    for (const LockCase& c :
+         {LockCase{"100", 100, 0, ""}, LockCase{"100", 99, 0, unmet}, LockCase{"100", 101, 0, ""},
+          LockCase{"0", 0, 0, ""}, LockCase{"100", 100, 0xffffffff, unmet}, LockCase{"100", 100, 0xfffffffe, ""},
+          LockCase{"499999999", 499999999, 0, ""}, LockCase{"499999999", 500000000, 0, unmet},
+          LockCase{"500000000", 499999999, 0, unmet}, LockCase{"500000000", 500000000, 0, ""},
+          LockCase{"4294967295", 4294967295, 0, ""}, LockCase{"4294967296", 4294967295, 0, unmet},
+          LockCase{"0x05ffffffff7f", 4294967295, 0, unmet}, LockCase{"-1", 100, 0, "a lock is negative"},
+          LockCase{"0x06000000000000", 100, 0, "a lock is a number of more than 5 bytes"},
+          LockCase{"0x050000000000", 0, 0, ""}}) {
         LeafSpend spend(Asm(c.number + " CLTV DROP 1"));
         spend.tx.lock_time = c.lock_time;
         spend.tx.inputs[0].sequence = c.sequence;
@@ -528,17 +545,20 @@ TEST(Sequence, ComparesNumbersOfOneKindAndNeedsVersion2) {
     const std::string unmet = "the relative lock is not reached";
     for (const LockCase& c :
          {LockCase{"10", 0, 10, ""}, LockCase{"10", 0, 9, unmet}, LockCase{"10", 0, 11, ""}, LockCase{"0", 0, 0, ""},
-          LockCase{"65535", 0, 65535, ""}, LockCase{"10", 0, 0x80000000 | 10, unmet}, LockCase{"4194314", 0, 4194314, ""},
-          LockCase{"4194314", 0, 4194313, unmet}, LockCase{"4194314", 0, 65535, unmet}, LockCase{"10", 0, 4194314, unmet},
-          LockCase{"65546", 0, 10, ""},          // bits outside the mask do not count
+          LockCase{"65535", 0, 65535, ""}, LockCase{"10", 0, 0x80000000 | 10, unmet},
+          LockCase{"4194314", 0, 4194314, ""}, LockCase{"4194314", 0, 4194313, unmet},
+          LockCase{"4194314", 0, 65535, unmet}, LockCase{"10", 0, 4194314, unmet},
+          LockCase{"65546", 0, 10, ""},               // bits outside the mask do not count
           LockCase{"2147483648", 0, 0xffffffff, ""},  // the disable bit turns the check off
-          LockCase{"6442450944", 0, 0xffffffff, ""}, LockCase{"4294967296", 0, 0, ""}, LockCase{"-1", 0, 10, "a lock is negative"},
+          LockCase{"6442450944", 0, 0xffffffff, ""}, LockCase{"4294967296", 0, 0, ""},
+          LockCase{"-1", 0, 10, "a lock is negative"},
           LockCase{"0x06000000000000", 0, 10, "a lock is a number of more than 5 bytes"}}) {
         LeafSpend spend(Asm(c.number + " CSV DROP 1"));
         spend.tx.inputs[0].sequence = c.sequence;
         EXPECT_EQ(Reason(spend.VerifyScriptPath({})), c.reason) << c.number << " " << c.sequence;
     }
-    for (const auto& [version, valid] : std::vector<std::pair<int32_t, bool>>{{0, false}, {1, false}, {2, true}, {3, true}, {-1, true}}) {
+    for (const auto& [version, valid] :
+         std::vector<std::pair<int32_t, bool>>{{0, false}, {1, false}, {2, true}, {3, true}, {-1, true}}) {
         LeafSpend spend(Asm("10 CSV DROP 1"));
         spend.tx.inputs[0].sequence = 10;
         spend.tx.version = version;

@@ -101,7 +101,8 @@ TEST_F(Bip341Vectors, TreesHaveTheLeafHashesRootsAndOutputsOfTheStandard) {
             std::vector<Json> leaves;
             CollectLeaves(vector["tree"], leaves);
             for (const Json& leaf : leaves)
-                EXPECT_EQ(TapLeafHash(Hex(leaf["script"]), leaf["version"]).Hex(), vector["leaf_hashes"][leaf["id"].get<size_t>()]);
+                EXPECT_EQ(TapLeafHash(Hex(leaf["script"]), leaf["version"]).Hex(),
+                          vector["leaf_hashes"][leaf["id"].get<size_t>()]);
         }
         EXPECT_EQ(HexEncode(TaprootScript(crypto::TapTweak(internal, root)->key)), vector["script"]);
     }
@@ -188,8 +189,10 @@ TEST_F(SighashRules, EachTypeCoversExactlyItsPartOfTheTransaction) {
 TEST_F(SighashRules, AnnexLeafAndCodeSeparatorPositionAreCovered) {
     const SpendingTransaction spending(tx, {{Amount(5), {0x51}}, {Amount(6), {0x52}}});
     const ScriptPathData leaf{TapLeafHash({0x51})};
-    std::vector<Hash256> hashes{*spending.SignatureHash(0, 0), *spending.SignatureHash(0, 0, {}, Bytes{0x50}),
-                                *spending.SignatureHash(0, 0, {}, Bytes{0x50, 0}), *spending.SignatureHash(0, 0, leaf),
+    std::vector<Hash256> hashes{*spending.SignatureHash(0, 0),
+                                *spending.SignatureHash(0, 0, {}, Bytes{0x50}),
+                                *spending.SignatureHash(0, 0, {}, Bytes{0x50, 0}),
+                                *spending.SignatureHash(0, 0, leaf),
                                 *spending.SignatureHash(0, 0, ScriptPathData{TapLeafHash({0x52})}),
                                 *spending.SignatureHash(0, 0, ScriptPathData{leaf.leaf_hash, 0}),
                                 *spending.SignatureHash(0, 0, leaf, Bytes{0x50})};

@@ -21,7 +21,8 @@ std::string Lower(std::string text) {
 // The strings of BIP350's test vectors.
 TEST(Bech32m, DecodesAndEncodesTheValidStringsOfTheStandard) {
     for (const std::string text :
-         {"A1LQFN3A", "a1lqfn3a", "an83characterlonghumanreadablepartthatcontainsthetheexcludedcharactersbioandnumber11sg7hg6",
+         {"A1LQFN3A", "a1lqfn3a",
+          "an83characterlonghumanreadablepartthatcontainsthetheexcludedcharactersbioandnumber11sg7hg6",
           "abcdef1l7aum6echk45nj3s0wdvt2fg8x9yrzpqzd3ryx",
           "11llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllludsr8",
           "split1checkupstagehandshakeupstreamerranterredcaperredlc445v", "?1v759aa"}) {
@@ -33,9 +34,15 @@ TEST(Bech32m, DecodesAndEncodesTheValidStringsOfTheStandard) {
 
 TEST(Bech32m, RefusesTheInvalidStringsOfTheStandard) {
     for (const std::string text :
-         {"\x20" "1xj0phk", "\x7f" "1g6xzxy", "\x80" "1vctc34",
-          "an84characterslonghumanreadablepartthatcontainsthetheexcludedcharactersbioandnumber11d6pts4", "qyrz8wqd2c9m", "1qyrz8wqd2c9m",
-          "y1b0jsk6g", "lt1igcx5c0", "in1muywd", "mm1crxm3i", "au1s5cgom", "M1VUXWEZ", "16plkw9", "1p2gdwpf", ""})
+         {"\x20"
+          "1xj0phk",
+          "\x7f"
+          "1g6xzxy",
+          "\x80"
+          "1vctc34",
+          "an84characterslonghumanreadablepartthatcontainsthetheexcludedcharactersbioandnumber11d6pts4", "qyrz8wqd2c9m",
+          "1qyrz8wqd2c9m", "y1b0jsk6g", "lt1igcx5c0", "in1muywd", "mm1crxm3i", "au1s5cgom", "M1VUXWEZ", "16plkw9",
+          "1p2gdwpf", ""})
         EXPECT_FALSE(Bech32mDecode(text)) << text;
 }
 
@@ -49,7 +56,8 @@ TEST(Bech32m, EachSingleWrongCharacterIsNoticed) {
 }
 
 TEST(Address, TaprootAddressesAreThoseOfTheStandard) {
-    EXPECT_EQ(EncodeAddress(TaprootScript(kKey), "bc"), "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0");
+    EXPECT_EQ(EncodeAddress(TaprootScript(kKey), "bc"),
+              "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0");
     std::ifstream file(std::string(SLUICE_TEST_VECTORS) + "/bip341_sighash.json");
     const auto trees = nlohmann::json::parse(file)["trees"];
     ASSERT_EQ(trees.size(), 7u);
@@ -81,7 +89,8 @@ TEST(Address, ScriptsWithoutAnAddressHaveNone) {
 TEST(Address, WrongNetworkIsNamedWithThePrefixExpected) {
     const auto result = DecodeAddress(EncodeAddress(TaprootScript(kKey), "tslu"), "slu");
     ASSERT_FALSE(result);
-    EXPECT_EQ(result.error().message, "the address is of another network (\"tslu1\"); addresses of this network begin with \"slu1\"");
+    EXPECT_EQ(result.error().message,
+              "the address is of another network (\"tslu1\"); addresses of this network begin with \"slu1\"");
 }
 
 TEST(Address, TypingMistakeIsNamedWithThePrefixExpected) {
@@ -111,8 +120,8 @@ TEST(Address, InvalidAddressesOfTheStandardAreRefused) {
 }
 
 TEST(Address, ProgramsThatOurChainHasNotAreRefusedThoughTheStandardKnowsThem) {
-    for (const std::string address :
-         {"bc1pw508d6qejxtdg4y5r3zarvary0c5xw7kw508d6qejxtdg4y5r3zarvary0c5xw7kt5nd6y", "BC1SW50QGDZ25J", "bc1zw508d6qejxtdg4y5r3zarvaryvaxxpcs"}) {
+    for (const std::string address : {"bc1pw508d6qejxtdg4y5r3zarvary0c5xw7kw508d6qejxtdg4y5r3zarvary0c5xw7kt5nd6y",
+                                      "BC1SW50QGDZ25J", "bc1zw508d6qejxtdg4y5r3zarvaryvaxxpcs"}) {
         ASSERT_TRUE(Bech32mDecode(address)) << address;
         const auto result = DecodeAddress(address, "bc");
         ASSERT_FALSE(result);

@@ -27,13 +27,15 @@ TEST(Amount, IsWrittenWithoutTrailingZeros) {
 }
 
 TEST(Amount, ReadsWhatItWrites) {
-    for (const uint64_t drops : {uint64_t{0}, uint64_t{1}, uint64_t{10}, uint64_t{99'999'999}, uint64_t{100'000'000}, kMaxSupply.drops - 1, kMaxSupply.drops})
+    for (const uint64_t drops : {uint64_t{0}, uint64_t{1}, uint64_t{10}, uint64_t{99'999'999}, uint64_t{100'000'000},
+                                 kMaxSupply.drops - 1, kMaxSupply.drops})
         EXPECT_EQ(ParseSlu(FormatSlu(Amount(drops)), "amount").value(), Amount(drops));
     EXPECT_EQ(ParseSlu("1.50000000", "amount").value(), Amount(150'000'000));
 }
 
 TEST(Amount, RefusesEverythingElseAndNamesTheField) {
-    for (const std::string text : {"", ".", "-1", "+1", "1.000000001", "21000000.00000001", "99999999999999999999999", "1e3", "0x1", " 1", "1 ", "1,5", "1.2.3"}) {
+    for (const std::string text : {"", ".", "-1", "+1", "1.000000001", "21000000.00000001", "99999999999999999999999",
+                                   "1e3", "0x1", " 1", "1 ", "1,5", "1.2.3"}) {
         const auto amount = ParseSlu(text, "price");
         ASSERT_FALSE(amount) << text;
         EXPECT_NE(amount.error().message.find("price"), std::string::npos) << amount.error().message;

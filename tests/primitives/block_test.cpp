@@ -96,7 +96,8 @@ TEST(MerkleRoot, NoListSharesItsRootWithOneThatRepeatsItsEnd) {
 
 TEST(MerkleRoot, OfTransactionsIsOverTxidsAndOfWitnessesOverWtxids) {
     const std::vector<TransactionRef> transactions{SampleTransaction(1), SampleTransaction(2, true)};
-    EXPECT_EQ(TxMerkleRoot(transactions), MerkleRoot({CastHash<Hash256>(transactions[0]->txid()), CastHash<Hash256>(transactions[1]->txid())}));
+    EXPECT_EQ(TxMerkleRoot(transactions),
+              MerkleRoot({CastHash<Hash256>(transactions[0]->txid()), CastHash<Hash256>(transactions[1]->txid())}));
     EXPECT_EQ(WitnessMerkleRoot(transactions),
               MerkleRoot({CastHash<Hash256>(transactions[0]->wtxid()), CastHash<Hash256>(transactions[1]->wtxid())}));
     EXPECT_NE(TxMerkleRoot(transactions), WitnessMerkleRoot(transactions));

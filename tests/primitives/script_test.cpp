@@ -22,7 +22,9 @@ TEST(ScriptBuilder, NumbersArePushedMinimally) {
 }
 
 TEST(ScriptBuilder, PushesUseTheShortestForm) {
-    const auto head = [](size_t size, size_t bytes) { return HexEncode(ByteSpan(ScriptBuilder().Push(Bytes(size, 0x42)).Take()).first(bytes)); };
+    const auto head = [](size_t size, size_t bytes) {
+        return HexEncode(ByteSpan(ScriptBuilder().Push(Bytes(size, 0x42)).Take()).first(bytes));
+    };
     EXPECT_EQ(head(0, 1), "00");
     EXPECT_EQ(head(1, 2), "0142");
     EXPECT_EQ(head(75, 2), "4b42");
@@ -92,7 +94,8 @@ TEST(OutputScript, RecordsAreOneCanonicalPushOf2To4096Bytes) {
     Script cut = RecordScript(Bytes(10, 7));
     cut.pop_back();
     EXPECT_FALSE(ParseOutputScript(cut));
-    for (const Script& script : {Script{kOpReturn}, Script{kOpReturn, kOpPushData1}, Script{kOpReturn, kOpPushData2, 0}})
+    for (const Script& script :
+         {Script{kOpReturn}, Script{kOpReturn, kOpPushData1}, Script{kOpReturn, kOpPushData2, 0}})
         EXPECT_FALSE(ParseOutputScript(script));
 }
 
@@ -102,7 +105,8 @@ TEST(OutputScript, EveryOtherScriptIsNoOutputOfOurChain) {
     v1_short[0] = kOp1, v1_short[1] = 31;
     v14_short[0] = kOp14, v14_short[1] = 32;
     v2[0] = 0x52, v2[1] = 32;
-    for (const Script& script : {v0, v1_short, v14_short, v2, Script{}, Script{kOp1}}) EXPECT_FALSE(ParseOutputScript(script));
+    for (const Script& script : {v0, v1_short, v14_short, v2, Script{}, Script{kOp1}})
+        EXPECT_FALSE(ParseOutputScript(script));
 }
 
 }  // namespace

@@ -67,7 +67,8 @@ TEST(Transaction, RoundTripsWithAndWithoutWitness) {
 TEST(Transaction, OnlyTheCanonicalEncodingIsAccepted) {
     const Bytes good = Sample().ToBytes();
     EXPECT_EQ(Refused(good), "");
-    for (size_t size = 0; size < good.size(); ++size) EXPECT_NE(Refused(Bytes(good.begin(), good.begin() + static_cast<ptrdiff_t>(size))), "") << size;
+    for (size_t size = 0; size < good.size(); ++size)
+        EXPECT_NE(Refused(Bytes(good.begin(), good.begin() + static_cast<ptrdiff_t>(size))), "") << size;
     Bytes longer = good;
     longer.push_back(0);
     EXPECT_EQ(Refused(longer), "1 bytes follow the end of the data");
@@ -91,7 +92,8 @@ TEST(Transaction, OnlyTheCanonicalEncodingIsAccepted) {
 }
 
 TEST(Transaction, CountsThatDoNotFitAreRefusedBeforeAnythingIsAllocated) {
-    for (const std::string hex : {"03000000feffffffff", "03000000fd1127", "030000000001fe00000001"}) EXPECT_NE(Refused(*HexDecode(hex)), "") << hex;
+    for (const std::string hex : {"03000000feffffffff", "03000000fd1127", "030000000001fe00000001"})
+        EXPECT_NE(Refused(*HexDecode(hex)), "") << hex;
 }
 
 TEST(Transaction, LongerThanItsLimitIsRefused) {
@@ -116,8 +118,9 @@ TEST(OutPoint, IsWrittenAsTxidAndIndex) {
     ASSERT_TRUE(outpoint);
     EXPECT_EQ(outpoint->index, 0xffffffff);
     EXPECT_EQ(outpoint->ToString(), text);
-    for (const std::string& wrong : {std::string("ab:1"), std::string(64, '0'), std::string(64, '0') + ":", std::string(64, '0') + ":4294967296",
-                                     std::string(64, '0') + ":-1", std::string(64, '0') + ":1x", std::string(64, 'g') + ":1"})
+    for (const std::string& wrong :
+         {std::string("ab:1"), std::string(64, '0'), std::string(64, '0') + ":", std::string(64, '0') + ":4294967296",
+          std::string(64, '0') + ":-1", std::string(64, '0') + ":1x", std::string(64, 'g') + ":1"})
         EXPECT_FALSE(OutPoint::FromString(wrong)) << wrong;
 }
 

@@ -41,7 +41,8 @@ class InputFile {
         for (;;) {
             const ssize_t got = ::read(m_descriptor, into, size);
             if (got >= 0) return static_cast<size_t>(got);
-            if (errno != EINTR) return Fail(ErrorKind::kEnvironment, std::string("cannot read the input: ") + std::strerror(errno));
+            if (errno != EINTR)
+                return Fail(ErrorKind::kEnvironment, std::string("cannot read the input: ") + std::strerror(errno));
         }
     }
 
@@ -50,7 +51,8 @@ class InputFile {
     int m_descriptor{STDIN_FILENO};
 };
 
-std::vector<std::string> AnswerAll(const std::vector<JsonEntry>& entries, const std::function<std::string(const JsonEntry&)>& answer) {
+std::vector<std::string> AnswerAll(const std::vector<JsonEntry>& entries,
+                                   const std::function<std::string(const JsonEntry&)>& answer) {
     std::vector<std::string> answers(entries.size());
     std::atomic<size_t> next{0};
     const auto work = [&] {

@@ -20,9 +20,9 @@ struct JsonEntry {
     std::string error;
 };
 
-// Cuts a stream into the JSON objects at its top level: JSON lines, and also one array of objects, written over any lines, or
-// lines that keep an array's brackets and commas. A line that is no object becomes an entry with an error, and reading goes on
-// with the next line. Holds at most one entry of kMaxEntryBytes.
+// Cuts a stream into the JSON objects at its top level: JSON lines, and also one array of objects, written over any
+// lines, or lines that keep an array's brackets and commas. A line that is no object becomes an entry with an error,
+// and reading goes on with the next line. Holds at most one entry of kMaxEntryBytes.
 //
 //     between --'{'--> object --'}'--> after --newline or '{'--> (emit)
 //        |               |               |
@@ -53,9 +53,9 @@ class JsonEntrySplitter {
     bool m_line_start{false};  // only blanks since the last newline inside the object
 };
 
-// Reads every entry of `file` (standard input if empty or "-"), turns each into a line of output by `answer` and prints the
-// answers in the order of the entries. `answer` runs on several threads at once and must not throw. What has been read is
-// answered before more is waited for.
+// Reads every entry of `file` (standard input if empty or "-"), turns each into a line of output by `answer` and prints
+// the answers in the order of the entries. `answer` runs on several threads at once and must not throw. What has been
+// read is answered before more is waited for.
 Status AnswerEntries(const std::string& file, const std::function<std::string(const JsonEntry&)>& answer);
 
 }  // namespace sluice::apps

@@ -25,10 +25,10 @@ void AddVrfVerify(CLI::App& app, int& exit_status) {
 }
 
 void AddSchnorrVerify(CLI::App& app, int& exit_status) {
-    CLI::App& command = *app.add_subcommand(
-        "schnorr-verify",
-        "Verify BIP340 signatures of messages of any length.\n"
-        "Each line {\"public_key\",\"message\",\"signature\"} in hex gives {\"valid\":...}.");
+    CLI::App& command =
+        *app.add_subcommand("schnorr-verify",
+                            "Verify BIP340 signatures of messages of any length.\n"
+                            "Each line {\"public_key\",\"message\",\"signature\"} in hex gives {\"valid\":...}.");
     OnCommand(command, exit_status, [file = AddFile(command)]() -> CommandResult {
         RETURN_IF_ERROR(AnswerEntries(*file, AnswerSchnorr));
         return 0;
@@ -39,7 +39,8 @@ void AddVerifyInput(CLI::App& app, int& exit_status) {
     CLI::App& command = *app.add_subcommand(
         "verify-input",
         "Verify spends of taproot outputs (BIP341, BIP342), in the format of Bitcoin Core's script assets.\n"
-        "Each line {\"tx\",\"prevouts\",\"index\",\"flags\",\"success\",\"failure\"} gives {\"line\",\"verdict\",\"success_valid\",\n"
+        "Each line {\"tx\",\"prevouts\",\"index\",\"flags\",\"success\",\"failure\"} gives "
+        "{\"line\",\"verdict\",\"success_valid\",\n"
         "\"failure_valid\"}; the verdict is ok, mismatch, or skipped if the entry is not about taproot.\n"
         "The exit status is 1 if any line is a mismatch.");
     OnCommand(command, exit_status, [file = AddFile(command)]() -> CommandResult {

@@ -139,7 +139,8 @@ Result<std::optional<InputQuestion>> ParseInput(const JsonEntry& entry) {
     auto tx = MutableTransaction::FromBytes(tx_bytes);
     if (!tx) return Fail("tx cannot be decoded: " + tx.error().message);
     question.tx = std::move(*tx);
-    if (question.tx.inputs.size() != question.spent.size()) return Fail("prevouts has not one output for each input of tx");
+    if (question.tx.inputs.size() != question.spent.size())
+        return Fail("prevouts has not one output for each input of tx");
     ASSIGN_OR_RETURN(question.success, ParseSpend(json, "success"));
     ASSIGN_OR_RETURN(question.failure, ParseSpend(json, "failure"));
     if (!question.success && !question.failure) return Fail("success and failure are both missing");
@@ -155,7 +156,8 @@ Json Verify(std::optional<Spend>& spend, MutableTransaction& tx, const consensus
     return consensus::VerifyInput(spending, question.index, question.flags).has_value();
 }
 
-InputAnswer Answer(uint64_t line, const char* verdict, const Json& success, const Json& failure, const std::string& error = {}) {
+InputAnswer Answer(uint64_t line, const char* verdict, const Json& success, const Json& failure,
+                   const std::string& error = {}) {
     Json json{{"line", line}, {"verdict", verdict}, {"success_valid", success}, {"failure_valid", failure}};
     if (!error.empty()) json["error"] = error;
     return {json.dump(), std::string_view(verdict) == "mismatch"};
