@@ -16,11 +16,12 @@
 //
 //   <folder>/<root>-<size>.data      the sealed file, sparse where chunks are missing
 //   <folder>/<root>-<size>.hashes    the tree above the chunks, level by level, 32 bytes a node, zero where unknown
-//   <folder>/<root>-<size>.journal   which chunks were verified AND synced; the content is here if this begins with its id
-//   <folder>/staging-<n>.*           a sealing in progress; removed when the store is opened
+//   <folder>/<root>-<size>.journal   which chunks were verified AND synced; the content is here if this begins with its
+//   id <folder>/staging-<n>.*           a sealing in progress; removed when the store is opened
 //
 // Invariants, whatever write the power goes at:
-// 1. A chunk that the journal names was verified against the root and synced before it was named. A crash loses at most what was added
+// 1. A chunk that the journal names was verified against the root and synced before it was named. A crash loses at most
+// what was added
 //    since the last Flush.
 // 2. The hashes file is never trusted: each hash that is read is proven up to the root again.
 // 3. No file grows past the quota: what does not fit is refused before it is written.
@@ -36,7 +37,9 @@ class ChunkSet {
     uint32_t size() const { return m_size; }
     uint32_t count() const { return m_count; }
     bool IsFull() const { return m_count == m_size; }
-    bool Has(ChunkIndex chunk) const { return chunk.value < m_size && (m_words[chunk.value / 64] >> (chunk.value % 64) & 1) != 0; }
+    bool Has(ChunkIndex chunk) const {
+        return chunk.value < m_size && (m_words[chunk.value / 64] >> (chunk.value % 64) & 1) != 0;
+    }
     // False if nothing changed.
     bool Insert(ChunkIndex chunk);
     bool Erase(ChunkIndex chunk);
@@ -53,7 +56,8 @@ class ChunkSet {
 
 class ChunkStore;
 
-// One content in the store. Shared by whoever reads or writes it; after ChunkStore::Remove every call fails with kNotFound.
+// One content in the store. Shared by whoever reads or writes it; after ChunkStore::Remove every call fails with
+// kNotFound.
 class StoredContent final : public ChunkSource {
   public:
     StoredContent(ChunkStore& store, ContentId id, std::string path);
@@ -72,14 +76,16 @@ class StoredContent final : public ChunkSource {
     // The proof of a checked span for a peer; nullopt while a part is unknown.
     std::optional<HashProof> ProofOf(const HashSpan& span) const;
 
-    // Stores a whole chunk if its hash is known and it has it; kInvalid if it has another, kUnavailable if its hash is not known or the quota
-    // is used up, kEnvironment if the disk refuses (nothing is lost). Adding a chunk again does nothing.
+    // Stores a whole chunk if its hash is known and it has it; kInvalid if it has another, kUnavailable if its hash is
+    // not known or the quota is used up, kEnvironment if the disk refuses (nothing is lost). Adding a chunk again does
+    // nothing.
     Status AddChunk(ChunkIndex chunk, ByteSpan bytes);
     // A chunk that is here. kUnavailable if it is not. Not verified again.
     Status Read(ChunkIndex chunk, MutableByteSpan into) const override;
     // One leaf of a chunk that is here.
     Result<Bytes> ReadLeaf(ChunkIndex chunk, uint32_t leaf) const;
-    // The leaf hashes of a chunk that is here, from its bytes, verified. A chunk that the disk has damaged is dropped: kUnavailable.
+    // The leaf hashes of a chunk that is here, from its bytes, verified. A chunk that the disk has damaged is dropped:
+    // kUnavailable.
     Result<std::vector<Hash256>> ReadLeafHashes(ChunkIndex chunk);
     // Returns once everything added so far survives power loss.
     Status Flush();
@@ -87,45 +93,52 @@ class StoredContent final : public ChunkSource {
   private:
     friend class ChunkStore;
     friend class StagedContent;
-    struct Files;
 
-    Status OpenFiles(bool create);
+    // Opens data and hashes (made if missing) and replays the journal.
+    Status OpenFiles();
+    Status OpenJournal();
     Status Replay(ByteSpan record);
+    // Names the content in its journal, with the chunks that are synced already.
+    Status WriteHead(bool all_chunks);
     Status DropWhatIsNotThere();
-    Status AppendRuns(uint8_t kind, const std::vector<ChunkIndex>& chunks);
     Status CheckHere(ChunkIndex chunk) const;
     std::optional<Hash256> ReadNode(const TreeNode& node) const;
-    std::optional<Hash256> ProvenHash(ChunkIndex chunk) const;
     Status Drop(ChunkIndex chunk);
+    // Both with m_write_mutex held.
+    Status FlushData(const std::vector<ChunkIndex>& chunks);
+    Status RemoveFiles();
     std::string Path(const char* suffix) const { return m_path + suffix; }
     uint64_t StoredBytes() const;
 
     ChunkStore& m_store;
     const ContentId m_id;
     const std::string m_path;
-    mutable std::mutex m_mutex;  // guards the sets and the journal; held only over what changes them
-    std::mutex m_write_mutex;    // writers take turns
+    mutable std::mutex m_mutex;  // guards m_have, m_unsynced and m_removed; never held over input or output
+    std::mutex m_write_mutex;    // writers take turns; taken before m_mutex
     std::unique_ptr<storage::File> m_data;
     std::unique_ptr<storage::File> m_hashes;
     std::unique_ptr<storage::AppendLog> m_journal;
     ChunkSet m_have;
     std::vector<ChunkIndex> m_unsynced;
-    bool m_named{false};    // the journal begins with the id
+    bool m_named{false};  // the journal begins with the id
     bool m_removed{false};
 };
 
-// Takes what a sealing gives, chunk by chunk, without knowing the root yet; Commit gives it its name. Dropped before: nothing is left.
+// Takes what a sealing gives, chunk by chunk, without knowing the root yet; Commit gives it its name. Dropped before:
+// nothing is left.
 class StagedContent final : public ChunkSink {
   public:
     ~StagedContent() override;
     Status Put(ChunkIndex chunk, ByteSpan sealed, std::span<const Hash256> leaf_hashes) override;
-    // Syncs, renames and opens it. `content` must be what was put (kInvalid if not). Content that is here whole already stays as it is.
+    // Syncs, renames and opens it. `content` must be what was put (kInvalid if not). Content that is here whole already
+    // stays as it is.
     Result<std::shared_ptr<StoredContent>> Commit(const ContentId& content);
 
   private:
     friend class ChunkStore;
     StagedContent(ChunkStore& store, std::string path) : m_store(store), m_path(std::move(path)) {}
-    Status WriteTree(const ContentId& content);
+    // Fills the levels above the chunks.
+    Status WriteTree(uint64_t size_bytes);
 
     ChunkStore& m_store;
     const std::string m_path;
@@ -133,12 +146,15 @@ class StagedContent final : public ChunkSink {
     std::unique_ptr<storage::File> m_hashes;  // level 0, in order
     RootBuilder m_root;
     uint64_t m_size_bytes{0};
+    uint64_t m_reserved_bytes{0};
 };
 
 class ChunkStore {
   public:
-    // Opens (or makes) the store in `folder` and removes what a crash left unfinished. `quota_bytes` bounds the data of all contents.
-    static Result<std::unique_ptr<ChunkStore>> Open(storage::FileSystem& files, std::string folder, uint64_t quota_bytes);
+    // Opens (or makes) the store in `folder` and removes what a crash left unfinished. `quota_bytes` bounds the data of
+    // all contents.
+    static Result<std::unique_ptr<ChunkStore>> Open(storage::FileSystem& files, std::string folder,
+                                                    uint64_t quota_bytes);
     ~ChunkStore();
 
     // Content to be filled; what is here already if it is known. Holds no data yet, so it needs no quota.
@@ -162,13 +178,17 @@ class ChunkStore {
     ChunkStore(storage::FileSystem& files, std::string folder, uint64_t quota_bytes)
         : m_files(files), m_folder(std::move(folder)), m_quota_bytes(quota_bytes) {}
     Status Load();
+    Status LoadContent(const ContentId& content);
+    void RemoveLeftovers(const std::vector<std::string>& names);
+    Status RemoveContent(const std::shared_ptr<StoredContent>& content);
     Status Reserve(uint64_t bytes);
     void Release(uint64_t bytes);
     std::string PathOf(const ContentId& content) const;
 
     storage::FileSystem& m_files;
     const std::string m_folder;
-    mutable std::mutex m_mutex;
+    std::mutex m_names_mutex;    // contents come and go one at a time; taken before every other mutex
+    mutable std::mutex m_mutex;  // guards what follows
     uint64_t m_quota_bytes;
     uint64_t m_used_bytes{0};
     uint64_t m_next_stage{0};

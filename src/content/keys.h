@@ -12,13 +12,12 @@
 // The keys of content, all of them from the creator's master key and what the chain publishes.
 //
 //   master key ── genesis hash, title salt ──┬─ title key k ──┬─ segment key k_i ── sealing salt ── chunk key (AEAD)
-//                                            │  (K = kG)      │                                └── manifest slot key (AEAD)
-//                                            │                └─ sealing salt ── manifest key (AEAD)
-//                                            ├─ seller key (signs grants)
-//                                            └─ unseal key (X25519, opens pre-signatures)
+//                                            │  (K = kG)      │                                └── manifest slot key
+//                                            (AEAD) │                └─ sealing salt ── manifest key (AEAD) ├─ seller
+//                                            key (signs grants) └─ unseal key (X25519, opens pre-signatures)
 //
-// Every arrow is HKDF-SHA256 with a label of its own. Whoever holds k derives every k_i; a k_i gives neither k nor another k_j.
-// Content that is not divided has one segment, 0, and its chunks are under k_0, never under k.
+// Every arrow is HKDF-SHA256 with a label of its own. Whoever holds k derives every k_i; a k_i gives neither k nor
+// another k_j. Content that is not divided has one segment, 0, and its chunks are under k_0, never under k.
 
 namespace sluice::content {
 
@@ -48,7 +47,9 @@ class ContentKeys {
         keys.AddSegmentKey(segment, std::move(segment_key));
         return keys;
     }
-    void AddSegmentKey(uint32_t segment, crypto::SecretKey segment_key) { m_segments.insert_or_assign(segment, std::move(segment_key)); }
+    void AddSegmentKey(uint32_t segment, crypto::SecretKey segment_key) {
+        m_segments.insert_or_assign(segment, std::move(segment_key));
+    }
     ContentKeys Clone() const;
 
     const std::optional<crypto::SecretKey>& title_key() const { return m_title_key; }

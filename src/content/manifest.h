@@ -9,21 +9,22 @@
 #include "storage/file_system.h"
 #include "util/serialize.h"
 
-// Folders. A sealed folder is its manifest (names, sizes, executable bits) in chunks of its own, then all files one after the other.
+// Folders. A sealed folder is its manifest (names, sizes, executable bits) in chunks of its own, then all files one
+// after the other.
 //
 //   manifest plaintext = version (1) || aligned (1) || count || entry*   padded with zeros to whole slices
 //   entry              = path (length-prefixed) || size (8) || executable (1)
 //
-// With `aligned` every file starts at a slice, so that files or groups of files can be segments with keys of their own; the
-// gaps are zeros. Entries are sorted by the bytes of their paths. A folder exists by the files in it: empty folders are not kept.
+// With `aligned` every file starts at a slice, so that files or groups of files can be segments with keys of their own;
+// the gaps are zeros. Entries are sorted by the bytes of their paths. A folder exists by the files in it: empty folders
+// are not kept.
 //
-// Path safety holds on both ends: whoever seals cannot make, and whoever opens cannot be given, a path that leaves the folder, hides
-// control characters, or collides with another on some file system.
+// Path safety holds on both ends: whoever seals cannot make, and whoever opens cannot be given, a path that leaves the
+// folder, hides control characters, or collides with another on some file system.
 
 namespace sluice::content {
 
 inline constexpr size_t kMaxManifestEntries = 100'000;
-inline constexpr size_t kMaxManifestBytes = 64 << 20;
 inline constexpr size_t kMaxPathBytes = 1024;
 inline constexpr size_t kMaxPathPartBytes = 255;
 
@@ -58,7 +59,8 @@ struct Manifest {
 
     // Every rule of this page; the error names the path.
     Status Check() const;
-    // Where each file starts in the plaintext after the manifest, and at the end where the last one ends.
+    // Where each file starts in the plaintext after the manifest, and at the end where the last one ends. A file
+    // without bytes has the place of the end of the one before.
     std::vector<uint64_t> Offsets() const;
     uint64_t PlainBytes() const { return Offsets().back(); }
     // The entry of a path and its index; nullptr if there is none.
@@ -78,8 +80,10 @@ struct FileModes {
     std::function<Status(const std::string& path)> make_executable;
 };
 
-// A folder's manifest, from the disk. Symbolic links and special files are refused by name; so are folders without a byte in them.
-Result<Manifest> ScanFolder(storage::FileSystem& files, const std::string& folder, bool aligned, const FileModes& modes = {});
+// A folder's manifest, from the disk. Symbolic links and special files are refused by name; so are folders without a
+// byte in them.
+Result<Manifest> ScanFolder(storage::FileSystem& files, const std::string& folder, bool aligned,
+                            const FileModes& modes = {});
 
 // A folder as plaintext: manifest, then files. A file that changes its size meanwhile is an error.
 struct FolderSource {
@@ -87,12 +91,15 @@ struct FolderSource {
     uint32_t manifest_chunks{0};
 };
 // `segments` is how many segments it will be sold in (0: as a whole).
-Result<FolderSource> OpenPlainFolder(storage::FileSystem& files, const std::string& folder, const Manifest& manifest, size_t segments = 0);
+Result<FolderSource> OpenPlainFolder(storage::FileSystem& files, const std::string& folder, const Manifest& manifest,
+                                     size_t segments = 0);
 
 // The manifest of a sealed folder, checked against the layout: its files and the plaintext have the same size.
 Result<Manifest> ReadManifest(PlainReader& reader);
-// Opens a sealed folder to `path`, which appears only when it is whole (as `<path>.part` until then). kInvalid if it exists.
-Status OpenToFolder(const ChunkSource& source, ChunkCipher cipher, storage::FileSystem& files, const std::string& path,
-                    const FileModes& modes = {}, const Progress& progress = {});
+// Opens a sealed folder to `path`, which appears only when it is whole (as `<path>.part` until then). kInvalid if it
+// exists. Files in segments whose keys are missing are left out, kNotFound if that leaves none. Returns how many files
+// were written.
+Result<size_t> OpenToFolder(const ChunkSource& source, ChunkCipher cipher, storage::FileSystem& files,
+                            const std::string& path, const FileModes& modes = {}, const Progress& progress = {});
 
 }  // namespace sluice::content

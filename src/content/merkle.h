@@ -10,7 +10,8 @@
 #include "util/result.h"
 #include "util/strong_int.h"
 
-// The Merkle tree of a file, exactly BitTorrent v2's (BEP 52), so that any such client can check and seed a sealed file.
+// The Merkle tree of a file, exactly BitTorrent v2's (BEP 52), so that any such client can check and seed a sealed
+// file.
 //
 //   leaf         SHA-256 of a block of 16 KiB; the last block may be shorter and is hashed as it is
 //   leaf layer   padded with zero hashes (32 zero bytes) to a power of two
@@ -18,9 +19,9 @@
 //   pieces root  the top of that tree; of a file of one block, its leaf. An empty file has none.
 //   chunk        256 KiB = 16 leaves (a BEP 52 piece); its hash is the node above its 16 leaves
 //
-// The last chunk of a file of several is padded with zero hashes to 16 leaves. A file of at most one chunk has a smaller
-// tree: its leaves are padded only to their own next power of two, and its chunk hash is the root itself.
-// What exists in the tree, how long the last leaf is and how long a proof is follow from the file's size alone, never from
+// The last chunk of a file of several is padded with zero hashes to 16 leaves. A file of at most one chunk has a
+// smaller tree: its leaves are padded only to their own next power of two, and its chunk hash is the root itself. What
+// exists in the tree, how long the last leaf is and how long a proof is follow from the file's size alone, never from
 // what a peer sends: two inner hashes cannot pose as the content of a smaller file.
 //
 // Everything here is pure; free functions are thread-safe.
@@ -50,7 +51,8 @@ std::vector<Hash256> LeafHashes(ByteSpan chunk_bytes);
 // The hash of a chunk from its leaf hashes (1 to 16); `only_chunk` if the file has no other.
 Hash256 ChunkHash(std::span<const Hash256> leaf_hashes, bool only_chunk);
 // True if these are the leaf hashes of that chunk: exactly as many as the size says, and they give `chunk_hash`.
-bool CheckLeafHashes(uint64_t size_bytes, ChunkIndex chunk, std::span<const Hash256> leaf_hashes, const Hash256& chunk_hash);
+bool CheckLeafHashes(uint64_t size_bytes, ChunkIndex chunk, std::span<const Hash256> leaf_hashes,
+                     const Hash256& chunk_hash);
 // True if `bytes` is that leaf: of exactly the length that the size says, and of hash `leaf_hash`.
 bool CheckLeaf(uint64_t size_bytes, ChunkIndex chunk, uint32_t leaf, ByteSpan bytes, const Hash256& leaf_hash);
 // True if `bytes` are that whole chunk: of exactly the length that the size says, and of hash `chunk_hash`.
@@ -62,24 +64,24 @@ const Hash256& PaddingHash(uint32_t levels);
 // The root from the chunks' hashes, in order, with O(log n) memory.
 class RootBuilder {
   public:
-    // The leaf hashes of the next chunk; all chunks but the last have 16. Returns the chunk's hash, except that the hash of a file's only
-    // chunk is known at the end: it is the root.
+    // The leaf hashes of the next chunk; all chunks but the last have 16. Returns the chunk's hash, except that the
+    // hash of a file's only chunk is known at the end: it is the root.
     Hash256 Add(std::span<const Hash256> leaf_hashes);
     uint32_t chunks() const { return m_chunks; }
     // The root of what was added; an error if that is nothing.
     Result<ContentRoot> Finish() const;
 
   private:
-    std::vector<Hash256> m_first_leaves;               // while there is one chunk
-    std::vector<std::optional<Hash256>> m_levels;      // the full left subtree waiting at each level
+    std::vector<Hash256> m_first_leaves;           // while there is one chunk
+    std::vector<std::optional<Hash256>> m_levels;  // the full left subtree waiting at each level
     uint32_t m_chunks{0};
 };
 
 // The content id of a stream of bytes, in constant memory.
 class ContentHasher {
   public:
-    // Called with every chunk's hash, in order, as soon as it is known; may be empty. See RootBuilder::Add for a file of one chunk: it is
-    // called once, by Finish, with the root.
+    // Called with every chunk's hash, in order, as soon as it is known; may be empty. See RootBuilder::Add for a file
+    // of one chunk: it is called once, by Finish, with the root.
     using OnChunk = std::function<void(ChunkIndex, const Hash256&)>;
     explicit ContentHasher(OnChunk on_chunk = {}) : m_on_chunk(std::move(on_chunk)) {}
 
@@ -101,8 +103,8 @@ class ContentHasher {
     uint64_t m_size_bytes{0};
 };
 
-// A request for a span of the chunk layer: `count` is a power of two up to kMaxHashSpan and `first` a multiple of it. The span may reach beyond
-// the last chunk: then it stands for the chunks that exist (at least one must).
+// A request for a span of the chunk layer: `count` is a power of two up to kMaxHashSpan and `first` a multiple of it.
+// The span may reach beyond the last chunk: then it stands for the chunks that exist (at least one must).
 inline constexpr uint32_t kMaxHashSpan = 512;
 struct HashSpan {
     ChunkIndex first;
@@ -112,11 +114,11 @@ struct HashSpan {
     static void Serialize(auto& self, auto& archive) { archive(self.first, self.count); }
 };
 Status CheckHashSpan(uint64_t size_bytes, const HashSpan& span);
-// The span of at most `max_count` (a power of two) chunks that `chunk` is in.
-HashSpan HashSpanAround(ChunkIndex chunk, uint32_t max_count);
+// The largest valid span of at most `max_count` (a power of two) chunks that `chunk`, which exists, is in.
+HashSpan HashSpanAround(uint64_t size_bytes, ChunkIndex chunk, uint32_t max_count);
 
-// The hashes of the chunks of a span that exist, and the siblings on the way up to the root, lowest first. Siblings that lie wholly after
-// the end of the file are known to everyone and left out, so the size fixes both lengths.
+// The hashes of the chunks of a span that exist, and the siblings on the way up to the root, lowest first. Siblings
+// that lie wholly after the end of the file are known to everyone and left out, so the size fixes both lengths.
 struct HashProof {
     std::vector<Hash256> hashes;
     std::vector<Hash256> uncles;
@@ -143,8 +145,10 @@ struct TreeNode {
 uint32_t TreeDepth(uint64_t size_bytes);
 // Nodes of a level below which there is at least one chunk of the file.
 uint64_t NodesAtLevel(uint64_t size_bytes, uint32_t level);
-// VerifyHashProof that also gives every node it proved (the span's chunks, what is above them, and the uncles); nullopt if the proof is false.
-std::optional<std::vector<std::pair<TreeNode, Hash256>>> ProvenNodes(const ContentId& content, const HashSpan& span, const HashProof& proof);
+// VerifyHashProof that also gives every node it proved (the span's chunks, what is above them, and the uncles); nullopt
+// if the proof is false.
+std::optional<std::vector<std::pair<TreeNode, Hash256>>> ProvenNodes(const ContentId& content, const HashSpan& span,
+                                                                     const HashProof& proof);
 // The proof of a checked span from a lookup of nodes that exist; nullopt as soon as the lookup does not know one.
 std::optional<HashProof> MakeHashProof(uint64_t size_bytes, const HashSpan& span,
                                        const std::function<std::optional<Hash256>(const TreeNode&)>& lookup);
