@@ -1,9 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <deque>
-#include <unordered_set>
-
-#include "util/bytes.h"
+#include <set>
 
 namespace sluice::p2p {
 
@@ -32,7 +31,7 @@ class BoundedSet {
 
   private:
     size_t m_limit;
-    std::unordered_set<Hash, FixedBytesHasher> m_set;
+    std::set<Hash> m_set;   // ordered: peers choose the bytes, and would choose them to collide
     std::deque<Hash> m_order;
 };
 
