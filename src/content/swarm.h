@@ -1,0 +1,192 @@
+#pragma once
+
+#include <memory>
+
+#include "content/channel.h"
+#include "content/chunk_store.h"
+#include "content/credit.h"
+#include "content/messages.h"
+#include "util/random.h"
+
+// The swarm: fetches content from peers, serves it to peers, and keeps the money of both straight. A pure state machine on the network
+// strand: inputs are calls, outputs are actions (TakeActions), time is an argument. It never blocks and never hashes bulk bytes.
+//
+// Contract with its owner, after every input: take the actions and do each. Bytes in actions are moved out.
+//   - SendControl and SendLeaf go to p2p as they are (kContentControl, kContentChunk).
+//   - ReadChunk, ReadHashes, VerifyAndStore, StoreHashes run on workers in any order; each is answered by its On... call.
+//   - PersistVoucher is answered by OnVoucherPersisted once it is on disk; no chunk that it would pay for leaves before.
+// What a peer can do: every message is bounded, every queue per peer too. A peer at fault is named once (PeerFault) and ignored from then on.
+
+namespace sluice::content {
+
+using NodeId = crypto::X25519PublicKey;
+
+struct DownloadLimits {
+    Amount max_price_per_mib;       // 0: free peers only
+    Amount budget;                  // the most that is locked in channels and paid, in all
+    uint64_t target_bytes_per_s{4 << 20};  // dearer peers are used when cheaper ones give less
+};
+
+// ---- actions -------------------------------------------------------------------------------------------------------------------------
+struct SendControl {
+    PeerId peer;
+    Bytes payload;
+};
+struct SendLeaf {
+    PeerId peer;
+    Bytes payload;
+};
+// Read a chunk and hash its leaves (LeafHashes): OnChunkRead.
+struct ReadChunk {
+    uint64_t request{0};
+    ContentId content;
+    ChunkIndex chunk;
+};
+// StoredContent::ProofOf: OnHashesRead.
+struct ReadHashes {
+    uint64_t request{0};
+    ContentId content;
+    HashSpan span;
+};
+// Run VerifyChunk, and if nothing is wrong StoredContent::AddChunk: OnChunkVerified.
+struct VerifyAndStore {
+    ContentId content;
+    ChunkIndex chunk;
+    Bytes bytes;
+    std::vector<Hash256> leaf_hashes;   // proven
+    PeerId peer;                        // that gave the last leaf
+};
+// StoredContent::AddHashes (the proof is verified already): OnHashesStored.
+struct StoreHashes {
+    ContentId content;
+    HashSpan span;
+    HashProof proof;
+};
+// Open channels to these peers, all in one transaction, and call OnChannelReady for each (or OnChannelsFailed).
+struct ChannelWanted {
+    PeerId peer;
+    NodeId payee_node;
+    XOnlyPubKey payee_key;
+    ChannelSalt salt;
+    Amount ask_per_mib;
+    Amount first_voucher;
+    Amount capacity;
+    uint32_t min_window_blocks{0};
+};
+struct WantChannels {
+    ContentId content;
+    std::vector<ChannelWanted> channels;
+};
+// Look the opening up (mempool, chain): OnChannelKnown. From then on OnChannelConfirmed as it gets deeper, OnChannelSpent when it is spent.
+struct CheckChannel {
+    PeerId peer;
+    ChannelLock lock;
+};
+struct PersistVoucher {
+    PayeeChannel channel;
+};
+// Keep the payer's side of a channel (losing the newest costs nothing: the payee shows it).
+struct SavePayerChannel {
+    PayerChannel channel;
+};
+struct PeerFault {
+    PeerId peer;
+    std::string reason;
+};
+struct DownloadFinished {
+    ContentId content;
+    Amount paid;
+};
+struct DownloadFailed {
+    ContentId content;
+    Error error;
+};
+struct DownloadProgress {
+    ContentId content;
+    uint64_t stored_bytes{0};
+    uint64_t total_bytes{0};
+    Amount paid;
+    uint64_t bytes_per_s{0};
+    uint32_t peers{0};          // that are asked for chunks
+    uint32_t providers{0};      // that have some of it
+    std::string waiting_for;    // "" or what holds it up, for people
+};
+using SwarmAction = std::variant<SendControl, SendLeaf, ReadChunk, ReadHashes, VerifyAndStore, StoreHashes, WantChannels, CheckChannel,
+                                 PersistVoucher, SavePayerChannel, PeerFault, DownloadFinished, DownloadFailed, DownloadProgress>;
+
+// What a worker does for ReadChunk.
+struct ChunkData {
+    Bytes bytes;
+    std::vector<Hash256> leaf_hashes;
+};
+// The bad leaves of a chunk; empty: it is whole and true. Pure, for workers. Precondition: as many leaf hashes as the chunk has leaves.
+std::vector<uint8_t> VerifyChunk(const ContentId& content, ChunkIndex chunk, ByteSpan bytes, std::span<const Hash256> leaf_hashes);
+
+struct SwarmConfig {
+    consensus::Params params;
+    BlockHash genesis;
+    NodeId node_id;                  // ours
+    SecretBytes<32> payee_seed;      // channel keys of our own earning side
+    Amount fee_per_kvb{1'000};       // what settling is expected to cost
+    CreditLimits credit;
+    uint64_t max_queued_bytes{2 << 20};   // handed to p2p and not drained, for each peer
+};
+
+class Swarm {
+  public:
+    Swarm(SwarmConfig config, RandomSource& random);
+    ~Swarm();
+
+    std::vector<SwarmAction> TakeActions();
+
+    // ---- peers
+    void OnPeerConnected(PeerId peer, const NodeId& node, AddressGroup group, Instant now);
+    void OnPeerGone(PeerId peer, Instant now);
+    void OnMessage(PeerId peer, ByteSpan payload, Instant now);
+    // What of our chunk-class bytes p2p still holds for this peer.
+    void OnPeerDrained(PeerId peer, uint64_t queued_bytes, Instant now);
+
+    // ---- what we serve
+    // Again with another ask or set: it replaces.
+    void AddContent(const ContentId& content, const ChunkSet& have, Amount ask_per_mib);
+    void RemoveContent(const ContentId& content);
+    void OnChunkRead(uint64_t request, Result<ChunkData> data, Instant now);
+    void OnHashesRead(uint64_t request, std::optional<HashProof> proof, Instant now);
+
+    // ---- what we fetch (served as well from then on, at `ask_per_mib`)
+    Status StartDownload(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits, Amount ask_per_mib, Instant now);
+    void StopDownload(const ContentId& content, Instant now);   // pause: start again with the set stored so far
+    // Streaming: these chunks first, in this order.
+    void SetDeadlines(const ContentId& content, const std::vector<ChunkIndex>& soonest_first);
+    void OnHashesStored(const ContentId& content, const HashSpan& span, const Status& status, Instant now);
+    // `result`: the bad leaves (none: stored), or the error of storing it.
+    void OnChunkVerified(const ContentId& content, ChunkIndex chunk, Result<std::vector<uint8_t>> result, Instant now);
+    std::optional<DownloadProgress> ProgressOf(const ContentId& content) const;
+
+    // ---- channels
+    void OnTip(Height height);
+    // We are the payer: the opening is on its way (or the channel is one from before a restart).
+    void OnChannelReady(PayerChannel channel, crypto::SecretKey payer_key, Instant now);
+    void OnChannelsFailed(const ContentId& content, const Error& error, Instant now);
+    // We are the payee.
+    void AddPayeeChannel(PayeeChannel channel);   // from before a restart
+    void OnChannelKnown(PeerId peer, const OutPoint& channel, const std::optional<ChannelFacts>& facts, Instant now);
+    void OnVoucherPersisted(const OutPoint& channel, Amount returned, const Status& status, Instant now);
+    // Stops new debt and tells the payer: it is being settled.
+    void CloseForSettling(const OutPoint& channel, Instant now);
+    // Both sides.
+    void OnChannelConfirmed(const OutPoint& channel, uint32_t depth, Instant now);
+    void OnChannelSpent(const OutPoint& channel, Instant now);
+    std::vector<PayeeChannel> PayeeChannels() const;
+    std::vector<PayerChannel> PayerChannels() const;
+
+    // ---- time
+    void Tick(Instant now);
+    std::optional<Instant> NextWakeup() const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> m_impl;
+};
+
+}  // namespace sluice::content
