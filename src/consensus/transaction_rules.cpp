@@ -190,8 +190,9 @@ void AddCoins(const Params& params, Height height, Slot slot, StateCache& state,
         const auto parsed = ParseOutputScript(output.script);
         CHECK(parsed.has_value());
         if (parsed->kind == OutputKind::kRecord) continue;
-        state.Put(tx.Output(i), Coin{output, height, slot, tx.IsCoinbase(), kinds[i]});
-        if (parsed->kind == OutputKind::kStake) AddStake(state, parsed->staker, output.value, params.EpochOf(slot));
+        const Coin coin{output, height, slot, tx.IsCoinbase(), kinds[i]};
+        state.Put(tx.Output(i), coin);
+        if (parsed->kind == OutputKind::kStake) AddStake(state, parsed->staker, output.value, StakeEpoch(params, coin));
     }
 }
 
@@ -206,7 +207,7 @@ Verdict<TxEffect> ApplyFormed(const Params& params, const TxContext& context, St
         layer.Erase<Coin>(tx->inputs()[i].prevout);
         const auto parsed = ParseOutputScript(spent[i].output.script);
         if (parsed && parsed->kind == OutputKind::kStake)
-            RemoveStake(layer, parsed->staker, spent[i].output.value, params.EpochOf(spent[i].slot));
+            RemoveStake(layer, parsed->staker, spent[i].output.value, StakeEpoch(params, spent[i]));
     }
     AddCoins(params, context.height, context.slot, layer, *tx, OutputKinds(*tx, form.records));
     ASSIGN_OR_RETURN(RecordEffect records, ApplyRecords(params, context.height, layer, *tx, form.records, spent));

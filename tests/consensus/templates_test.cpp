@@ -46,6 +46,17 @@ TEST(LockTemplate, IsTheTreeOfTwoLeavesUnderTheNumsKey) {
     EXPECT_EQ(lock.refund_control.size(), 65u);
 }
 
+// Computed by an independent implementation of BIP341.
+TEST(LockTemplate, HasGoldenBytes) {
+    const LockTemplate lock = Template();
+    EXPECT_EQ(HexEncode(lock.output_script), "5120fe1d1a3a8ce71a4fa1a7fb743caeff0eeabf1caa9a9f7bc4483451786cbdfa22");
+    EXPECT_EQ(HexEncode(lock.pay_control), "c150929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0"
+                                           "30cc164db428158081bede43ff23121bebd3f9aff41542ba94772f7b9471b315");
+    EXPECT_EQ(SingleOutputSighash(kLock, {kLocked, lock.output_script}, lock, {Amount(40'000), KeyScript(3)}).Hex(),
+              "e26a6a2b517eccda8ef2828cdc2092147db5d79c9afa55d0bd2d67fe848c6403");
+    EXPECT_EQ(MakeClaimId(kLock).Hex(), "3e9268a9f9f6e5c7ec5d3a738ceba09a994256b39fe385a8b49636ab5af3b1e8");
+}
+
 TEST(LockTemplate, ExistsForHeightsFromOneToTheLastThatIsNoTime) {
     const XOnlyPubKey a = TestKey(1).XOnly(), b = TestKey(2).XOnly();
     EXPECT_FALSE(MakeLockTemplate(a, b, Height(0)));
