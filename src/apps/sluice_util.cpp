@@ -25,6 +25,7 @@ int Main(int argc, char** argv) {
     });
     int exit_status = 0;
     AddVerifyCommands(app, exit_status);
+    AddContentCommands(app, exit_status);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

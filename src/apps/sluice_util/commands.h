@@ -18,5 +18,7 @@ void OnCommand(CLI::App& command, int& exit_status, std::function<CommandResult(
 
 // vrf-verify, schnorr-verify, verify-input.
 void AddVerifyCommands(CLI::App& app, int& exit_status);
+// content-root, seal, open.
+void AddContentCommands(CLI::App& app, int& exit_status);
 
 }  // namespace sluice::apps
