@@ -56,8 +56,8 @@ class ChunkSet {
 
 class ChunkStore;
 
-// One content in the store. Shared by whoever reads or writes it; after ChunkStore::Remove every call fails with
-// kNotFound.
+// One content in the store. Shared by whoever reads or writes it, none of whom may outlive the store; after
+// ChunkStore::Remove every call fails with kNotFound.
 class StoredContent final : public ChunkSource {
   public:
     StoredContent(ChunkStore& store, ContentId id, std::string path);
