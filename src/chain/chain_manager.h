@@ -88,6 +88,8 @@ class ChainManager {
     // Hands the change on to the mempool.
     Result<BlockResult> Finish(TipChange change);
     Status CheckStoredBodies();
+    // A block of ours on the tip, without the signatures of its transactions.
+    consensus::Verdict<void> CheckProduced(const Block& block, const consensus::StakeSnapshot& elects, const Hash256& previous) const;
 
     consensus::Genesis m_genesis;
     BlockHash m_genesis_hash;
