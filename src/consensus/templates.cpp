@@ -10,10 +10,9 @@ constexpr uint8_t kSingleAnyoneCanPay = kSighashSingle | kSighashAnyoneCanPay;
 
 // BIP341: leaf version and parity of the output key, internal key, path.
 Bytes ControlBlock(bool odd_y, const Hash256& sibling) {
-    Bytes control{static_cast<uint8_t>(kTapscriptVersion | (odd_y ? 1 : 0))};
-    control.insert(control.end(), crypto::kNumsKey.begin(), crypto::kNumsKey.end());
-    control.insert(control.end(), sibling.begin(), sibling.end());
-    return control;
+    Writer control;
+    control(static_cast<uint8_t>(kTapscriptVersion | (odd_y ? 1 : 0)), crypto::kNumsKey, sibling);
+    return control.Take();
 }
 
 }  // namespace

@@ -221,8 +221,8 @@ TEST(Publish, UpdateIsSignedOnItsAnchor) {
     const auto output = *crypto::TapTweak(crypto::kNumsKey, TapLeafHash(leaf));
     const auto publish = ledger.Sign(ledger.Build({ledger.Fund(Slu(9))}, {Ledger::RecordOutput(ExamplePublish()), {Slu(1), TaprootScript(output.key)}}));
     ledger.Connect({publish});
-    Bytes control{static_cast<uint8_t>(0xc0 | (output.odd_y ? 1 : 0))};
-    control.insert(control.end(), crypto::kNumsKey.begin(), crypto::kNumsKey.end());
+    Bytes control = ToBytes(crypto::kNumsKey.bytes);
+    control.insert(control.begin(), static_cast<uint8_t>(0xc0 | (output.odd_y ? 1 : 0)));
     PublishRecord update = ExamplePublish();
     update.updates = MakeClaimId(publish->Output(1));
     MutableTransaction tx = ledger.Build({publish->Output(1), ledger.Fund(Slu(9))}, {Ledger::RecordOutput(update), {Slu(1), KeyScript(1)}});
@@ -236,7 +236,9 @@ TEST(Publish, SpendingTheAnchorAloneRetiresTheClaim) {
     ledger.Connect({ledger.Sign(ledger.Build({anchor}, {}))});
     EXPECT_EQ(ledger.state.Get<ClaimState>(MakeClaimId(anchor)), std::nullopt);
     EXPECT_EQ(ledger.state.Get<PublishState>(anchor)->superseded, Height(102));
-    EXPECT_EQ(ledger.state.Get<PublishExpiry>(Height(106))->publishes, std::vector<OutPoint>{anchor});
+    const auto expiry = ledger.state.Get<PublishExpiry>(Height(106));
+    ASSERT_TRUE(expiry.has_value());
+    EXPECT_EQ(expiry->publishes, std::vector<OutPoint>{anchor});
 }
 
 TEST(Publish, IsErasedOneBlockAfterItsGrace) {

@@ -319,8 +319,8 @@ TEST(SpendCheck, ARecordIsNotCarriedByScriptsWithoutSignature) {
     const Script leaf{kOp1};
     const auto output = *crypto::TapTweak(crypto::kNumsKey, TapLeafHash(leaf));
     const OutPoint open = ledger.Fund({Slu(9), TaprootScript(output.key)}, {});
-    Bytes control{static_cast<uint8_t>(0xc0 | (output.odd_y ? 1 : 0))};
-    control.insert(control.end(), crypto::kNumsKey.begin(), crypto::kNumsKey.end());
+    Bytes control = ToBytes(crypto::kNumsKey.bytes);
+    control.insert(control.begin(), static_cast<uint8_t>(0xc0 | (output.odd_y ? 1 : 0)));
     const auto spend = [&](std::vector<OutPoint> inputs, std::vector<TxOutput> outputs) {
         MutableTransaction tx = ledger.Build(inputs, std::move(outputs));
         tx.inputs[0].witness = {leaf, control};
