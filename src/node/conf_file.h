@@ -1,0 +1,39 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "util/result.h"
+
+namespace sluice::node {
+
+// sluice.conf: lines of `key=value`, comments from `#` at a line's start or after a space, blank lines, and sections `[chain]` whose
+// lines apply to that chain alone. What stands before the first section applies to every chain.
+class ConfFile {
+  public:
+    static constexpr size_t kMaxBytes = 1 << 20;
+
+    struct Entry {
+        std::string section;   // empty: for every chain
+        std::string key;
+        std::string value;
+        size_t line{0};        // from 1
+    };
+
+    ConfFile() = default;
+    // `name` is the file's name in errors, which also give the line.
+    static Result<ConfFile> Parse(std::string_view text, const std::string& name);
+
+    const std::vector<Entry>& entries() const { return m_entries; }
+    // Of a key that has one value: the chain's own if there is one, else the common one; the first wins.
+    std::optional<std::string> Value(std::string_view key, std::string_view chain) const;
+    // Of a key that may be repeated: the chain's own, then the common ones.
+    std::vector<std::string> Values(std::string_view key, std::string_view chain) const;
+
+  private:
+    std::vector<Entry> m_entries;
+};
+
+}  // namespace sluice::node
