@@ -16,6 +16,11 @@ Bytes GenesisKey() { return TableKey(kMetaTable, AsBytes("genesis")); }
 
 ChainManager::ChainManager(consensus::Genesis genesis) : m_genesis(std::move(genesis)), m_genesis_hash(m_genesis.Hash()) {}
 
+ChainManager::~ChainManager() {
+    if (!m_store || !m_blocks) return;
+    if (const Status flushed = Flush(); !flushed) LogError("chain", "what came last could not be saved and will be fetched again: {}", flushed.error().message);
+}
+
 Result<std::unique_ptr<ChainManager>> ChainManager::Open(storage::FileSystem& files, const std::string& folder,
                                                          consensus::Genesis genesis, ChainOptions options) {
     RETURN_IF_ERROR(consensus::CheckGenesis(genesis));
@@ -26,10 +31,12 @@ Result<std::unique_ptr<ChainManager>> ChainManager::Open(storage::FileSystem& fi
 
 Status ChainManager::OpenParts(storage::FileSystem& files, const std::string& folder, ChainOptions options) {
     RETURN_IF_ERROR(files.CreateDirectories(folder));
-    ASSIGN_OR_RETURN(m_store, files.OpenKeyValue(folder + "/chainstate", options.cache_bytes / 2));
+    ASSIGN_OR_RETURN(auto store, files.OpenKeyValue(folder + "/chainstate", options.cache_bytes / 2));
+    m_store = std::make_unique<WriteBuffer>(std::move(store), options.write_buffer_bytes);
     RETURN_IF_ERROR(CheckNetwork(folder));
     ASSIGN_OR_RETURN(m_tree, HeaderTree::Open(params(), m_genesis.MakeBlock().header, m_genesis.MakeHeaderState(), *m_store));
     ASSIGN_OR_RETURN(m_blocks, BlockStore::Open(files, folder + "/blocks", *m_store));
+    m_store->SetBeforeFlush([this] { return m_blocks->Sync(); });
     m_indexes = std::make_unique<Indexes>(*m_store);
     ASSIGN_OR_RETURN(m_state, ChainState::Open(m_genesis, *m_store, *m_tree, *m_blocks, *m_indexes, options.runner, options.cache_bytes / 2));
     RETURN_IF_ERROR(CheckStoredBodies());

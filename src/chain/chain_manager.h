@@ -2,11 +2,13 @@
 
 #include "chain/block_template.h"
 #include "chain/chain_state.h"
+#include "chain/write_buffer.h"
 
 namespace sluice::chain {
 
 struct ChainOptions {
     size_t cache_bytes{64 << 20};              // of state entries and the database together
+    size_t write_buffer_bytes{32 << 20};       // of changes that wait for the disk while the chain catches up
     MempoolPolicy mempool;
     consensus::SpendRunner runner = consensus::RunSpendsInOrder;
 };
@@ -32,6 +34,13 @@ class ChainManager {
     // Opens or makes `folder`. Moves on to the best chain that its files hold.
     static Result<std::unique_ptr<ChainManager>> Open(storage::FileSystem& files, const std::string& folder,
                                                       consensus::Genesis genesis, ChainOptions options = {});
+
+    ~ChainManager();
+    ChainManager(const ChainManager&) = delete;
+
+    // Makes everything done so far survive power loss. Blocks that came while caught up do already; while the chain catches up it is to be
+    // called now and then, and before a clean stop.
+    Status Flush() { return m_store->Flush(true); }
 
     // In order, from parents to children; stops at the first that is not taken. Headers over 2 s early are kPremature.
     Result<HeadersResult> ProcessHeaders(const std::vector<BlockHeader>& headers, UnixMillis now);
@@ -93,7 +102,7 @@ class ChainManager {
 
     consensus::Genesis m_genesis;
     BlockHash m_genesis_hash;
-    std::unique_ptr<storage::KeyValueStore> m_store;
+    std::unique_ptr<WriteBuffer> m_store;
     std::unique_ptr<HeaderTree> m_tree;
     std::unique_ptr<BlockStore> m_blocks;
     std::unique_ptr<Indexes> m_indexes;

@@ -96,7 +96,6 @@ Status ChainState::WriteGenesis() {
     ConnectedBlock genesis{std::make_shared<const Block>(m_genesis.MakeBlock()), node->state,
                            std::make_shared<const StateDelta>(m_genesis.MakeState())};
     RETURN_IF_ERROR(m_blocks.WriteBlock(*genesis.block));
-    RETURN_IF_ERROR(m_blocks.Sync());
     StateCache state(*this);
     state.ApplyDelta(*genesis.delta);
     storage::WriteBatch batch;
@@ -206,7 +205,6 @@ Result<bool> ChainState::ConnectTip(const HeaderNode* node, bool sync, TipChange
     storage::WriteBatch batch;
     ASSIGN_OR_RETURN(const FilePosition undo, m_blocks.WriteUndo(node->hash(), *done.delta));
     m_blocks.PutUndoPosition(batch, node->hash(), undo);
-    RETURN_IF_ERROR(m_blocks.Sync());
     if (node->state.epoch != m_tip->state.epoch)
         batch.Put(TableKey(kSnapshotTable, m_tip->hash().bytes), Encode(previous->stake));
     RETURN_IF_ERROR(m_indexes.PutBlock(batch, done));

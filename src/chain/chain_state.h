@@ -13,13 +13,14 @@ namespace sluice::chain {
 // The state after the active chain's tip, on disk (table 's'), with the tip's hash and the stake snapshots (table 'n').
 //
 // Invariants: 1. State, tip, undo position and indexes change together, in one batch for each block. 2. What a batch points
-// to in the block files is synced before it. So after a crash the store holds the state after some block of a branch
+// to in the block files is synced before it reaches the disk (WriteBuffer's hook). So after a crash the store holds the state after some block of a branch
 // that was active, with the undo data back to genesis.
 //
 // Chain worker. As a StateReader it remembers a failed read and says "absent": TakeReadFailure() tells, and everything in here asks it
 // before it believes a verdict.
 class ChainState final : public consensus::StateReader {
   public:
+    // `store` syncs `blocks` before anything in it becomes durable.
     static Result<std::unique_ptr<ChainState>> Open(const consensus::Genesis& genesis, storage::KeyValueStore& store,
                                                     HeaderTree& tree, BlockStore& blocks, Indexes& indexes,
                                                     consensus::SpendRunner runner, size_t cache_bytes);

@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "chain_test_util.h"
+#include "util/random.h"
 
 namespace sluice::chain {
 namespace {
@@ -60,6 +63,47 @@ TEST(Crash, AtEachWriteLeavesAConsistentTipFromWhichTheNodeGoesOn) {
     EXPECT_GT(crashes, 40u);
 }
 
+TEST(Crash, AtEachWriteWhileCatchingUpLeavesAConsistentTipFromWhichTheNodeGoesOn) {
+    const Story story = TellStory();
+    ChainOptions options;
+    options.write_buffer_bytes = 12'000;  // a few blocks
+    uint64_t last_tip_lost = 0;
+    for (uint64_t writes = 0;; ++writes) {
+        TestNode node(100 + writes, options);
+        const auto be_late = [&] { node.now = node.params().SlotTime(Slot(10'000)); };
+        be_late();
+        ASSERT_FALSE(node.chain().IsCaughtUp(node.now));
+        node.disk().FailAfterWrites(writes);
+        const bool finished = Live(node, story);
+        const Height reached = node.chain().tip()->height();
+        node.Close();
+        node.disk().Crash();
+        node.Open();
+        ASSERT_FALSE(::testing::Test::HasFatalFailure()) << "after " << writes << " writes";
+        last_tip_lost += node.chain().tip()->height() < reached;
+        node.ExpectRecountEquals();
+        be_late();
+        ASSERT_TRUE(Live(node, story)) << "after " << writes << " writes";
+        ASSERT_TRUE(node.chain().Flush());
+        ASSERT_EQ(node.TakeDump(), story.dump) << "after " << writes << " writes";
+        if (finished) break;
+    }
+    EXPECT_GT(last_tip_lost, 0u) << "nothing was ever held back";
+}
+
+TEST(Crash, AReadThatFailsIsNotTakenForAnInvalidTransaction) {
+    TestNode node;
+    node.MineMany(2);
+    node.Open();
+    const auto tx = node.PayGenesisCoin(0);
+    node.disk().Crash();  // everything that is open becomes useless
+    const auto verdict = node.chain().AcceptTransaction(tx, node.now);
+    ASSERT_FALSE(verdict);
+    EXPECT_EQ(verdict.error().kind, ErrorKind::kEnvironment);
+    node.Open();
+    EXPECT_EQ(node.Code(tx), "");
+}
+
 TEST(Crash, AtEachWriteOfTheFirstStartLeavesAFolderThatOpens) {
     for (uint64_t writes = 0;; ++writes) {
         storage::MemoryDisk disk(writes);
@@ -93,6 +137,58 @@ TEST(Crash, ADiskThatIsFullStopsTheNodeAndLosesNothing) {
     node.GiveAll({next});
     EXPECT_EQ(node.chain().tip()->hash(), next->header.Hash());
     node.ExpectRecountEquals();
+}
+
+TEST(WriteBuffer, LooksLikeAStoreWithEverythingWritten) {
+    storage::MemoryDisk disk(1);
+    ASSERT_TRUE(disk.files().CreateDirectories("/kv"));
+    auto base = disk.files().OpenKeyValue("/kv/a", 1 << 20);
+    ASSERT_TRUE(base);
+    WriteBuffer buffer(std::move(*base), 600);
+    std::map<Bytes, Bytes> model;
+    SeededRandom random(7);
+    for (int round = 0; round < 2'000; ++round) {
+        storage::WriteBatch batch;
+        for (uint64_t i = random.Below(3); i > 0; --i) {
+            const Bytes key{static_cast<uint8_t>(random.Below(3)), static_cast<uint8_t>(random.Below(12))};
+            if (random.Below(3) == 0) {
+                batch.Delete(key);
+                model.erase(key);
+            } else {
+                const Bytes value{static_cast<uint8_t>(round), static_cast<uint8_t>(round >> 8)};
+                batch.Put(key, value);
+                model[key] = value;
+            }
+        }
+        ASSERT_TRUE(buffer.Write(batch, random.Below(20) == 0));
+        const Bytes prefix{static_cast<uint8_t>(random.Below(3))};
+        const Bytes from{prefix[0], static_cast<uint8_t>(random.Below(12))};
+        std::vector<std::pair<Bytes, Bytes>> expected, all, found, backwards;
+        for (const auto& pair : model) {
+            if (pair.first[0] != prefix[0]) continue;
+            all.push_back(pair);
+            if (pair.first >= from) expected.push_back(pair);
+        }
+        ASSERT_TRUE(buffer.Scan(prefix, from, [&](ByteSpan key, ByteSpan value) {
+            found.emplace_back(ToBytes(key), ToBytes(value));
+            return found.size() < 4;
+        }));
+        if (expected.size() > 4) expected.resize(4);
+        ASSERT_EQ(found, expected);
+        ASSERT_TRUE(buffer.ScanBackwards(prefix, [&](ByteSpan key, ByteSpan value) {
+            backwards.emplace_back(ToBytes(key), ToBytes(value));
+            return true;
+        }));
+        std::reverse(all.begin(), all.end());
+        ASSERT_EQ(backwards, all);
+        const auto value = buffer.Get(from);
+        ASSERT_TRUE(value);
+        const auto known = model.find(from);
+        ASSERT_EQ(value->has_value(), known != model.end());
+        if (*value) {
+            ASSERT_EQ(**value, known->second);
+        }
+    }
 }
 
 TEST(BlockStore, ADamagedBodyCountsAsMissing) {
