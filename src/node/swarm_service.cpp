@@ -1,0 +1,271 @@
+#include "node/swarm_service.h"
+
+#include "util/log.h"
+
+namespace sluice::node {
+
+using namespace content;
+
+namespace {
+
+// Equal for addresses of one IPv4 /24 or one IPv6 /48.
+AddressGroup GroupOf(const p2p::Endpoint& endpoint) {
+    AddressGroup group = endpoint.IsIpv4() ? 1 : 2;
+    const size_t first = endpoint.IsIpv4() ? 12 : 0;
+    const size_t count = endpoint.IsIpv4() ? 3 : 6;
+    for (size_t i = first; i < first + count; ++i) group = group << 8 | endpoint.ip[i];
+    return group;
+}
+
+}  // namespace
+
+SwarmService::SwarmService(const Environment& environment, NetworkService& network, ChunkStore& chunks, SwarmStore& store,
+                           SwarmConfig config, EventHub& events)
+    : m_environment(environment), m_network(network), m_chunks(chunks), m_store(store), m_events(events),
+      m_swarm(std::move(config), environment.random) {}
+
+SwarmService::~SwarmService() = default;
+
+Status SwarmService::Start(std::shared_ptr<const bool> alive, Height tip) {
+    m_alive = std::move(alive);
+    m_swarm.OnTip(tip);
+    for (const auto& [outpoint, channel] : m_store.vouchers().channels()) m_swarm.AddPayeeChannel(channel);
+    ASSIGN_OR_RETURN(const auto seeds, m_store.Seeds());
+    for (const SeededContent& seed : seeds)
+        if (const auto stored = m_chunks.Find(seed.content)) m_swarm.AddContent(seed.content, stored->Have(), seed.ask_per_mib);
+    Run();
+    return {};
+}
+
+Status SwarmService::Serve(const ContentId& content, Amount ask_per_mib) {
+    const auto stored = m_chunks.Find(content);
+    if (!stored) return Fail(ErrorKind::kNotFound, "the content " + content.root.Hex() + " is not in the store");
+    m_swarm.AddContent(content, stored->Have(), ask_per_mib);
+    m_environment.disk_strand.Post([this, alive = m_alive, seed = SeededContent{content, ask_per_mib}] {
+        const Status saved = m_store.SaveSeed(seed);
+        if (!saved) LogError("swarm", "what is seeded could not be saved: {}", saved.error().message);
+    });
+    Run();
+    return {};
+}
+
+Status SwarmService::StopServing(const ContentId& content) {
+    m_swarm.RemoveContent(content);
+    m_environment.disk_strand.Post([this, content] {
+        const Status saved = m_store.ForgetSeed(content);
+        if (!saved) LogError("swarm", "what is seeded could not be saved: {}", saved.error().message);
+    });
+    Run();
+    return {};
+}
+
+Status SwarmService::StartDownload(const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib) {
+    ASSIGN_OR_RETURN(const auto stored, m_chunks.Create(content));
+    m_environment.disk_strand.Post([this, seed = SeededContent{content, ask_per_mib}] {
+        const Status saved = m_store.SaveSeed(seed);
+        if (!saved) LogError("swarm", "what is seeded could not be saved: {}", saved.error().message);
+    });
+    RETURN_IF_ERROR(m_swarm.StartDownload(content, stored->Have(), limits, ask_per_mib, Now()));
+    Run();
+    return {};
+}
+
+void SwarmService::StopDownload(const ContentId& content) {
+    m_swarm.StopDownload(content, Now());
+    Run();
+}
+
+void SwarmService::OnTip(Height height) {
+    m_swarm.OnTip(height);
+    Run();
+}
+void SwarmService::OnChannelReady(PayerChannel channel, crypto::SecretKey payer_key) {
+    m_swarm.OnChannelReady(std::move(channel), std::move(payer_key), Now());
+    Run();
+}
+void SwarmService::OnChannelsFailed(const ContentId& content, const Error& error) {
+    m_swarm.OnChannelsFailed(content, error, Now());
+    Run();
+}
+void SwarmService::OnChannelKnown(PeerId peer, const OutPoint& channel, const std::optional<ChannelFacts>& facts) {
+    m_swarm.OnChannelKnown(peer, channel, facts, Now());
+    Run();
+}
+void SwarmService::OnChannelConfirmed(const OutPoint& channel, uint32_t depth) {
+    m_swarm.OnChannelConfirmed(channel, depth, Now());
+    Run();
+}
+void SwarmService::OnChannelSpent(const OutPoint& channel) {
+    m_swarm.OnChannelSpent(channel, Now());
+    Run();
+}
+void SwarmService::CloseForSettling(const OutPoint& channel) {
+    m_swarm.CloseForSettling(channel, Now());
+    Run();
+}
+
+void SwarmService::OnPeerReady(PeerId peer, const p2p::PeerInfo& info) {
+    m_swarm.OnPeerConnected(peer, info.node_id, GroupOf(info.endpoint), Now());
+    Run();
+}
+void SwarmService::OnPeerGone(PeerId peer) {
+    m_swarm.OnPeerGone(peer, Now());
+    Run();
+}
+void SwarmService::OnContentMessage(PeerId peer, ByteSpan payload) {
+    m_swarm.OnMessage(peer, payload, Now());
+    Run();
+}
+void SwarmService::OnChunksDrained(PeerId peer) {
+    m_swarm.OnPeerDrained(peer, m_network.peers().QueuedBytes(peer, p2p::MessageClass::kChunks), Now());
+    Run();
+}
+
+void SwarmService::Run() {
+    if (m_running) return;  // called from inside an action (a peer that was disconnected): the outer loop goes on
+    m_running = true;
+    for (auto actions = m_swarm.TakeActions(); !actions.empty(); actions = m_swarm.TakeActions())
+        for (SwarmAction& action : actions) std::visit([&](auto& typed) { Do(typed); }, action);
+    m_running = false;
+    ScheduleWakeup();
+}
+
+void SwarmService::ScheduleWakeup() {
+    const auto next = m_swarm.NextWakeup();
+    if (!next || (m_wakeup && *m_wakeup <= *next && *m_wakeup > Now())) return;
+    m_wakeup = next;
+    const auto wait = std::chrono::ceil<milliseconds>(std::max(microseconds(0), *next - Now()));
+    m_environment.network_strand.PostAfter(std::max(wait, milliseconds(1)), [this, alive = m_alive, number = ++m_wakeup_number] {
+        if (!*alive || number != m_wakeup_number) return;
+        m_wakeup.reset();
+        m_swarm.Tick(Now());
+        Run();
+    });
+}
+
+void SwarmService::Do(SendControl& action) {
+    if (!m_network.peers().Send(action.peer, p2p::MessageType::kContentControl, std::move(action.payload)))
+        m_network.peers().Disconnect(action.peer, "does not read what it is sent");
+}
+
+void SwarmService::Do(SendLeaf& action) {
+    if (!m_network.peers().Send(action.peer, p2p::MessageType::kContentChunk, std::move(action.payload)))
+        m_network.peers().Disconnect(action.peer, "does not read what it is sent");
+}
+
+void SwarmService::Do(ReadChunk& action) {
+    m_environment.workers.Post([this, action, alive = m_alive] {
+        auto data = [&]() -> Result<ChunkData> {
+            const auto stored = m_chunks.Find(action.content);
+            if (!stored) return Fail(ErrorKind::kUnavailable, "the content is not here any more");
+            ChunkData result;
+            result.bytes.resize(ChunkBytes(action.content.size_bytes, action.chunk));
+            RETURN_IF_ERROR(stored->Read(action.chunk, result.bytes));
+            result.leaf_hashes = LeafHashes(result.bytes);
+            return result;
+        }();
+        PostBack([this, request = action.request, data = std::move(data)]() mutable {
+            m_swarm.OnChunkRead(request, std::move(data), Now());
+            Run();
+        });
+    });
+}
+
+void SwarmService::Do(ReadHashes& action) {
+    m_environment.workers.Post([this, action] {
+        const auto stored = m_chunks.Find(action.content);
+        auto proof = stored ? stored->ProofOf(action.span) : std::nullopt;
+        PostBack([this, request = action.request, proof = std::move(proof)]() mutable {
+            m_swarm.OnHashesRead(request, std::move(proof), Now());
+            Run();
+        });
+    });
+}
+
+void SwarmService::Do(VerifyAndStore& action) {
+    m_environment.workers.Post([this, action = std::make_shared<VerifyAndStore>(std::move(action))] {
+        auto result = [&]() -> Result<std::vector<uint8_t>> {
+            const auto stored = m_chunks.Find(action->content);
+            if (!stored) return Fail(ErrorKind::kUnavailable, "the content is not here any more");
+            auto bad = VerifyChunk(action->content, action->chunk, action->bytes, action->leaf_hashes);
+            if (bad.empty()) RETURN_IF_ERROR(stored->AddChunk(action->chunk, action->bytes));
+            return bad;
+        }();
+        PostBack([this, content = action->content, chunk = action->chunk, result = std::move(result)]() mutable {
+            m_swarm.OnChunkVerified(content, chunk, std::move(result), Now());
+            Run();
+        });
+    });
+}
+
+void SwarmService::Do(StoreHashes& action) {
+    m_environment.workers.Post([this, action = std::make_shared<StoreHashes>(std::move(action))] {
+        const auto stored = m_chunks.Find(action->content);
+        const Status status = stored ? stored->AddHashes(action->span, action->proof) : Status(Fail(ErrorKind::kUnavailable, "the content is not here any more"));
+        PostBack([this, content = action->content, span = action->span, status] {
+            m_swarm.OnHashesStored(content, span, status, Now());
+            Run();
+        });
+    });
+}
+
+void SwarmService::Do(WantChannels& action) { m_channels->OpenChannels(action); }
+void SwarmService::Do(CheckChannel& action) { m_channels->CheckChannel(action); }
+
+void SwarmService::Do(PersistVoucher& action) {
+    m_unsaved.insert_or_assign(action.channel.lock.outpoint, std::move(action.channel));
+    if (!m_saving) PersistWaiting();
+}
+
+// Saves the newest state of every channel that waits, in one task: vouchers that came meanwhile ride with the next.
+void SwarmService::PersistWaiting() {
+    if (m_unsaved.empty()) return;
+    m_saving = true;
+    m_environment.disk_strand.Post([this, batch = std::exchange(m_unsaved, {})]() mutable {
+        std::vector<std::pair<PayeeChannel, Status>> results;
+        for (auto& [outpoint, channel] : batch) {
+            Status saved = m_store.vouchers().Save(channel);
+            results.emplace_back(std::move(channel), std::move(saved));
+        }
+        PostBack([this, results = std::move(results)] {
+            m_saving = false;
+            for (const auto& [channel, status] : results) {
+                if (!status) LogError("swarm", "a voucher could not be saved: {}", status.error().message);
+                m_swarm.OnVoucherPersisted(channel.lock.outpoint, channel.returned, status, Now());
+            }
+            Run();
+            if (!m_saving) PersistWaiting();
+        });
+    });
+}
+
+void SwarmService::Do(SavePayerChannel& action) {
+    m_environment.disk_strand.Post([this, channel = std::move(action.channel)] {
+        const Status saved = m_store.SavePayerChannel(channel, false);
+        if (!saved) LogError("swarm", "a channel could not be saved: {}", saved.error().message);
+    });
+}
+
+void SwarmService::Do(PeerFault& action) { m_network.peers().Misbehaving(action.peer, action.reason); }
+
+void SwarmService::Do(DownloadFinished& action) {
+    m_environment.workers.Post([this, action] {
+        if (const auto stored = m_chunks.Find(action.content)) {
+            const Status flushed = stored->Flush();
+            if (!flushed) LogError("swarm", "{}", flushed.error().message);
+        }
+        PostBack([this, action] {
+            if (m_observer) m_observer->OnDownloadFinished(action);
+        });
+    });
+}
+
+void SwarmService::Do(DownloadFailed& action) {
+    if (m_observer) m_observer->OnDownloadFailed(action);
+}
+
+void SwarmService::Do(DownloadProgress& action) {
+    if (m_observer) m_observer->OnDownloadProgress(action);
+}
+
+}  // namespace sluice::node

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+
+#include "content/chunk_store.h"
+#include "content/swarm.h"
+#include "node/environment.h"
+#include "node/event_hub.h"
+#include "node/network_service.h"
+#include "node/swarm_store.h"
+
+namespace sluice::node {
+
+// What the swarm asks of the chain strand. Called on the network strand; returns at once, answers come back as SwarmService's On... calls.
+class ChannelOutlet {
+  public:
+    virtual ~ChannelOutlet() = default;
+    virtual void OpenChannels(const content::WantChannels& wanted) = 0;
+    virtual void CheckChannel(const content::CheckChannel& check) = 0;
+};
+
+// How a download ended, or how far it is.
+class DownloadObserver {
+  public:
+    virtual ~DownloadObserver() = default;
+    virtual void OnDownloadProgress(const content::DownloadProgress& progress) = 0;
+    virtual void OnDownloadFinished(const content::DownloadFinished& finished) = 0;
+    virtual void OnDownloadFailed(const content::DownloadFailed& failed) = 0;
+};
+
+// Runs the swarm: feeds it messages, time and results, and carries out its actions on the workers, the disk strand and the network.
+// Belongs to the network strand.
+class SwarmService final : public ContentEndpoint {
+  public:
+    SwarmService(const Environment& environment, NetworkService& network, content::ChunkStore& chunks, SwarmStore& store,
+                 content::SwarmConfig config, EventHub& events);
+    ~SwarmService() override;
+
+    void SetChannels(ChannelOutlet& channels) { m_channels = &channels; }
+    void SetObserver(DownloadObserver& observer) { m_observer = &observer; }
+    // Takes up what was served and owed before the restart, then follows the clock; ends when `*alive` is false.
+    Status Start(std::shared_ptr<const bool> alive, Height tip);
+
+    // Serves what is in the chunk store at a price from now on (remembered).
+    Status Serve(const ContentId& content, Amount ask_per_mib);
+    Status StopServing(const ContentId& content);
+    // Fetches what is missing, and serves it as it comes. The observer hears of the rest.
+    Status StartDownload(const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib);
+    void StopDownload(const ContentId& content);
+    std::optional<content::DownloadProgress> ProgressOf(const ContentId& content) const { return m_swarm.ProgressOf(content); }
+    std::vector<content::PayeeChannel> PayeeChannels() const { return m_swarm.PayeeChannels(); }
+    std::vector<content::PayerChannel> PayerChannels() const { return m_swarm.PayerChannels(); }
+
+    // Answers and news from the chain strand.
+    void OnTip(Height height);
+    void OnChannelReady(content::PayerChannel channel, crypto::SecretKey payer_key);
+    void OnChannelsFailed(const ContentId& content, const Error& error);
+    void OnChannelKnown(PeerId peer, const OutPoint& channel, const std::optional<content::ChannelFacts>& facts);
+    void OnChannelConfirmed(const OutPoint& channel, uint32_t depth);
+    void OnChannelSpent(const OutPoint& channel);
+    void CloseForSettling(const OutPoint& channel);
+
+  private:
+    void OnPeerReady(PeerId peer, const p2p::PeerInfo& info) override;
+    void OnPeerGone(PeerId peer) override;
+    void OnContentMessage(PeerId peer, ByteSpan payload) override;
+    void OnChunksDrained(PeerId peer) override;
+
+    void Run();
+    void Do(content::SendControl& action);
+    void Do(content::SendLeaf& action);
+    void Do(content::ReadChunk& action);
+    void Do(content::ReadHashes& action);
+    void Do(content::VerifyAndStore& action);
+    void Do(content::StoreHashes& action);
+    void Do(content::WantChannels& action);
+    void Do(content::CheckChannel& action);
+    void Do(content::PersistVoucher& action);
+    void Do(content::SavePayerChannel& action);
+    void Do(content::PeerFault& action);
+    void Do(content::DownloadFinished& action);
+    void Do(content::DownloadFailed& action);
+    void Do(content::DownloadProgress& action);
+    void PersistWaiting();
+    void ScheduleWakeup();
+    Instant Now() const { return m_environment.clock.Monotonic(); }
+    // Posts back to the network strand unless the service is gone by then.
+    template <class Task>
+    void PostBack(Task task) const {
+        m_environment.network_strand.Post([alive = m_alive, task = std::move(task)]() mutable {
+            if (*alive) task();
+        });
+    }
+
+    const Environment& m_environment;
+    NetworkService& m_network;
+    content::ChunkStore& m_chunks;
+    SwarmStore& m_store;
+    EventHub& m_events;
+    content::Swarm m_swarm;
+    ChannelOutlet* m_channels{nullptr};
+    DownloadObserver* m_observer{nullptr};
+    std::shared_ptr<const bool> m_alive;
+    std::map<OutPoint, content::PayeeChannel> m_unsaved;   // newest state of each channel that waits for the disk
+    bool m_saving{false};
+    bool m_running{false};
+    std::optional<Instant> m_wakeup;
+    uint64_t m_wakeup_number{0};
+};
+
+}  // namespace sluice::node
