@@ -33,7 +33,7 @@ void ChainService::Tick() {
 }
 
 consensus::Verdict<chain::AcceptResult> ChainService::Submit(const TransactionRef& tx) {
-    auto result = m_chain->mempool().Accept(tx, m_environment.clock.Now());
+    auto result = Accept(tx);
     if (!result) return result;
     m_sync.AnnounceTransaction(tx, m_environment.clock.Monotonic());
     for (const TransactionRef& replaced : result->replaced)
@@ -43,6 +43,13 @@ consensus::Verdict<chain::AcceptResult> ChainService::Submit(const TransactionRe
     m_events.Publish("transaction", tx->txid().Hex(), "accepted");
     RunActions();
     return result;
+}
+
+consensus::Verdict<chain::AcceptResult> ChainService::Accept(const TransactionRef& tx, bool test_only) {
+    auto accepted = m_chain->AcceptTransaction(tx, m_environment.clock.Now(), test_only);
+    if (accepted) return std::move(*accepted);
+    Fatal(accepted.error());
+    return consensus::Reject(Invalid::What::kPolicy, "state-unreadable", accepted.error().message);
 }
 
 Result<chain::BlockResult> ChainService::SubmitBlock(const BlockRef& block) {
@@ -124,7 +131,7 @@ void ChainService::Do(const p2p::ProcessBlockAction& action) {
 }
 
 void ChainService::Do(const p2p::ProcessTransactionAction& action) {
-    const auto accepted = m_chain->mempool().Accept(action.transaction, m_environment.clock.Now());
+    const auto accepted = Accept(action.transaction);
     p2p::TransactionResult outcome;
     if (!accepted) {
         outcome.reason = accepted.error().ToString();

@@ -53,6 +53,8 @@ class ChainService final : private p2p::SyncView {
 
     // A transaction of our own or from a front end: into the mempool and to the peers.
     consensus::Verdict<chain::AcceptResult> Submit(const TransactionRef& tx);
+    // Into the mempool and no further, or (test_only) only whether it would go.
+    consensus::Verdict<chain::AcceptResult> Accept(const TransactionRef& tx, bool test_only = false);
     // A block of our own or from a front end.
     Result<chain::BlockResult> SubmitBlock(const BlockRef& block);
     Result<chain::BlockResult> Invalidate(const BlockHash& hash);

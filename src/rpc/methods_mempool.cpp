@@ -98,7 +98,7 @@ void AddMempoolMethods(MethodTable& table, Node& node) {
     add("testmempoolaccept", "Whether the mempool would take a transaction.", {{"hexstring", ArgType::kString, true, "the signed transaction, hex"}},
         "{txid, allowed, reject-reason or fee and vsize}", [&node](const Call& call) -> RpcResult<Json> {
             ASSIGN_OR_RETURN(const TransactionRef tx, TransactionArg(call, "hexstring"));
-            const auto accepted = node.chain().chain().mempool().Test(tx, node.clock().Now());
+            const auto accepted = node.chain().Accept(tx, true);
             Json json{{"txid", tx->txid().Hex()}, {"wtxid", tx->wtxid().Hex()}, {"allowed", accepted.has_value()}};
             if (accepted) {
                 json["fee"] = AmountJson(accepted->fee);
