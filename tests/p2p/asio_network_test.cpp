@@ -1,0 +1,218 @@
+#include <utility>
+
+#include "p2p/asio_network.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <future>
+#include <thread>
+
+#include "p2p/peer_manager.h"
+
+namespace sluice::p2p {
+namespace {
+
+// One side of a real connection, driven by the thread that runs the io_context.
+struct Side : NetworkEvents {
+    explicit Side(boost::asio::io_context& io_context) : io(io_context), strand(io_context), network(strand) { network.SetEvents(*this); }
+    void OnAccepted(ConnectionId id, const Endpoint&) override { connection = id; }
+    void OnConnected(ConnectionId id) override { connection = id; }
+    void OnConnectFailed(ConnectionId, const std::string& reason) override { failure = reason; }
+    void OnBytes(ConnectionId, ByteSpan bytes) override {
+        received.insert(received.end(), bytes.begin(), bytes.end());
+    }
+    void OnWritable(ConnectionId) override { ++writable; }
+    void OnClosed(ConnectionId, const std::string& reason) override { closed = reason; }
+
+    boost::asio::io_context& io;
+    AsioStrandExecutor strand;
+    AsioNetwork network;
+    std::optional<ConnectionId> connection;
+    Bytes received;
+    size_t writable{0};
+    std::string failure;
+    std::string closed;
+};
+
+// Runs the context until `done`, within 30 s.
+template <class Done>
+bool RunUntil(boost::asio::io_context& io, const Done& done) {
+    const auto deadline = std::chrono::steady_clock::now() + seconds(30);
+    while (!done() && std::chrono::steady_clock::now() < deadline) {
+        if (io.stopped()) io.restart();
+        io.run_one_for(milliseconds(100));
+    }
+    return done();
+}
+
+const Endpoint kAnyPort = Endpoint::Ipv4(127, 0, 0, 1, 0);
+
+TEST(AsioNetwork, SixtyFourMebibytesArriveIntact) {
+    boost::asio::io_context io;
+    Side a(io);
+    Side b(io);
+    const auto bound = b.network.Listen(kAnyPort);
+    ASSERT_TRUE(bound);
+    ASSERT_NE(bound->port, 0);
+    a.network.Connect(*bound);
+    ASSERT_TRUE(RunUntil(io, [&] { return a.connection && b.connection; }));
+    Bytes sent(64 << 20);
+    SeededRandom(1).Fill(sent);
+    b.received.reserve(sent.size());
+    size_t at = 0;
+    const auto write_more = [&] {
+        while (at < sent.size() && a.network.PendingBytes(*a.connection) < (256 << 10)) {
+            const size_t size = std::min<size_t>(50'000, sent.size() - at);
+            a.network.Write(*a.connection, Bytes(sent.begin() + at, sent.begin() + at + size));
+            at += size;
+        }
+        return b.received.size() >= sent.size();
+    };
+    ASSERT_TRUE(RunUntil(io, write_more));
+    EXPECT_TRUE(b.received == sent);
+    EXPECT_EQ(a.network.PendingBytes(*a.connection), 0u);
+    EXPECT_GT(a.writable, 0u);
+    a.network.Close(*a.connection);
+    ASSERT_TRUE(RunUntil(io, [&] { return !b.closed.empty(); }));
+    EXPECT_EQ(b.closed, "closed by the peer");
+    EXPECT_TRUE(a.closed.empty());
+    a.network.Write(*a.connection, Bytes(1));  // to nowhere, quietly
+}
+
+TEST(AsioNetwork, BytesForAReaderThatPausesWaitWithTheSender) {
+    boost::asio::io_context io;
+    Side a(io);
+    Side b(io);
+    const auto bound = b.network.Listen(kAnyPort);
+    ASSERT_TRUE(bound);
+    a.network.Connect(*bound);
+    ASSERT_TRUE(RunUntil(io, [&] { return a.connection && b.connection; }));
+    b.network.SetReading(*b.connection, false);
+    const Bytes sent(64 << 20, 7);
+    a.network.Write(*a.connection, sent);
+    // The kernels' buffers fill, then nothing moves.
+    size_t last = 0;
+    ASSERT_TRUE(RunUntil(io, [&] {
+        const size_t pending = a.network.PendingBytes(*a.connection);
+        return std::exchange(last, pending) == pending && pending < sent.size();
+    }));
+    EXPECT_GT(a.network.PendingBytes(*a.connection), 0u);
+    EXPECT_LE(b.received.size(), AsioNetwork::kReadBufferBytes);
+    b.network.SetReading(*b.connection, true);
+    ASSERT_TRUE(RunUntil(io, [&] { return b.received.size() == sent.size(); }));
+}
+
+TEST(AsioNetwork, APortInUseSaysWhatToDo) {
+    boost::asio::io_context io;
+    Side a(io);
+    Side b(io);
+    const auto bound = a.network.Listen(kAnyPort);
+    ASSERT_TRUE(bound);
+    const auto again = b.network.Listen(*bound);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().kind, ErrorKind::kEnvironment);
+    EXPECT_EQ(again.error().message, "cannot listen on " + bound->ToString() +
+                                         ": address in use: stop the other program or choose another port with -port");
+}
+
+TEST(AsioNetwork, ARefusedConnectionIsReported) {
+    boost::asio::io_context io;
+    Endpoint closed_port;
+    {
+        Side gone(io);
+        closed_port = *gone.network.Listen(kAnyPort);
+    }
+    Side a(io);
+    a.network.Connect(closed_port);
+    ASSERT_TRUE(RunUntil(io, [&] { return !a.failure.empty(); }));
+    EXPECT_EQ(a.failure, "connection refused");
+}
+
+TEST(AsioNetwork, PeerManagersMeetOverRealSockets) {
+    struct Events : PeerEvents {
+        void OnPeerReady(PeerId peer, const PeerInfo&) override { ready = peer; }
+        void OnPeerGone(PeerId, const std::string&) override { gone = true; }
+        void OnMessage(PeerId, MessageType, ByteSpan payload) override { received += payload.size(); }
+        void OnDrained(PeerId, MessageClass) override { drained = true; }
+        std::optional<PeerId> ready;
+        bool gone{false};
+        bool drained{false};
+        size_t received{0};
+    };
+    struct Peer {
+        Peer(boost::asio::io_context& io, uint64_t seed) : strand(io), network(strand), random(seed) {
+            PeerManagerConfig config;
+            random.Fill(config.node_key.span());
+            manager = std::make_unique<PeerManager>(network, clock, random, std::move(config), events);
+        }
+        SystemClock clock;
+        AsioStrandExecutor strand;
+        AsioNetwork network;
+        SeededRandom random;
+        Events events;
+        std::unique_ptr<PeerManager> manager;
+    };
+    boost::asio::io_context io;
+    Peer a(io, 1);
+    Peer b(io, 2);
+    const auto bound = b.manager->Listen(kAnyPort);
+    ASSERT_TRUE(bound);
+    ASSERT_TRUE(a.manager->ConnectOnce(*bound));
+    ASSERT_TRUE(RunUntil(io, [&] { return a.events.ready && b.events.ready; }));
+    constexpr size_t kChunks = 8192;
+    const auto started = std::chrono::steady_clock::now();
+    size_t sent = 0;
+    ASSERT_TRUE(RunUntil(io, [&] {
+        while (sent < kChunks && a.manager->Send(*a.events.ready, MessageType::kContentChunk, Bytes(16'384))) ++sent;
+        return b.events.received == kChunks * 16'384;
+    }));
+    const double elapsed_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    RecordProperty("megabytes_per_s", std::to_string(static_cast<double>(b.events.received) / 1e6 / elapsed_s));
+    EXPECT_TRUE(a.events.drained);
+    a.manager->Disconnect(*a.events.ready, "done");
+    ASSERT_TRUE(RunUntil(io, [&] { return b.events.gone; }));
+}
+
+TEST(AsioStrandExecutor, RunsTasksInOrderAndDelayedOnesLater) {
+    boost::asio::io_context io;
+    AsioStrandExecutor strand(io);
+    std::vector<int> order;
+    strand.PostAfter(milliseconds(1), [&] { order.push_back(3); });
+    strand.Post([&] {
+        order.push_back(1);
+        strand.Post([&] { order.push_back(2); });
+        EXPECT_EQ(order.size(), 1u);
+    });
+    std::thread helper([&] { io.run(); });
+    io.run();
+    helper.join();
+    EXPECT_EQ(order.size(), 3u);
+    EXPECT_EQ(order.front(), 1);
+}
+
+TEST(ThreadPool, RunsWhatIsPostedAndDropsTheRestWhenStopped) {
+    ThreadPool pool(2, "test");
+    std::promise<void> first;
+    std::promise<void> delayed;
+    pool.PostAfter(milliseconds(2), [&] { delayed.set_value(); });
+    pool.Post([&] { first.set_value(); });
+    EXPECT_EQ(first.get_future().wait_for(seconds(30)), std::future_status::ready);
+    EXPECT_EQ(delayed.get_future().wait_for(seconds(30)), std::future_status::ready);
+    pool.PostAfter(seconds(3600), [] { FAIL() << "a task ran after the pool was stopped"; });
+    pool.Stop();
+    pool.Post([] { FAIL() << "a task ran after the pool was stopped"; });
+}
+
+TEST(ThreadPool, WithOneThreadTasksKeepTheirOrder) {
+    ThreadPool pool(1, "test");
+    std::vector<int> order;
+    std::promise<void> done;
+    for (int i = 0; i < 100; ++i) pool.Post([&order, i] { order.push_back(i); });
+    pool.Post([&] { done.set_value(); });
+    ASSERT_EQ(done.get_future().wait_for(seconds(30)), std::future_status::ready);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
+}
+
+}  // namespace
+}  // namespace sluice::p2p
