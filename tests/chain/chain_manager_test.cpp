@@ -1,5 +1,7 @@
 #include "chain/chain_manager.h"
 
+#include <filesystem>
+
 #include "chain_test_util.h"
 
 namespace sluice::chain {
@@ -113,6 +115,33 @@ TEST(ChainManager, ACaughtUpNodeFollowsAForkOfDepthKButNotDeeper) {
             EXPECT_EQ(first.chain().tip()->hash(), theirs.back()->header.Hash());
         }
     }
+}
+
+TEST(ChainManager, ANodeThatIsNotCaughtUpFollowsALongerForkOfAnyDepth) {
+    TestNode first, second(2);
+    second.GiveAll(first.MineMany(2));
+    ASSERT_EQ(first.Code(first.PayGenesisCoin(0)), "");
+    first.MineMany(12, 1);
+    const auto theirs = second.MineMany(14);
+    first.now = first.params().SlotTime(first.chain().tip()->state.slot + 21);  // k blocks are expected in 20 slots
+    ASSERT_FALSE(first.chain().IsCaughtUp(first.now));
+    first.GiveAll(theirs);
+    EXPECT_EQ(first.chain().tip()->hash(), theirs.back()->header.Hash());
+    first.ExpectRecountEquals();
+}
+
+TEST(ChainManager, WorksOnARealDisk) {
+    const auto files = storage::MakePosixFileSystem();
+    const std::string folder = ::testing::TempDir() + "sluice-chain-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
+    TestNode source;
+    const auto blocks = source.MineMany(6);
+    for (size_t part = 0; part < 2; ++part) {
+        auto chain = ChainManager::Open(*files, folder, TestGenesis());
+        ASSERT_TRUE(chain) << chain.error().message;
+        EXPECT_EQ((*chain)->tip()->height(), Height(static_cast<uint32_t>(3 * part)));
+        for (size_t i = 3 * part; i < 3 * part + 3; ++i) ASSERT_EQ((*chain)->ProcessBlock(blocks[i], source.now)->what, What::kConnected);
+    }
+    std::filesystem::remove_all(folder);
 }
 
 TEST(ChainManager, BlocksOutOfOrderAreWantedAndConnectedOnceTheGapIsFilled) {

@@ -180,6 +180,31 @@ TEST(Mempool, AfterAReorganisationDisconnectedParentsComeBackBeforeTheirChildren
     EXPECT_TRUE(node.chain().mempool().SanityCheck());
 }
 
+TEST(Mempool, WhatAnUpgradeMayGiveMeaningToIsNotRelayed) {
+    TestNode node;
+    // A tapscript leaf of OP_SUCCESS80: anybody may spend it, today.
+    const Script leaf{0x50};
+    const Hash256 root = consensus::TapLeafHash(leaf);
+    const auto tweaked = *crypto::TapTweak(OwnerKey().XOnly(), root);
+    MutableTransaction funding;
+    funding.inputs.push_back({node.GenesisCoin(0), {}, 0xfffffffd, {}});
+    funding.outputs = {{Amount(100'000), TaprootScript(tweaked.key)}, {Amount(node.GenesisOutput(0).value.drops - 101'000), OwnerScript()}};
+    const auto funded = SignAll(funding, {node.GenesisOutput(0)});
+    ASSERT_EQ(node.Code(funded), "");
+    MutableTransaction tx;
+    tx.inputs.push_back({funded->Output(0), {}, 0xfffffffd, {}});
+    tx.outputs = {{Amount(99'000), OwnerScript()}};
+    Bytes control{static_cast<uint8_t>(0xc0 | (tweaked.odd_y ? 1 : 0))};
+    const auto internal = OwnerKey().XOnly();
+    control.insert(control.end(), internal.begin(), internal.end());
+    tx.inputs[0].witness = {leaf, control};
+    const auto spend = MakeTransaction(tx);
+    const auto verdict = node.Accept(spend);
+    ASSERT_FALSE(verdict);
+    EXPECT_EQ(verdict.error().what, consensus::Invalid::What::kPolicy) << verdict.error().ToString();
+    EXPECT_EQ(verdict.error().code, "non-mandatory-script-verify-flag");
+}
+
 TEST(Mempool, ACoinbaseIsSpentOnceItIsKBlocksDeep) {
     TestNode node;
     const BlockRef block = node.Mine();
