@@ -104,11 +104,11 @@ void BlockRelay::OnHeaders(PeerId id, ByteSpan payload, Instant now) {
     batch.last_height = headers.back().height;
     batch.full = headers.size() == kMaxHeadersPerMessage;
     if (!m_view.HaveHeader(headers.front().prev)) return OnUnconnected(id, *peer, headers, now);
+    peer->headers_deadline.reset();
     if (peer->batch) {
         peer->ask_again = true;
         return;
     }
-    peer->headers_deadline.reset();
     if (m_view.HaveHeader(batch.hashes.back())) return Continue(id, *peer, batch, now);
     peer->batch = std::move(batch);
     m_actions.push_back(ProcessHeadersAction{id, std::move(headers)});

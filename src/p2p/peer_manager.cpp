@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kWindowBytes = 128 << 10;  // given to the network ahead of the kernel
 constexpr size_t kWriteBytes = 64 << 10;
 constexpr seconds kDialTimeout{10};
+constexpr seconds kHelloTimeout{20};        // from the start of the connection
 
 // Each unit is about 100 µs of our work; see Impl::Charge.
 constexpr int64_t kWorkPerSecond = 1'000'000;
@@ -64,6 +65,7 @@ PeerManager::Impl::Peer& PeerManager::Impl::AddPeer(ConnectionId connection, con
 
 void PeerManager::Impl::StartConnection(Peer& peer) {
     const Instant now = clock.Monotonic();
+    peer.started = now;
     crypto::X25519SecretKey ephemeral;
     random.Fill(ephemeral.span());
     peer.connection.emplace(!peer.info.Inbound(), config.network, config.node_key, ephemeral, now);
@@ -244,6 +246,10 @@ void PeerManager::Tick() {
                 m_impl->Close(*peer, status.error().message);
                 continue;
             }
+            if (!peer->ready && now >= peer->started + kHelloTimeout) {
+                m_impl->Close(*peer, "no hello within 20 s");
+                continue;
+            }
             if (peer->connection->HasWritable()) m_impl->dirty.insert(id);
             if (peer->resume_at && now >= *peer->resume_at) {
                 peer->resume_at.reset();
@@ -259,6 +265,7 @@ Instant PeerManager::NextWakeup() const {
     Instant next = Instant::max();
     for (const auto& [id, peer] : m_impl->peers) {
         next = std::min(next, peer->connection ? peer->connection->NextWakeup() : peer->started + kDialTimeout);
+        if (peer->connection && !peer->ready) next = std::min(next, peer->started + kHelloTimeout);
         if (peer->resume_at) next = std::min(next, *peer->resume_at);
     }
     for (const auto& [endpoint, manual] : m_impl->manual) {

@@ -388,6 +388,23 @@ TEST_F(PeerManagerTest, HalfOpenConnectionsAreClosedAfterTheirTime) {
     EXPECT_TRUE(deaf.closed);
 }
 
+TEST_F(PeerManagerTest, APeerThatNeverGreetsIsClosedThoughItAnswersPings) {
+    TestNode b(internet, clock, 2, Address(2));
+    RawClient raw(internet, Address(1), 1);
+    raw.greet = false;
+    raw.Dial(b.address);
+    ASSERT_TRUE(internet.Deliver());
+    clock.Advance(seconds(20) - microseconds(1));
+    b.manager->Tick();
+    ASSERT_TRUE(internet.Deliver());
+    EXPECT_FALSE(raw.closed);
+    EXPECT_EQ(b.manager->NextWakeup(), clock.Monotonic() + microseconds(1));
+    clock.Advance(microseconds(1));
+    b.manager->Tick();
+    ASSERT_TRUE(internet.Deliver());
+    EXPECT_TRUE(raw.closed);
+}
+
 TEST_F(PeerManagerTest, AddressesOfListeningPeersAreGossipedAndDialled) {
     TestNode a(internet, clock, 1, Address(1));
     TestNode b(internet, clock, 2, Address(2));
