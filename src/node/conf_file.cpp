@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 namespace sluice::node {
 namespace {
 
@@ -40,7 +42,7 @@ Result<ConfFile> ConfFile::Parse(std::string_view text, const std::string& name)
         const std::string_view key = Trim(line.substr(0, equals));
         if (equals == std::string_view::npos || key.empty())
             return Fail(fmt::format("{}:{}: '{}' is not key=value", name, number, line.substr(0, 80)));
-        if (key.front() == '-') return Fail(fmt::format("{}:{}: write {} without a dash", name, number, key.substr(key.find_first_not_of('-') == std::string_view::npos ? 0 : key.find_first_not_of('-'), 80)));
+        if (key.front() == '-') return Fail(fmt::format("{}:{}: write '{}' without the dash", name, number, key.substr(0, 80)));
         file.m_entries.push_back({section, std::string(key), std::string(Trim(line.substr(equals + 1))), number});
     }
     return file;
@@ -57,6 +59,26 @@ std::vector<std::string> ConfFile::Values(std::string_view key, std::string_view
 std::optional<std::string> ConfFile::Value(std::string_view key, std::string_view chain) const {
     const std::vector<std::string> values = Values(key, chain);
     return values.empty() ? std::nullopt : std::optional(values.front());
+}
+
+Result<ConfFile> LoadConfFile(storage::FileSystem& files, const std::string& path, bool required) {
+    const auto bytes = storage::ReadWholeFile(files, path, ConfFile::kMaxBytes);
+    if (!bytes && bytes.error().kind == ErrorKind::kNotFound && !required) return ConfFile();
+    if (!bytes) return Fail(bytes.error());
+    return ConfFile::Parse(ToString(*bytes), path);
+}
+
+std::string DefaultDataDir() {
+    const char* home = std::getenv("HOME");
+    return home && *home ? std::string(home) + "/.sluice" : ".sluice";
+}
+
+Status CheckChainName(std::string_view chain) {
+    const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
+    bool good = !chain.empty() && chain.size() <= 32 && letter(chain.front());
+    for (const char c : chain) good = good && (letter(c) || (c >= '0' && c <= '9') || c == '-');
+    if (!good) return Fail(fmt::format("chain '{}' is not a name of a chain: give regtest", chain.substr(0, 40)));
+    return {};
 }
 
 }  // namespace sluice::node

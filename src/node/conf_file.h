@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "storage/file_system.h"
 #include "util/result.h"
 
 namespace sluice::node {
@@ -35,5 +36,13 @@ class ConfFile {
   private:
     std::vector<Entry> m_entries;
 };
+
+// The file at `path`; if it does not exist and is not `required`, an empty one.
+Result<ConfFile> LoadConfFile(storage::FileSystem& files, const std::string& path, bool required);
+
+// ~/.sluice, or .sluice here if there is no home.
+std::string DefaultDataDir();
+// A chain's name is also a folder's: 1 to 32 of a-z, 0-9 and '-', first a letter.
+Status CheckChainName(std::string_view chain);
 
 }  // namespace sluice::node

@@ -64,6 +64,10 @@ class HttpServer::Impl {
     const HttpServerOptions m_options;
     const Handler m_handler;
     const WaitsRule m_waits;
+    // Of the thread of input:
+    std::unordered_set<Session*> m_sessions;
+    bool m_stopping{false};
+
     asio::io_context m_io{1};
     std::optional<asio::executor_work_guard<asio::io_context::executor_type>> m_guard{m_io.get_executor()};
     tcp::acceptor m_acceptor;
@@ -72,9 +76,6 @@ class HttpServer::Impl {
     WorkPool m_workers;
     WorkPool m_waiters;
     std::thread m_thread;
-    // Of the thread of input:
-    std::unordered_set<Session*> m_sessions;
-    bool m_stopping{false};
 };
 
 // One connection: reading → working → writing → reading … → lingering → closed. Lives on the thread of input as long as an operation or
