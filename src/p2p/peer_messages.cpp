@@ -25,7 +25,7 @@ int64_t WorkOf(MessageType type, size_t bytes) {
         case MessageType::kGetParents: return 1000 + size;
         case MessageType::kGetAddresses:
         case MessageType::kAddresses: return 20'000;
-        case MessageType::kContentControl: return 100 + size / 64;
+        case MessageType::kContentControl: return 20 + size / 64;  // a request for each leaf of a fast transfer must pass
         case MessageType::kContentChunk: return size >= 1024 ? 0 : 100;
         case MessageType::kHello:
         case MessageType::kPing:
