@@ -5,7 +5,8 @@
 namespace sluice::node {
 
 namespace {
-constexpr milliseconds kLongestTick{1000};
+// The manager's events may move its next wakeup closer; it is looked at again after this long.
+constexpr milliseconds kLongestTick{50};
 }
 
 NetworkService::NetworkService(const Environment& environment, p2p::PeerManagerConfig config, EventHub& events)
@@ -20,7 +21,7 @@ void NetworkService::Start(std::shared_ptr<const bool> alive) {
 void NetworkService::OnTick() {
     m_manager.Tick();
     const auto wait = std::chrono::duration_cast<milliseconds>(m_manager.NextWakeup() - m_environment.clock.Monotonic());
-    m_environment.network_strand.PostAfter(std::clamp(wait, milliseconds(10), kLongestTick), [this, alive = m_alive] {
+    m_environment.network_strand.PostAfter(std::clamp(wait, milliseconds(5), kLongestTick), [this, alive = m_alive] {
         if (*alive) OnTick();
     });
 }

@@ -187,8 +187,8 @@ void SwarmService::Do(VerifyAndStore& action) {
         auto result = [&]() -> Result<std::vector<uint8_t>> {
             const auto stored = m_chunks.Find(action->content);
             if (!stored) return Fail(ErrorKind::kUnavailable, "the content is not here any more");
-            auto bad = VerifyChunk(action->content, action->chunk, action->bytes, action->leaf_hashes);
-            if (bad.empty()) RETURN_IF_ERROR(stored->AddChunk(action->chunk, action->bytes));
+            auto bad = VerifyChunk(action->content, action->chunk, *action->bytes, action->leaf_hashes);
+            if (bad.empty()) RETURN_IF_ERROR(stored->AddChunk(action->chunk, *action->bytes));
             return bad;
         }();
         PostBack([this, content = action->content, chunk = action->chunk, result = std::move(result)]() mutable {

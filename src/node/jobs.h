@@ -1,0 +1,66 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "node/event_hub.h"
+#include "primitives/amount.h"
+#include "util/result.h"
+
+namespace sluice::node {
+
+using JobId = uint64_t;
+
+enum class JobState { kRunning, kDone, kFailed };
+
+struct JobProgress {
+    std::string phase;            // "sealing", "confirming", "downloading", "opening", ...
+    uint64_t done_bytes{0};
+    uint64_t total_bytes{0};
+    uint64_t bytes_per_s{0};
+    uint32_t peers{0};
+    Amount paid;
+    std::string waiting_for;      // what holds it up, for people; empty: nothing
+};
+
+struct JobInfo {
+    JobId id{0};
+    std::string kind;             // "publish", "get", "seed"
+    JobState state{JobState::kRunning};
+    JobProgress progress;
+    std::optional<Error> error;   // kFailed
+    std::map<std::string, std::string> result;   // kDone: by name ("claim", "txid", "path", ...)
+    uint64_t version{0};          // rises with every change
+};
+
+// Long work for users: started by one call, watched by others. Forgets the oldest ended jobs. Thread-safe.
+class JobTable {
+  public:
+    static constexpr size_t kKept = 1'000;
+    static constexpr size_t kMaxRunning = 100;
+
+    explicit JobTable(EventHub& events) : m_events(events) {}
+
+    // kUnavailable if too many run already.
+    Result<JobId> Start(std::string kind);
+    void SetProgress(JobId id, const JobProgress& progress);
+    void Finish(JobId id, std::map<std::string, std::string> result);
+    void Fail(JobId id, Error error);
+    std::optional<JobInfo> Find(JobId id) const;
+
+  private:
+    // Changes a running job and publishes `detail`.
+    void Change(JobId id, const std::string& detail, const std::function<void(JobInfo&)>& change);
+
+    EventHub& m_events;
+    mutable std::mutex m_mutex;
+    std::map<JobId, JobInfo> m_jobs;
+    std::deque<JobId> m_ended;
+    JobId m_last{0};
+};
+
+}  // namespace sluice::node

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+
+#include "node/swarm_service.h"
+#include "node/wallet_service.h"
+
+namespace sluice::node {
+
+struct SettleOutcome {
+    Txid txid;
+    size_t channels{0};
+    Amount take;
+    Amount fee;
+    Amount burned;
+    Amount returned;
+};
+
+// Channels on the chain: opens those that downloads want, looks up those that payers show, watches all of them, settles what was earned and
+// takes back what expired. Belongs to the chain strand; its ChannelOutlet calls come from the network strand.
+class PaymentAgent final : public ChannelOutlet, public ChainListener {
+  public:
+    // An opening that a payer shows may be on its way to us: it is waited for this long.
+    static constexpr seconds kOpeningPatience{30};
+
+    PaymentAgent(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm, std::shared_ptr<const bool> alive)
+        : m_environment(environment), m_chain(chain), m_wallet(wallet), m_swarm(swarm), m_alive(std::move(alive)) {}
+
+    // Takes up channels from before the restart. `payer` ones need the wallet's keys.
+    void Resume(const std::vector<content::PayerChannel>& payer, const std::vector<content::PayeeChannel>& payee);
+    // Settles these channels (the swarm's, after CloseForSettling) in one transaction. kFunds if none is worth it.
+    Result<SettleOutcome> Settle(const std::vector<content::PayeeChannel>& channels, const SecretBytes<32>& payee_seed);
+
+    void OpenChannels(const content::WantChannels& wanted) override;
+    void CheckChannel(const content::CheckChannel& check) override;
+
+    void OnTipChanged(const chain::TipChange& change) override;
+    void OnTransactionAccepted(const TransactionRef& tx) override;
+    void OnTransactionRemoved(const chain::RemovedTransaction&) override {}
+
+  private:
+    struct Check {
+        PeerId peer;
+        content::ChannelLock lock;
+    };
+    Status Open(const content::WantChannels& wanted);
+    std::optional<content::ChannelFacts> FactsOf(const OutPoint& outpoint) const;
+    void Answer(const Check& check, const std::optional<content::ChannelFacts>& facts);
+    void Watch(const OutPoint& outpoint);
+    void Look(const OutPoint& outpoint, std::optional<uint32_t>& last_depth);
+    void TakeRefunds();
+    // Runs `task` on the network strand unless the node is gone by then.
+    void PostToSwarm(std::function<void(SwarmService&)> task);
+
+    const Environment& m_environment;
+    ChainService& m_chain;
+    WalletService& m_wallet;
+    SwarmService& m_swarm;
+    std::shared_ptr<const bool> m_alive;
+    std::map<OutPoint, std::optional<uint32_t>> m_watched;   // last depth that the swarm was told
+    std::multimap<Txid, Check> m_waiting;                    // openings that were shown and are not here yet
+};
+
+}  // namespace sluice::node
