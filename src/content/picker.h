@@ -33,8 +33,6 @@ class ChunkPicker {
 
     // Up to `count` chunks for `peer`, marked as requested by it.
     std::vector<ChunkIndex> Pick(PeerId peer, size_t count);
-    // True if Pick(peer, 1) would give a chunk.
-    bool HasWorkFor(PeerId peer) const;
     // True if the peer has a chunk that is not stored.
     bool IsUseful(PeerId peer) const;
     void OnReleased(ChunkIndex chunk, PeerId peer);

@@ -52,8 +52,8 @@ struct ReadHashes {
 struct VerifyAndStore {
     ContentId content;
     ChunkIndex chunk;
-    Bytes bytes;
-    std::vector<Hash256> leaf_hashes;   // proven
+    std::shared_ptr<const Bytes> bytes;   // the swarm keeps the good leaves if some are bad
+    std::vector<Hash256> leaf_hashes;     // proven
     PeerId peer;                        // that gave the last leaf
 };
 // StoredContent::AddHashes (the proof is verified already): OnHashesStored.

@@ -1,0 +1,92 @@
+#include "content/credit.h"
+
+#include <algorithm>
+
+namespace sluice::content {
+
+uint64_t CreditBook::WindowBytes(const PayerId& payer) const {
+    const auto found = m_payers.find(payer);
+    const uint64_t paid_chunks = found == m_payers.end() ? 0 : found->second.paid_bytes / kChunkBytes;
+    return std::clamp<uint64_t>(paid_chunks / kPaidChunksPerCreditChunk, 1, kMaxCreditChunks) * kChunkBytes;
+}
+
+uint64_t CreditBook::UnpaidBytes(const PayerId& payer) const {
+    const auto found = m_payers.find(payer);
+    return found == m_payers.end() ? 0 : found->second.unpaid_bytes;
+}
+
+uint64_t CreditBook::LimitBytes() const { return std::max(m_limits.floor_bytes, m_uploaded_bytes / 1'000 * m_limits.upload_permille); }
+
+CreditBook::Answer CreditBook::MayDeliver(const PayerId& payer, AddressGroup group, uint64_t bytes) const {
+    if (UnpaidBytes(payer) + bytes > WindowBytes(payer)) return Answer::kWaitForPayment;
+    const auto in_group = m_group_unpaid_bytes.find(group);
+    const uint64_t group_unpaid = in_group == m_group_unpaid_bytes.end() ? 0 : in_group->second;
+    if (group_unpaid + bytes > m_limits.group_bytes || m_unpaid_bytes + bytes > LimitBytes()) return Answer::kBudgetUsedUp;
+    return Answer::kYes;
+}
+
+void CreditBook::OnDelivered(const PayerId& payer, AddressGroup group, uint64_t bytes) {
+    Payer& entry = m_payers[payer];
+    if (entry.unpaid_bytes > 0 && entry.group != group) {   // it came back from elsewhere: its debt comes along
+        m_group_unpaid_bytes[entry.group] -= std::min(m_group_unpaid_bytes[entry.group], entry.unpaid_bytes);
+        m_group_unpaid_bytes[group] += entry.unpaid_bytes;
+    }
+    entry.group = group;
+    entry.unpaid_bytes += bytes;
+    m_group_unpaid_bytes[group] += bytes;
+    m_unpaid_bytes += bytes;
+    m_uploaded_bytes += bytes;
+}
+
+void CreditBook::Release(Payer& payer, uint64_t bytes) {
+    bytes = std::min(bytes, payer.unpaid_bytes);
+    payer.unpaid_bytes -= bytes;
+    m_unpaid_bytes -= bytes;
+    const auto group = m_group_unpaid_bytes.find(payer.group);
+    if (group == m_group_unpaid_bytes.end()) return;
+    group->second -= std::min(group->second, bytes);
+    if (group->second == 0) m_group_unpaid_bytes.erase(group);
+}
+
+void CreditBook::OnPaid(const PayerId& payer, uint64_t bytes) {
+    const auto found = m_payers.find(payer);
+    if (found == m_payers.end()) return;
+    const uint64_t covered = std::min(bytes, found->second.unpaid_bytes);
+    Release(found->second, covered);
+    found->second.paid_bytes += covered;
+    found->second.defaulted = false;
+}
+
+void CreditBook::OnReturned(const PayerId& payer, uint64_t bytes) {
+    const auto found = m_payers.find(payer);
+    if (found == m_payers.end()) return;
+    m_uploaded_bytes -= std::min(m_uploaded_bytes, bytes);
+    Release(found->second, bytes);
+}
+
+void CreditBook::OnDefault(const PayerId& payer) {
+    const auto found = m_payers.find(payer);
+    if (found == m_payers.end() || found->second.unpaid_bytes == 0) return;
+    found->second.paid_bytes = 0;
+    found->second.defaulted = true;
+}
+
+void CreditBook::Tick(Instant now) {
+    if (!m_last_write_off) m_last_write_off = now;
+    const auto passed = now - *m_last_write_off;
+    if (passed < seconds(60)) return;
+    const double share = static_cast<double>(std::chrono::duration_cast<seconds>(passed).count()) / static_cast<double>(m_limits.write_off.count());
+    uint64_t left = static_cast<uint64_t>(share * static_cast<double>(m_limits.floor_bytes));
+    m_last_write_off = now;
+    for (auto entry = m_payers.begin(); entry != m_payers.end();) {
+        if (entry->second.defaulted && left > 0) {
+            const uint64_t forgotten = std::min(left, entry->second.unpaid_bytes);
+            Release(entry->second, forgotten);
+            left -= forgotten;
+        }
+        const bool forget = entry->second.defaulted && entry->second.unpaid_bytes == 0;
+        entry = forget ? m_payers.erase(entry) : std::next(entry);
+    }
+}
+
+}  // namespace sluice::content

@@ -1,0 +1,118 @@
+#include "content/settlement.h"
+
+#include <algorithm>
+
+#include "primitives/script.h"
+
+namespace sluice::content {
+namespace {
+
+constexpr size_t kPayWitnessBytes = 1 + (1 + 64) + (1 + 65) + (1 + 68) + (1 + 65);
+constexpr size_t kInputBytes = 36 + 1 + 4;
+constexpr size_t kTaprootOutputBytes = 8 + 1 + 34;
+constexpr size_t kSettledEntryBytes = 32 + 4 + 8;
+constexpr size_t kMarginalWeight =
+    (kInputBytes + kTaprootOutputBytes + kSettledEntryBytes) * kWitnessScaleFactor + kPayWitnessBytes;
+
+Amount FeeOfWeight(size_t weight, Amount fee_per_kvb) {
+    const uint64_t vsize = (weight + kWitnessScaleFactor - 1) / kWitnessScaleFactor;
+    return Amount((vsize * fee_per_kvb.drops + 999) / 1'000);
+}
+
+}  // namespace
+
+Amount MarginalSettleCost(const consensus::Params& params, Amount fee_per_kvb) {
+    return Amount(FeeOfWeight(kMarginalWeight, fee_per_kvb).drops + kSettledEntryBytes * params.record_fee_per_byte.drops);
+}
+
+Amount FirstVoucher(const consensus::Params& params, Amount fee_per_kvb) { return Amount(2 * MarginalSettleCost(params, fee_per_kvb).drops); }
+
+bool WorthSettling(const consensus::Params& params, const PayeeChannel& channel, Amount fee_per_kvb) {
+    return channel.signature && channel.phase != ChannelPhase::kClosed && channel.Paid() > MarginalSettleCost(params, fee_per_kvb);
+}
+
+Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockHash& genesis, const std::vector<PayeeChannel>& channels,
+                                   const SecretBytes<32>& payee_seed, const Script& take_script, Amount fee_per_kvb) {
+    std::vector<PayeeChannel> chosen;
+    for (const PayeeChannel& channel : channels) {
+        if (WorthSettling(params, channel, fee_per_kvb)) chosen.push_back(channel);
+    }
+    std::stable_sort(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) { return a.Paid() > b.Paid(); });
+    if (chosen.size() > kMaxSettledAtOnce) chosen.resize(kMaxSettledAtOnce);
+
+    Settlement settlement;
+    SettleRecord record;
+    Amount capacity;
+    std::vector<consensus::LockTemplate> locks;
+    settlement.tx.version = consensus::kLockSpendVersion;
+    for (const PayeeChannel& channel : chosen) {
+        auto lock = channel.lock.Template();
+        if (!lock) return Fail("the keys of channel " + channel.lock.outpoint.ToString() + " cannot be");
+        settlement.tx.inputs.push_back({channel.lock.outpoint, {}, consensus::kLockSpendSequence, {}});
+        settlement.tx.outputs.push_back({channel.returned, channel.lock.return_script});
+        settlement.spent.push_back({channel.lock.capacity, lock->output_script});
+        settlement.channels.push_back(channel.lock.outpoint);
+        settlement.returned.drops += channel.returned.drops;
+        capacity.drops += channel.lock.capacity.drops;
+        record.channels.push_back({channel.lock.outpoint, channel.served_bytes});
+        locks.push_back(std::move(*lock));
+    }
+    const Amount gross(capacity.drops - settlement.returned.drops);
+    const Bytes record_bytes = record.channels.empty() ? Bytes{} : EncodeRecord(record);
+    settlement.tx.outputs.push_back({Amount(0), take_script});
+    settlement.tx.outputs.push_back({Amount(0), record_bytes.empty() ? Script{} : RecordScript(record_bytes)});
+    const size_t weight = settlement.tx.ToBytes(false).size() * kWitnessScaleFactor + 2 + chosen.size() * kPayWitnessBytes;
+    settlement.fee = FeeOfWeight(weight, fee_per_kvb);
+    settlement.burned = consensus::RecordFee(params, record_bytes.size());
+    const uint64_t cost = settlement.fee.drops + settlement.burned.drops;
+    if (chosen.empty() || gross.drops < cost + kMinReturned.drops)
+        return Fail(ErrorKind::kFunds, "settling brings " + std::to_string(gross.drops) + " drops and costs " + std::to_string(cost) +
+                                           ": wait until more is owed or fees are lower");
+    settlement.take = Amount(gross.drops - cost);
+    settlement.tx.outputs[chosen.size()].value = settlement.take;
+
+    std::vector<WitnessStack> witnesses;
+    {
+        const consensus::SpendingTransaction spending(settlement.tx, settlement.spent);
+        for (size_t i = 0; i < chosen.size(); ++i) {
+            const crypto::SecretKey key = DerivePayeeKey(payee_seed, genesis, chosen[i].payer_node, chosen[i].salt);
+            const auto hash =
+                spending.SignatureHash(i, consensus::kSighashDefault, consensus::ScriptPathData{locks[i].pay_leaf_hash});
+            CHECK(hash.has_value());
+            witnesses.push_back(consensus::PayWitness(locks[i], *chosen[i].signature, key.Sign(*hash)));
+        }
+    }
+    for (size_t i = 0; i < chosen.size(); ++i) settlement.tx.inputs[i].witness = std::move(witnesses[i]);
+    const consensus::SpendingTransaction spending(settlement.tx, settlement.spent);
+    for (size_t i = 0; i < chosen.size(); ++i) {
+        if (const auto verified = consensus::VerifyInput(spending, i); !verified)
+            return Fail("channel " + chosen[i].lock.outpoint.ToString() + " cannot be settled: " + verified.error());
+    }
+    return settlement;
+}
+
+Result<MutableTransaction> BuildChannelRefund(const ChannelLock& lock, const crypto::SecretKey& payer_key, const Script& to_script,
+                                              Amount fee_per_kvb) {
+    const auto lock_template = lock.Template();
+    if (!lock_template) return Fail("the channel's keys or expiry cannot be");
+    MutableTransaction tx;
+    tx.version = consensus::kLockSpendVersion;
+    tx.lock_time = lock.expiry.value;
+    tx.inputs.push_back({lock.outpoint, {}, consensus::kLockSpendSequence, {}});
+    tx.outputs.push_back({Amount(0), to_script});
+    const size_t weight = tx.ToBytes(false).size() * kWitnessScaleFactor + 2 + kPayWitnessBytes;
+    const Amount fee = FeeOfWeight(weight, fee_per_kvb);
+    if (lock.capacity.drops < fee.drops + kMinReturned.drops)
+        return Fail(ErrorKind::kFunds, "the channel's " + std::to_string(lock.capacity.drops) + " drops do not pay the fee of its refund");
+    tx.outputs[0].value = Amount(lock.capacity.drops - fee.drops);
+    const std::vector<TxOutput> spent{{lock.capacity, lock_template->output_script}};
+    const auto hash = consensus::SpendingTransaction(tx, spent).SignatureHash(
+        0, consensus::kSighashDefault, consensus::ScriptPathData{lock_template->refund_leaf_hash});
+    CHECK(hash.has_value());
+    tx.inputs[0].witness = consensus::RefundWitness(*lock_template, payer_key.Sign(*hash));
+    if (const auto verified = consensus::VerifyInput(consensus::SpendingTransaction(tx, spent), 0); !verified)
+        return Fail("the refund does not verify: " + verified.error());
+    return tx;
+}
+
+}  // namespace sluice::content

@@ -1,0 +1,246 @@
+#pragma once
+
+#include <array>
+#include <deque>
+
+#include "content/picker.h"
+#include "content/swarm.h"
+
+// The state behind Swarm, for swarm.cpp (peers, dispatch, time), download.cpp, upload.cpp and swarm_channels.cpp alone.
+
+namespace sluice::content {
+
+inline constexpr size_t kMaxQueuedRequests = 512;          // chunks that one peer may have waiting for us
+inline constexpr size_t kMaxReads = 64;                    // chunks being read for all peers
+inline constexpr size_t kMaxInFlightChunks = 256;          // of one download
+inline constexpr size_t kMaxInFlightAtPeer = 64;
+inline constexpr size_t kMaxPaidPeers = 8;                 // that one download opens channels to
+inline constexpr size_t kMaxChannelsOfPeer = 8;
+inline constexpr size_t kMaxContentsOfPeer = 1'024;        // that a peer is told the news of
+inline constexpr seconds kRequestTimeout{3};
+inline constexpr seconds kTermsPatience{1};
+inline constexpr seconds kRetryOpen{1};
+inline constexpr uint32_t kMaxOpenTries = 120;
+inline constexpr seconds kProviderPatience{5};             // before a download is called too expensive
+inline constexpr seconds kRefusedPause{2};
+inline constexpr seconds kDebtPatience{600};               // after which a payer that left with a debt has defaulted
+inline constexpr milliseconds kPayDelay{50};               // the longest that a small debt waits for more
+
+// One of our requests at a peer.
+struct ChunkRequest {
+    uint16_t wanted{0};
+    uint16_t received{0};
+    Instant since;
+    std::vector<Hash256> leaf_hashes;
+    bool late{false};        // given to another peer as well, or stored already
+};
+
+// A peer as a source of one content.
+struct Provider {
+    Amount ask;
+    std::map<ChunkIndex, ChunkRequest> requests;
+    size_t active{0};                // requests that are not late
+    Instant last_progress;
+    double seconds_per_chunk{0};     // smoothed; 0: unknown
+    double bytes_per_s{0};
+    Instant rate_since;
+    uint64_t rate_bytes{0};
+    bool snubbed{false};             // was too slow: one request at a time
+    std::optional<Instant> paused_until;
+    bool needs_finality{false};
+    std::optional<Instant> terms_asked;
+    std::optional<ChannelTerms> terms;
+    bool opening{false};             // its channel is being made by the wallet
+};
+
+struct PartialChunk {
+    std::shared_ptr<Bytes> bytes;
+    uint16_t received{0};
+    std::array<PeerId, kLeavesPerChunk> from{};
+    std::map<PeerId, std::vector<Hash256>> hashes;
+    bool verifying{false};
+};
+
+struct Download {
+    Download(const ContentId& id, const ChunkSet& have, const DownloadLimits& l, uint64_t salt)
+        : content(id), limits(l), picker(have, salt), hashes(have.size()) {}
+
+    ContentId content;
+    DownloadLimits limits;
+    ChunkPicker picker;
+    std::vector<Hash256> hashes;     // proven and stored; zero: unknown
+    std::map<ChunkIndex, Hash256> proven;   // and being stored
+    std::vector<ChunkIndex> hurried;
+    std::map<ChunkIndex, std::pair<PeerId, Instant>> spans_asked;   // by the span's first chunk
+    std::map<PeerId, Provider> providers;
+    std::map<ChunkIndex, PartialChunk> partials;
+    Meter meter;                     // of everything verified that had a price
+    Amount locked;                   // in channels opened for it
+    uint64_t stored_bytes{0};
+    Instant started, last_stored, last_report;
+    uint64_t reported_bytes{0};
+    uint64_t bytes_per_s{0};
+    std::optional<Instant> channels_paused_until;
+    std::string waiting_for;
+    std::optional<Error> failure;    // acted upon once nothing refers to the download
+
+    uint64_t LeftBytes() const { return content.size_bytes - stored_bytes; }
+};
+
+struct Upload {
+    ContentId content;
+    LeafRequest wanted;
+};
+
+struct PeerState {
+    NodeId node;
+    AddressGroup group{0};
+    bool faulty{false};
+    std::set<ContentId> interested;
+    std::deque<Upload> uploads;
+    uint64_t queued_bytes{0};        // in p2p
+    uint64_t reading_bytes{0};
+    std::optional<OutPoint> pays_us;
+    std::optional<OutPoint> paid_by_us;
+    std::map<OutPoint, ChannelOpen> offers;   // being looked up
+};
+
+struct Served {
+    ChunkSet have;
+    Amount ask;
+};
+
+// A chunk or proof that a worker reads for a peer.
+struct PendingRead {
+    PeerId peer;
+    ContentId content;
+    LeafRequest wanted;
+    HashSpan span;
+    bool is_hashes{false};
+    bool cancelled{false};
+    uint64_t bytes{0};
+    Amount ask;
+    std::optional<OutPoint> channel;
+    PayerId payer;
+};
+
+struct PayerLink {
+    PayerChannel channel;
+    crypto::SecretKey key;
+    std::optional<PeerId> peer;
+    bool accepted{false};
+    bool final{false};
+    bool useless{false};             // rejected or closed
+    std::optional<Instant> retry_at;
+    uint32_t tries{0};
+    uint64_t unpaid_bytes{0};        // verified since the last voucher
+    std::optional<Instant> pay_at;
+    Amount last_ask;
+    Amount adopted;                  // of the payee's claims that we could not check
+};
+
+struct Delivery {
+    uint64_t bytes{0};
+    Amount owed_after;
+};
+struct PayeeLink {
+    PayeeChannel channel;
+    std::optional<PeerId> peer;
+    std::optional<Instant> left_at;
+    std::deque<Delivery> unpaid;
+    Amount persisted_paid;
+    bool persisting{false};
+    uint32_t depth{0};
+};
+
+struct Swarm::Impl {
+    Impl(SwarmConfig c, RandomSource& r) : config(std::move(c)), random(r), credit(config.credit) {}
+
+    SwarmConfig config;
+    RandomSource& random;
+    CreditBook credit;
+    std::vector<SwarmAction> actions;
+    std::map<PeerId, PeerState> peers;
+    std::map<ContentId, Served> served;
+    std::map<ContentId, Download> downloads;
+    std::map<OutPoint, PayerLink> payer_links;
+    std::map<OutPoint, PayeeLink> payee_links;
+    std::map<uint64_t, PendingRead> reads;
+    uint64_t next_request{1};
+    Height tip;
+    Instant last_now;
+    std::optional<PeerId> last_served;
+
+    // swarm.cpp
+    template <class T>
+    void Send(PeerId peer, const T& message) {
+        actions.push_back(SendControl{peer, EncodeContentMessage(message)});
+    }
+    void Fault(PeerId peer, std::string reason, Instant now);
+    void Connect(PeerId peer, const NodeId& node, AddressGroup group, Instant now);
+    void Disconnect(PeerId peer, Instant now);
+    void Dispatch(PeerId peer, const ContentMessage& message, Instant now);
+    PeerState* Find(PeerId peer);
+    PeerState* FindNode(const NodeId& node, PeerId* id);
+
+    // download.cpp
+    void Start(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits, Instant now);
+    void OnHave(PeerId peer, const Have& have, Instant now);
+    void OnHaveUpdate(PeerId peer, const HaveUpdate& update, Instant now);
+    void OnHashes(PeerId peer, const Hashes& hashes, Instant now);
+    void OnChunkLeafHashes(PeerId peer, const ChunkLeafHashes& hashes, Instant now);
+    void OnLeaf(PeerId peer, const Leaf& leaf, Instant now);
+    void OnRefuse(PeerId peer, const Refuse& refuse, Instant now);
+    void ForgetProvider(Download& download, PeerId peer);
+    void Schedule(Download& download, Instant now);
+    void ScheduleAll(Instant now);
+    void TickDownload(Download& download, Instant now);
+    void TryVerify(Download& download, ChunkIndex chunk, Instant now);
+    void Verified(Download& download, ChunkIndex chunk, const Result<std::vector<uint8_t>>& result, Instant now);
+    void DropLeaves(Download& download, ChunkIndex chunk, PeerId peer);
+    void ReleaseIdle(Download& download, ChunkIndex chunk);
+    void RequestFrom(Download& download, PeerId peer, Provider& provider, const std::vector<ChunkIndex>& chunks, Instant now);
+    void AskForHashes(Download& download, PeerId peer, ChunkIndex chunk, Instant now);
+    void PayLeaves(Download& download, PeerId peer, uint64_t bytes, Instant now);
+    size_t RoomAt(const Download& download, PeerId peer, const Provider& provider, Instant now);
+    bool UsePaid(const Download& download, Instant now) const;
+    void Finish(Download& download, Instant now);
+    void EndFailed();
+    void FailDownload(const ContentId& content, Error error);
+    DownloadProgress Progress(const Download& download) const;
+    std::optional<Error> TooExpensive(const Download& download) const;
+
+    // upload.cpp
+    void AnswerHave(PeerId peer, const ContentId& content);
+    void OnHaveQuery(PeerId peer, const HaveQuery& query);
+    void OnGetHashes(PeerId peer, const GetHashes& get);
+    void OnRequestChunks(PeerId peer, const RequestChunks& request, Instant now);
+    void OnCancelChunks(PeerId peer, const CancelChunks& cancel);
+    void PumpUploads(Instant now);
+    bool PumpOne(PeerId id, PeerState& peer, Instant now);
+    void UndoRead(const PendingRead& read);
+    void SendChunk(const PendingRead& read, const ChunkData& data);
+    void Announce(const ContentId& content, ChunkIndex chunk);
+
+    // swarm_channels.cpp
+    PayerLink* PayerLinkOf(PeerId peer);
+    PayeeLink* PayeeLinkOf(const PeerState& peer);
+    void WantChannelsFor(Download& download, Instant now);
+    void OpenChannels(Download& download, const std::vector<PeerId>& ready, Instant now);
+    void Offer(PayerLink& link, PeerId peer, Instant now);
+    void Pay(PayerLink& link);
+    void OnTermsRequest(PeerId peer, const TermsRequest& request);
+    void OnChannelTerms(PeerId peer, const ChannelTerms& terms, Instant now);
+    void OnChannelOpen(PeerId peer, const ChannelOpen& open);
+    void OnChannelAccept(PeerId peer, const ChannelAccept& accept, Instant now);
+    void OnChannelReject(PeerId peer, const ChannelReject& reject, Instant now);
+    void OnVoucher(PeerId peer, const Voucher& voucher, Instant now);
+    void OnChannelClosed(PeerId peer, const ChannelClosed& closed, Instant now);
+    void Accept(PayeeLink& link);
+    void Persist(PayeeLink& link);
+    void CoverDeliveries(PayeeLink& link);
+    void BecomeFinalIfDeep(PayeeLink& link);
+    void TickChannels(Instant now);
+};
+
+}  // namespace sluice::content
