@@ -1,13 +1,30 @@
 #include "rpc/convert.h"
 
+#include <fmt/format.h>
+
+#include <cstdlib>
+
 #include "primitives/address.h"
 #include "primitives/script.h"
 
 namespace sluice::rpc {
 
+namespace {
+
+// The decimal text of a JSON number. Rationale: up to the supply cap, different amounts are different doubles, so the eight places that
+// read back as the same double are the ones that were written; anything else is left for ParseSlu to refuse.
+std::string DecimalText(const Json& number) {
+    if (!number.is_number_float()) return number.dump();
+    const double value = number.get<double>();
+    const std::string eight_places = fmt::format("{:.8f}", value);
+    return value >= 0 && value <= 21e6 && std::strtod(eight_places.c_str(), nullptr) == value ? eight_places : fmt::format("{}", value);
+}
+
+}  // namespace
+
 RpcResult<Amount> AmountArg(const Call& call, const std::string& name) {
     const Json& value = call.Get(name);
-    const auto amount = ParseSlu(value.is_string() ? value.get<std::string>() : value.dump(), name);
+    const auto amount = ParseSlu(value.is_string() ? value.get<std::string>() : DecimalText(value), name);
     if (!amount) return RpcFail(RpcCode::kInvalidParameter, amount.error().message);
     return *amount;
 }

@@ -9,7 +9,7 @@
 namespace sluice::rpc {
 
 inline Json AmountJson(Amount amount) { return FormatSlu(amount); }
-// From a string, or a whole number of SLU. The error names the argument.
+// From a string, or a JSON number of SLU, read exactly. The error names the argument.
 RpcResult<Amount> AmountArg(const Call& call, const std::string& name);
 RpcResult<OutPoint> OutPointArg(const Call& call, const std::string& name);
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "util/check.h"
 #include "util/log.h"
 
@@ -28,7 +30,7 @@ bool HasType(const Json& value, ArgType type) {
         case ArgType::kHash: return value.is_string();
         case ArgType::kNumber: return value.is_number_integer();
         case ArgType::kBool: return value.is_boolean();
-        case ArgType::kAmount: return value.is_string() || value.is_number_unsigned();
+        case ArgType::kAmount: return value.is_string() || value.is_number_unsigned() || value.is_number_float();
         case ArgType::kObject: return value.is_object();
         case ArgType::kArray: return value.is_array();
         case ArgType::kAny: return true;
@@ -40,6 +42,26 @@ std::string Usage(const Method& method) {
     std::string usage = method.name;
     for (const ArgSpec& arg : method.args) usage += arg.required ? " " + arg.name : " ( " + arg.name + " )";
     return usage;
+}
+
+// The JSON of `body`; discarded if it is none, or nested deeper than kMaxNesting. Rationale: values are copied and written by recursion.
+Json ParseBounded(const std::string& body) {
+    bool in_string = false;
+    size_t depth = 0;
+    for (size_t i = 0; i < body.size(); ++i) {
+        const char c = body[i];
+        if (in_string) {
+            if (c == '\\') ++i;
+            else if (c == '"') in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > MethodTable::kMaxNesting) return Json(Json::value_t::discarded);
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            --depth;
+        }
+    }
+    return Json::parse(body, nullptr, false);
 }
 
 Json ErrorJson(const RpcError& error) {
@@ -172,16 +194,16 @@ Json MethodTable::HandleOne(const Json& request, bool& answered, int& status) co
         if (!version2) answer["result"] = nullptr;
         answer["error"] = ErrorJson(result.error());
     }
-    answer["id"] = id;
+    answer["id"] = id.is_structured() || id.is_boolean() ? Json() : id;
     return answer;
 }
 
 MethodTable::Answer MethodTable::Handle(const std::string& body) const {
-    const Json request = Json::parse(body, nullptr, false);
+    const Json request = ParseBounded(body);
     const auto fail = [](RpcCode code, const std::string& message) {
         return Answer{Json{{"jsonrpc", "2.0"}, {"error", ErrorJson({code, message})}, {"id", nullptr}}.dump() + "\n", 500};
     };
-    if (request.is_discarded()) return fail(RpcCode::kParseError, "the request is not valid JSON");
+    if (request.is_discarded()) return fail(RpcCode::kParseError, fmt::format("the request is not valid JSON, or nested deeper than {}", kMaxNesting));
     const auto text = [](const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; };
     if (!request.is_array()) {
         bool answered = true;
@@ -203,7 +225,7 @@ MethodTable::Answer MethodTable::Handle(const std::string& body) const {
 }
 
 bool MethodTable::Waits(const std::string& body) const {
-    const Json request = Json::parse(body, nullptr, false);
+    const Json request = ParseBounded(body);
     const auto waits = [&](const Json& one) {
         if (!one.is_object() || !one.contains("method") || !one["method"].is_string()) return false;
         const Method* method = Find(one["method"].get<std::string>());
@@ -212,10 +234,10 @@ bool MethodTable::Waits(const std::string& body) const {
     return request.is_array() ? std::any_of(request.begin(), request.end(), waits) : waits(request);
 }
 
-std::string MethodTable::Help() const {
+std::string MethodTable::ListMethods(bool hidden) const {
     std::map<std::string, std::vector<const Method*>> categories;
     for (const auto& [name, method] : m_methods)
-        if (!method.hidden) categories[method.category].push_back(&method);
+        if (method.hidden == hidden) categories[method.category].push_back(&method);
     std::string text;
     for (const auto& [category, methods] : categories) {
         text += (text.empty() ? "== " : "\n== ") + category + " ==\n";
@@ -225,6 +247,7 @@ std::string MethodTable::Help() const {
 }
 
 RpcResult<std::string> MethodTable::Help(const std::string& name) const {
+    if (name == "hidden") return ListMethods(true);
     const Method* method = Find(name);
     if (!method) return RpcFail(RpcCode::kMethodNotFound, fmt::format("the method '{}' does not exist: see help", name.substr(0, 64)));
     std::string text = Usage(*method) + "\n\n" + method->summary + "\n";

@@ -87,6 +87,7 @@ struct Method {
 class MethodTable {
   public:
     static constexpr size_t kMaxBatch = 100;
+    static constexpr size_t kMaxNesting = 64;
 
     MethodTable();   // has `help` and `getmethods`
     MethodTable(const MethodTable&) = delete;
@@ -104,10 +105,11 @@ class MethodTable {
     // True if the body asks for a method that may wait.
     bool Waits(const std::string& body) const;
 
-    std::string Help() const;
+    std::string Help() const { return ListMethods(false); }
     RpcResult<std::string> Help(const std::string& name) const;
 
   private:
+    std::string ListMethods(bool hidden) const;
     Json HandleOne(const Json& request, bool& answered, int& status) const;
     RpcResult<Json> BindArguments(const Method& method, const Json& params) const;
 
