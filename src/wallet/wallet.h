@@ -266,7 +266,9 @@ class Wallet {
         Slot slot;
         uint32_t position{0};
     };
+    // False if the transaction is not ours.
     bool AddTransaction(const TransactionRef& tx, const Placement& placement);
+    void SpendInputs(const Transaction& tx);
     std::map<uint32_t, OwnedCoin> FindOwnOutputs(const Transaction& tx, const Placement& placement);
     void AddLocks(const Transaction& tx, std::map<uint32_t, OwnedCoin>& own);
     void RemoveTransaction(const Txid& txid);
