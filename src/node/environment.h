@@ -1,6 +1,10 @@
 #pragma once
 
+#include <atomic>
+#include <memory>
+
 #include "consensus/block_rules.h"
+#include "content/manifest.h"
 #include "p2p/network.h"
 #include "storage/file_system.h"
 #include "util/clock.h"
@@ -8,6 +12,9 @@
 #include "util/random.h"
 
 namespace sluice::node {
+
+// False once the node ends: a task that was posted by an object of the node asks it before it touches the object.
+using Alive = std::shared_ptr<const std::atomic<bool>>;
 
 // Everything that the node's logic takes from the outside world. The daemon gives it sockets, threads, files and clocks; a simulation
 // gives it virtual ones. All of it outlives the node.
@@ -22,6 +29,7 @@ struct Environment {
     Executor& long_tasks;           // sealing and opening whole files, which may take minutes; hands parts to the workers
     Executor& disk_strand;          // small durable writes that have to stay in order: vouchers, what is seeded
     consensus::SpendRunner spend_runner = consensus::RunSpendsInOrder;  // called on the chain strand
+    content::FileModes file_modes;  // executable bits of published and opened files; may be empty
 };
 
 }  // namespace sluice::node

@@ -13,7 +13,7 @@ NetworkService::NetworkService(const Environment& environment, p2p::PeerManagerC
     : m_environment(environment), m_events(events),
       m_manager(environment.network, environment.clock, environment.random, std::move(config), *this) {}
 
-void NetworkService::Start(std::shared_ptr<const bool> alive) {
+void NetworkService::Start(Alive alive) {
     m_alive = std::move(alive);
     OnTick();
 }

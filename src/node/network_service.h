@@ -31,14 +31,14 @@ class NetworkService final : public PeerOutlet, private p2p::PeerEvents {
 
     NetworkService(const Environment& environment, p2p::PeerManagerConfig config, EventHub& events);
     // Both outlive the service's use; set before Start.
-    void SetChain(ChainService& chain, std::shared_ptr<const bool> chain_alive) {
+    void SetChain(ChainService& chain, Alive chain_alive) {
         m_chain = &chain;
         m_chain_alive = std::move(chain_alive);
     }
     void SetContent(ContentEndpoint& content) { m_content = &content; }
     p2p::PeerManager& peers() { return m_manager; }
     // Begins timeouts, pings and dialling; ends when `*alive` is false.
-    void Start(std::shared_ptr<const bool> alive);
+    void Start(Alive alive);
 
     // PeerOutlet, from the chain strand.
     void Send(PeerId peer, p2p::MessageType type, Bytes payload) override;
@@ -60,9 +60,9 @@ class NetworkService final : public PeerOutlet, private p2p::PeerEvents {
     EventHub& m_events;
     p2p::PeerManager m_manager;
     ChainService* m_chain{nullptr};
-    std::shared_ptr<const bool> m_chain_alive;
+    Alive m_chain_alive;
     ContentEndpoint* m_content{nullptr};
-    std::shared_ptr<const bool> m_alive;
+    Alive m_alive;
     std::map<PeerId, std::shared_ptr<std::atomic<size_t>>> m_waiting_bytes;
 };
 

@@ -132,6 +132,7 @@ void PaymentAgent::OnTipChanged(const chain::TipChange&) {
         it = facts ? m_waiting.erase(it) : std::next(it);
     }
     TakeRefunds();
+    if (!m_chain.Syncing()) SettleDue(height);
 }
 
 void PaymentAgent::OnTransactionAccepted(const TransactionRef& tx) {
@@ -159,7 +160,22 @@ void PaymentAgent::TakeRefunds() {
     }
 }
 
-Result<SettleOutcome> PaymentAgent::Settle(const std::vector<PayeeChannel>& channels, const SecretBytes<32>& payee_seed) {
+void PaymentAgent::SettleDue(Height height) {
+    PostToSwarm([this, height, params = m_chain.params()](SwarmService& swarm) {
+        std::vector<PayeeChannel> due;
+        for (const PayeeChannel& channel : swarm.PayeeChannels())
+            if (channel.phase != ChannelPhase::kClosed && channel.Paid() > Amount(0) && !TakesDebt(params, channel.lock, height)) due.push_back(channel);
+        if (due.empty()) return;
+        for (const PayeeChannel& channel : due) swarm.CloseForSettling(channel.lock.outpoint);
+        m_environment.chain_strand.Post([this, alive = m_alive, due] {
+            if (!*alive) return;
+            const auto settled = Settle(due);
+            if (!settled && settled.error().kind != ErrorKind::kFunds) LogWarning("payments", "channels near their expiry are not settled: {}", settled.error().message);
+        });
+    });
+}
+
+Result<SettleOutcome> PaymentAgent::Settle(const std::vector<PayeeChannel>& channels) {
     ASSIGN_OR_RETURN(wallet::Wallet * wallet, m_wallet.Get());
     std::vector<PayeeChannel> open;
     for (const PayeeChannel& channel : channels) {
@@ -168,7 +184,7 @@ Result<SettleOutcome> PaymentAgent::Settle(const std::vector<PayeeChannel>& chan
         if (!m_chain.chain().mempool().SpenderOf(channel.lock.outpoint)) open.push_back(channel);
     }
     ASSIGN_OR_RETURN(const Script take_script, wallet->NewReceiveScript("settlement"));
-    ASSIGN_OR_RETURN(const Settlement settlement, BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), open, payee_seed, take_script,
+    ASSIGN_OR_RETURN(const Settlement settlement, BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), open, m_payee_seed, take_script,
                                                                   Amount(wallet::kDefaultFeePerKvb)));
     const TransactionRef tx = MakeTransaction(settlement.tx);
     const auto accepted = m_chain.Submit(tx);

@@ -25,13 +25,14 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     // An opening that a payer shows may be on its way to us: it is waited for this long.
     static constexpr seconds kOpeningPatience{30};
 
-    PaymentAgent(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm, std::shared_ptr<const bool> alive)
-        : m_environment(environment), m_chain(chain), m_wallet(wallet), m_swarm(swarm), m_alive(std::move(alive)) {}
+    PaymentAgent(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm, SecretBytes<32> payee_seed,
+                 Alive alive)
+        : m_environment(environment), m_chain(chain), m_wallet(wallet), m_swarm(swarm), m_payee_seed(std::move(payee_seed)), m_alive(std::move(alive)) {}
 
     // Takes up channels from before the restart. `payer` ones need the wallet's keys.
     void Resume(const std::vector<content::PayerChannel>& payer, const std::vector<content::PayeeChannel>& payee);
     // Settles these channels (the swarm's, after CloseForSettling) in one transaction. kFunds if none is worth it.
-    Result<SettleOutcome> Settle(const std::vector<content::PayeeChannel>& channels, const SecretBytes<32>& payee_seed);
+    Result<SettleOutcome> Settle(const std::vector<content::PayeeChannel>& channels);
 
     void OpenChannels(const content::WantChannels& wanted) override;
     void CheckChannel(const content::CheckChannel& check) override;
@@ -51,6 +52,8 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     void Watch(const OutPoint& outpoint);
     void Look(const OutPoint& outpoint, std::optional<uint32_t>& last_depth);
     void TakeRefunds();
+    // Settles what comes close to its expiry without being asked.
+    void SettleDue(Height height);
     // Runs `task` on the network strand unless the node is gone by then.
     void PostToSwarm(std::function<void(SwarmService&)> task);
 
@@ -58,7 +61,8 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     ChainService& m_chain;
     WalletService& m_wallet;
     SwarmService& m_swarm;
-    std::shared_ptr<const bool> m_alive;
+    SecretBytes<32> m_payee_seed;
+    Alive m_alive;
     std::map<OutPoint, std::optional<uint32_t>> m_watched;   // last depth that the swarm was told
     std::multimap<Txid, Check> m_waiting;                    // openings that were shown and are not here yet
 };

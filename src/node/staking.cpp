@@ -14,11 +14,11 @@ Result<std::unique_ptr<Staking>> Staking::Open(const Environment& environment, C
     return staking;
 }
 
-void Staking::Start(std::shared_ptr<const bool> alive) {
+void Staking::Start(Alive alive) {
     if (m_keys) OnSlot(std::move(alive));
 }
 
-void Staking::OnSlot(std::shared_ptr<const bool> alive) {
+void Staking::OnSlot(Alive alive) {
     if (!*alive) return;
     const consensus::Params& params = m_chain.params();
     const UnixMillis now = m_environment.clock.Now();

@@ -26,7 +26,7 @@ class Staking {
                                                  std::optional<consensus::OperatorKeys> keys, std::string slot_file);
 
     // Starts to follow the slots of the clock; ends when `*alive` is false.
-    void Start(std::shared_ptr<const bool> alive);
+    void Start(Alive alive);
     // A block in `slot` if the keys lead it and no header was signed for it before: its hash.
     Result<std::optional<BlockHash>> TryProduce(Slot slot);
     // regtest: the first won slot from `from` on; kUnavailable if there is none within kMaxSearchSlots.
@@ -38,7 +38,7 @@ class Staking {
   private:
     Staking(const Environment& environment, ChainService& chain, std::optional<consensus::OperatorKeys> keys, std::string slot_file)
         : m_environment(environment), m_chain(chain), m_keys(std::move(keys)), m_slot_file(std::move(slot_file)) {}
-    void OnSlot(std::shared_ptr<const bool> alive);
+    void OnSlot(Alive alive);
 
     const Environment& m_environment;
     ChainService& m_chain;

@@ -26,7 +26,7 @@ SwarmService::SwarmService(const Environment& environment, NetworkService& netwo
 
 SwarmService::~SwarmService() = default;
 
-Status SwarmService::Start(std::shared_ptr<const bool> alive, Height tip) {
+Status SwarmService::Start(Alive alive, Height tip) {
     m_alive = std::move(alive);
     m_swarm.OnTip(tip);
     for (const auto& [outpoint, channel] : m_store.vouchers().channels()) m_swarm.AddPayeeChannel(channel);

@@ -41,7 +41,7 @@ class SwarmService final : public ContentEndpoint {
     void SetChannels(ChannelOutlet& channels) { m_channels = &channels; }
     void SetObserver(DownloadObserver& observer) { m_observer = &observer; }
     // Takes up what was served and owed before the restart, then follows the clock; ends when `*alive` is false.
-    Status Start(std::shared_ptr<const bool> alive, Height tip);
+    Status Start(Alive alive, Height tip);
 
     // Serves what is in the chunk store at a price from now on (remembered).
     Status Serve(const ContentId& content, Amount ask_per_mib);
@@ -102,7 +102,7 @@ class SwarmService final : public ContentEndpoint {
     content::Swarm m_swarm;
     ChannelOutlet* m_channels{nullptr};
     DownloadObserver* m_observer{nullptr};
-    std::shared_ptr<const bool> m_alive;
+    Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;   // newest state of each channel that waits for the disk
     bool m_saving{false};
     bool m_running{false};

@@ -1,0 +1,170 @@
+#include "node/node.h"
+
+#include "p2p/peer_manager.h"
+#include "util/log.h"
+
+namespace sluice::node {
+namespace {
+
+constexpr milliseconds kChainTick{200};
+
+// 32 secret bytes that last: read from `path`, or made and written there.
+Result<SecretBytes<32>> LoadSecret(const Environment& environment, const std::string& path) {
+    SecretBytes<32> secret;
+    if (environment.files.Exists(path)) {
+        ASSIGN_OR_RETURN(Bytes bytes, storage::ReadWholeFile(environment.files, path, 32));
+        if (bytes.size() != 32) return Fail(ErrorKind::kEnvironment, path + " does not hold 32 bytes: restore it from a backup, or move it away to get a new one");
+        std::copy(bytes.begin(), bytes.end(), secret.data());
+        WipeMemory(bytes.data(), bytes.size());
+        return secret;
+    }
+    environment.random.Fill(secret.span());
+    RETURN_IF_ERROR(storage::WriteFileAtomically(environment.files, path, secret.span()));
+    return secret;
+}
+
+}  // namespace
+
+Node::Node(const Environment& environment, AdjustableClock& clock, const NodeConfig& config, consensus::Params params)
+    : m_environment(environment), m_clock(clock), m_config(config), m_params(std::move(params)), m_started(clock.Monotonic()) {}
+
+Node::~Node() { Shutdown(); }
+
+Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, AdjustableClock& clock, const NodeConfig& config) {
+    ASSIGN_OR_RETURN(consensus::Genesis genesis, consensus::BuiltInGenesis(config.chain));
+    if (config.mock_time_s) {
+        if (config.chain != "regtest") return Fail("-mocktime works on regtest only");
+        clock.SetMock(UnixMillis(seconds(*config.mock_time_s)));
+    }
+    std::optional<consensus::OperatorKeys> keys;
+    if (config.regtest_staker) {
+        if (config.chain != "regtest") return Fail("-staker=INDEX takes regtest's public keys: use it on regtest only");
+        if (*config.regtest_staker >= genesis.stakers.size()) return Fail("-staker=" + std::to_string(*config.regtest_staker) + ": regtest has stakers 0 to " + std::to_string(genesis.stakers.size() - 1));
+        keys = consensus::RegtestOperator(*config.regtest_staker);
+    }
+    const std::string folder = config.ChainDir();
+    std::unique_ptr<Node> node(new Node(environment, clock, config, genesis.params));
+    const Environment& env = node->m_environment;
+    RETURN_IF_ERROR(env.files.CreateDirectories(folder + "/swarm"));
+    ASSIGN_OR_RETURN(SecretBytes<32> node_key, LoadSecret(env, folder + "/node_key"));
+    ASSIGN_OR_RETURN(SecretBytes<32> payee_seed, LoadSecret(env, folder + "/swarm/payee_seed"));
+    const BlockHash genesis_hash = genesis.Hash();
+
+    p2p::PeerManagerConfig peers;
+    peers.network = {genesis.params.magic, genesis_hash};
+    const p2p::NodeId node_id = crypto::X25519Public(node_key);
+    peers.node_key = std::move(node_key);
+    peers.user_agent = UserAgent();
+    peers.services = p2p::services::kFullBlocks | p2p::services::kContent;
+    peers.max_peers = config.max_peers;
+    node->m_network = std::make_unique<NetworkService>(env, std::move(peers), node->m_events);
+
+    chain::ChainOptions options;
+    options.cache_bytes = config.db_cache_bytes;
+    options.runner = env.spend_runner;
+    ASSIGN_OR_RETURN(auto chain, chain::ChainManager::Open(env.files, folder + "/chain", std::move(genesis), options));
+    node->m_chain = std::make_unique<ChainService>(env, std::move(chain), *node->m_network, node->m_events,
+                                                   [raw = node.get()](const Error& error) { raw->RequestStop(error); });
+    node->m_network->SetChain(*node->m_chain, node->m_alive);
+    ASSIGN_OR_RETURN(node->m_staking, Staking::Open(env, *node->m_chain, std::move(keys), folder + "/staker_slot"));
+    ASSIGN_OR_RETURN(node->m_chunks, content::ChunkStore::Open(env.files, folder + "/content", config.content_quota_bytes));
+    ASSIGN_OR_RETURN(node->m_swarm_store, SwarmStore::Open(env.files, folder + "/swarm"));
+    ASSIGN_OR_RETURN(node->m_old_payer_channels, node->m_swarm_store->PayerChannels());
+    for (const auto& [outpoint, channel] : node->m_swarm_store->vouchers().channels()) node->m_old_payee_channels.push_back(channel);
+    ASSIGN_OR_RETURN(node->m_wallet, WalletService::Open(env, *node->m_chain, node->m_events, folder + "/wallet"));
+
+    content::SwarmConfig swarm;
+    swarm.params = node->m_params;
+    swarm.genesis = genesis_hash;
+    swarm.node_id = node_id;
+    swarm.payee_seed = payee_seed.Clone();
+    node->m_swarm = std::make_unique<SwarmService>(env, *node->m_network, *node->m_chunks, *node->m_swarm_store, std::move(swarm), node->m_events);
+    node->m_sales = std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, node->m_events);
+    node->m_payments = std::make_unique<PaymentAgent>(env, *node->m_chain, *node->m_wallet, *node->m_swarm, std::move(payee_seed), node->m_alive);
+    node->m_content = std::make_unique<ContentJobs>(env, *node->m_chain, *node->m_wallet, *node->m_swarm, *node->m_chunks, node->m_jobs,
+                                                    node->m_events, config.max_price_per_mib, node->m_alive);
+    // The wallet first: the agents ask it.
+    node->m_chain->AddListener(*node->m_wallet);
+    node->m_chain->AddListener(*node->m_sales);
+    node->m_chain->AddListener(*node->m_payments);
+    node->m_chain->AddListener(*node->m_content);
+    node->m_swarm->SetChannels(*node->m_payments);
+    node->m_swarm->SetObserver(*node->m_content);
+    node->m_network->SetContent(*node->m_swarm);
+    return node;
+}
+
+Status Node::Listen() {
+    p2p::PeerManager& peers = m_network->peers();
+    if (m_config.listen) {
+        const uint16_t port = m_config.port.value_or(m_params.p2p_port);
+        std::vector<std::string> bind = m_config.bind;
+        if (bind.empty()) bind.push_back(m_params.network == "regtest" ? "127.0.0.1" : "0.0.0.0");
+        for (const std::string& address : bind) {
+            ASSIGN_OR_RETURN(const p2p::Endpoint endpoint, p2p::ParseEndpoint(address, port, "-bind"));
+            ASSIGN_OR_RETURN(const p2p::Endpoint bound, peers.Listen(endpoint));
+            m_listening_port = bound.port;
+        }
+    }
+    std::vector<std::string> nodes = m_config.connect;
+    nodes.insert(nodes.end(), m_config.add_nodes.begin(), m_config.add_nodes.end());
+    peers.SetAutomaticOutbound(m_config.connect.empty());
+    for (const std::string& text : nodes) {
+        ASSIGN_OR_RETURN(const p2p::Endpoint endpoint, p2p::ParseEndpoint(text, m_params.p2p_port, "-addnode"));
+        peers.AddNode(endpoint);
+    }
+    return {};
+}
+
+Status Node::Start() {
+    const Height tip = m_chain->chain().tip()->height();
+    RETURN_IF_ERROR(CallNetwork([&]() -> Status {
+        m_network->peers().SetBestHeight(tip);
+        RETURN_IF_ERROR(Listen());
+        m_network->Start(m_alive);
+        return m_swarm->Start(m_alive, tip);
+    }));
+    return CallChain([&]() -> Status {
+        OnWalletReady();
+        TickChain();
+        m_staking->Start(m_alive);
+        return {};
+    });
+}
+
+void Node::OnWalletReady() {
+    m_payments->Resume(m_old_payer_channels, m_old_payee_channels);
+    m_sales->Rescan();
+}
+
+void Node::TickChain() {
+    m_chain->Tick();
+    m_environment.chain_strand.PostAfter(kChainTick, [this, alive = m_alive] {
+        if (*alive) TickChain();
+    });
+}
+
+void Node::RequestStop(std::optional<Error> why) {
+    if (m_stopping.exchange(true)) return;
+    m_events.Close();
+    if (m_on_stop) m_on_stop(std::move(why));
+}
+
+void Node::Shutdown() {
+    m_stopping = true;
+    *m_alive = false;
+    m_events.Close();
+}
+
+Result<SettleOutcome> Node::SettleAll() {
+    ASSIGN_OR_RETURN(const auto channels, CallNetwork([&]() -> Result<std::vector<content::PayeeChannel>> {
+        for (const content::PayeeChannel& channel : m_swarm->PayeeChannels())
+            if (channel.phase != content::ChannelPhase::kClosed && channel.Paid() > Amount(0)) m_swarm->CloseForSettling(channel.lock.outpoint);
+        return m_swarm->PayeeChannels();
+    }));
+    auto settled = CallChain([&] { return m_payments->Settle(channels); });
+    if (!settled && settled.error().kind == ErrorKind::kFunds) return SettleOutcome{};
+    return settled;
+}
+
+}  // namespace sluice::node

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "node/adjustable_clock.h"
+#include "node/call.h"
+#include "node/config.h"
+#include "node/content_jobs.h"
+#include "node/payment_agent.h"
+#include "node/sale_agent.h"
+#include "node/staking.h"
+
+namespace sluice::node {
+
+// The whole node: owns its parts, starts and ends them, and lets front ends reach them on their strands. Has no logic of its own.
+//
+// Life: Open (loads everything; no executor runs yet) -> the executors start -> Start -> ... -> the executors stop -> destruction.
+class Node {
+  public:
+    static constexpr const char* kVersion = "0.1.0";
+    static std::string UserAgent() { return std::string("/Sluice:") + kVersion + "/"; }
+
+    // `environment.clock` is `clock`. Errors say what is wrong with the folder or the configuration.
+    static Result<std::unique_ptr<Node>> Open(const Environment& environment, AdjustableClock& clock, const NodeConfig& config);
+    ~Node();
+
+    // Listens, dials, stakes. From a thread of its own.
+    Status Start();
+    // What the daemon does when the node is asked to stop, or has to: called from any thread, once.
+    void OnStop(std::function<void(std::optional<Error>)> on_stop) { m_on_stop = std::move(on_stop); }
+    void RequestStop(std::optional<Error> why = {});
+    bool IsStopping() const { return m_stopping; }
+    // Ends waits and loops; the executors may stop after it.
+    void Shutdown();
+
+    // Any thread.
+    EventHub& events() { return m_events; }
+    JobTable& jobs() { return m_jobs; }
+    AdjustableClock& clock() const { return m_clock; }
+    const consensus::Params& params() const { return m_params; }
+    const NodeConfig& config() const { return m_config; }
+    uint16_t listening_port() const { return m_listening_port; }
+    Instant started() const { return m_started; }
+    content::ChunkStore& chunks() { return *m_chunks; }
+
+    // Runs a task (returning a Result) on a strand and waits. Front ends only.
+    template <class Task>
+    auto CallChain(Task task) {
+        return CallOn(m_environment.chain_strand, std::move(task));
+    }
+    template <class Task>
+    auto CallNetwork(Task task) {
+        return CallOn(m_environment.network_strand, std::move(task));
+    }
+
+    // Chain strand.
+    ChainService& chain() { return *m_chain; }
+    const ChainService& chain() const { return *m_chain; }
+    Staking& staking() { return *m_staking; }
+    WalletService& wallet() { return *m_wallet; }
+    SaleAgent& sales() { return *m_sales; }
+    PaymentAgent& payments() { return *m_payments; }
+    ContentJobs& content() { return *m_content; }
+    // Network strand.
+    NetworkService& network() { return *m_network; }
+    SwarmService& swarm() { return *m_swarm; }
+
+    // Settles everything that was earned and is worth it. From threads of front ends. No channels: nothing was.
+    Result<SettleOutcome> SettleAll();
+    // After a wallet was made or restored: sales and channels that it holds the keys of.
+    void OnWalletReady();
+
+  private:
+    Node(const Environment& environment, AdjustableClock& clock, const NodeConfig& config, consensus::Params params);
+    Status Listen();
+    void TickChain();
+
+    Environment m_environment;
+    AdjustableClock& m_clock;
+    NodeConfig m_config;
+    consensus::Params m_params;
+    EventHub m_events;
+    JobTable m_jobs{m_events};
+    std::shared_ptr<std::atomic<bool>> m_alive = std::make_shared<std::atomic<bool>>(true);
+    std::atomic<bool> m_stopping{false};
+    std::function<void(std::optional<Error>)> m_on_stop;
+    Instant m_started;
+    std::atomic<uint16_t> m_listening_port{0};
+
+    // Channels from before the restart, read before the disk strand runs.
+    std::vector<content::PayerChannel> m_old_payer_channels;
+    std::vector<content::PayeeChannel> m_old_payee_channels;
+    std::unique_ptr<content::ChunkStore> m_chunks;
+    std::unique_ptr<SwarmStore> m_swarm_store;
+    std::unique_ptr<NetworkService> m_network;
+    std::unique_ptr<ChainService> m_chain;
+    std::unique_ptr<Staking> m_staking;
+    std::unique_ptr<WalletService> m_wallet;
+    std::unique_ptr<SwarmService> m_swarm;
+    std::unique_ptr<SaleAgent> m_sales;
+    std::unique_ptr<PaymentAgent> m_payments;
+    std::unique_ptr<ContentJobs> m_content;
+};
+
+}  // namespace sluice::node
