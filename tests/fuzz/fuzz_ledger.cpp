@@ -1,0 +1,93 @@
+#include "fuzz_ledger.h"
+
+#include "consensus/genesis.h"
+
+namespace sluice::fuzz {
+
+using namespace consensus;
+using namespace consensus::testing;
+
+LedgerScene::LedgerScene() {
+    const OutPoint publish = ledger.Published(ExamplePublish());
+    const Lock purchase = ledger.Purchased(publish, Slu(6));
+    const Lock channel = ledger.Opened(Slu(3));
+    ledger.ConnectEmpty(ledger.params.channel_window_blocks + 1);   // so that refunds are due
+    const OutPoint publish2 = ledger.Published(ExamplePublish());
+    const Lock purchase2 = ledger.Purchased(publish2, Slu(6));
+    const Lock channel2 = ledger.Opened(Slu(3));
+    const OutPoint coin = ledger.Fund(Slu(50));
+    MutableTransaction pay = ledger.Build({coin}, {{Slu(1), KeyScript(3)}, {Slu(2), KeyStakeScript(4)}});
+    const auto add = [&](const char* name, const TransactionRef& tx) { transactions.emplace_back(name, tx); };
+    add("pay", ledger.Sign(pay));
+    add("publish", ledger.Publish(ExamplePublish(), coin));
+    add("update", ledger.Update(ExamplePublish(), MakeClaimId(publish2), publish2, coin));
+    add("retire", ledger.Sign(ledger.Build({publish2}, {{Amount(10'000), KeyScript(3)}})));
+    add("purchase", ledger.Purchase(ledger.ExamplePurchase(publish2), Slu(6), coin));
+    add("grant", ledger.Grant(purchase2, Slu(5), coin));
+    add("refund", ledger.Refund(purchase));
+    add("open", ledger.OpenChannel(ledger.next_height() + ledger.params.channel_window_blocks, Slu(2), coin));
+    add("settle", ledger.Settle(channel2, Slu(1), coin));
+    add("channel-refund", ledger.Refund(channel));
+}
+
+LedgerScene& TheLedgerScene() {
+    static auto* scene = new LedgerScene;
+    return *scene;
+}
+
+std::vector<std::pair<std::string, Record>> ExampleRecords() {
+    PublishRecord publish = ExamplePublish();
+    publish.updates = ClaimId(std::array<uint8_t, 32>{1});
+    publish.segments = {{0, TestKey(1).Public(), Slu(1)}, {2, TestKey(2).Public(), Slu(2)}};
+    publish.manifest_chunks = 1;
+    publish.seed_price_per_mib = Amount(10);
+    publish.description = "About it";
+    publish.mime = "video/mp4";
+    publish.file_name = "film.mp4";
+    publish.tags = {"drama", "short"};
+    publish.language = "en";
+    publish.preview = publish.thumbnail = ContentId{{}, 100};
+    publish.profile = Hash256();
+    publish.previous = OutPoint{{}, 1};
+    publish.endpoints = {"203.0.113.5:9333"};
+    PublishRecord free = ExamplePublish();
+    free.price = Amount();
+    free.free_key = Hash256(std::array<uint8_t, 32>{7});
+    RegisterRecord registration;
+    registration.updates = kTestStaker;
+    registration.signing_key = TestKey(3).XOnly();
+    registration.commission_permille = 50;
+    registration.payout_script = KeyScript(4);
+    BlockHeader first, second;
+    second.version = 2;
+    return {{"publish", publish},
+            {"free", free},
+            {"purchase", PurchaseRecord{{{}, 1}, 2, TestKey(5).XOnly(), Height(1000)}},
+            {"grant", GrantRecord{{{{}, 1}, {{}, 2}}}},
+            {"channel", ChannelRecord{TestKey(6).XOnly(), TestKey(7).XOnly(), Height(5000)}},
+            {"settle", SettleRecord{{{{{}, 1}, 77}, {{{}, 2}, 88}}}},
+            {"register", registration},
+            {"exit", ExitRecord{kTestStaker}},
+            {"evidence", EvidenceRecord{first, second}}};
+}
+
+BlockHeader ExampleHeader() {
+    const Genesis network = BuiltInGenesis("regtest").value();
+    const HeaderState root = network.MakeHeaderState();
+    const OperatorKeys keys = RegtestOperator(0);
+    StakeSnapshot snapshot;
+    snapshot.block = network.Hash();
+    snapshot.entries.push_back({keys.staker, Slu(1), {}, crypto::VrfPublic(keys.vrf), keys.signing.XOnly(), 0, {}});
+    BlockHeader header;
+    header.prev = root.hash;
+    header.height = Height(1);
+    header.slot = Slot(1);
+    header.staker = keys.staker;
+    std::optional<crypto::VrfProof> proof;
+    while (!(proof = ProveLeadership(network.params, root, header.slot, snapshot, keys))) ++header.slot;
+    header.vrf_proof = *proof;
+    header.signature = keys.signing.Sign(header.SigningHash(root.hash));
+    return header;
+}
+
+}  // namespace sluice::fuzz
