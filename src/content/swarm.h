@@ -130,6 +130,7 @@ struct SwarmConfig {
     Amount fee_per_kvb{1'000};       // what settling is expected to cost
     CreditLimits credit;
     uint64_t max_queued_bytes{2 << 20};   // handed to p2p and not drained, for each peer
+    bool sends_vouchers{true};            // false: a thief, to test payees with
 };
 
 class Swarm {

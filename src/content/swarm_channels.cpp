@@ -116,7 +116,7 @@ void Swarm::Impl::Offer(PayerLink& link, PeerId peer, Instant now) {
 
 void Swarm::Impl::Pay(PayerLink& link) {
     link.pay_at.reset();
-    if (!link.accepted || !link.peer) return;
+    if (!link.accepted || !link.peer || !config.sends_vouchers) return;
     const auto voucher = link.channel.Pay(link.key);
     link.unpaid_bytes = 0;
     if (!voucher) return;

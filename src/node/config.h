@@ -29,6 +29,7 @@ struct NodeConfig {
     Amount seed_price_per_mib{0};            // -seedprice: what seeding asks if the publish record gives no hint
     Amount max_price_per_mib{kDropsPerSlu / 100};  // -maxpricepermib: default cap of a download
     std::optional<int64_t> mock_time_s;      // -mocktime: Unix seconds; regtest only
+    bool test_no_vouchers{false};            // -testnovouchers: downloads never pay; regtest only
     size_t worker_threads{0};                // -par; 0: one for each core
     size_t rpc_threads{4};                   // -rpcthreads
 

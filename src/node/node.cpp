@@ -78,6 +78,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     swarm.genesis = genesis_hash;
     swarm.node_id = node_id;
     swarm.payee_seed = payee_seed.Clone();
+    swarm.sends_vouchers = !config.test_no_vouchers;
     node->m_swarm = std::make_unique<SwarmService>(env, *node->m_network, *node->m_chunks, *node->m_swarm_store, std::move(swarm), node->m_events);
     node->m_sales = std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, node->m_events);
     node->m_payments = std::make_unique<PaymentAgent>(env, *node->m_chain, *node->m_wallet, *node->m_swarm, std::move(payee_seed), node->m_alive);

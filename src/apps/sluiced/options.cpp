@@ -87,6 +87,9 @@ Status ApplyLogLevel(NodeConfig& config, const std::string& text) {
     return {};
 }
 
+// Options of this category are for tests and stay out of the help.
+constexpr std::string_view kHidden = "Hidden";
+
 const std::vector<Option>& Options() {
     static const std::vector<Option> options{
         {"General", "help", "", Kind::kCommandLineOnly, "Print this and exit.", {}},
@@ -128,6 +131,7 @@ const std::vector<Option>& Options() {
 
         {"Staking", "staker", "INDEX", Kind::kValue, "Stake with regtest's public operator keys of this index (0 has the stake); regtest only.",
          Number("staker", 0, UINT32_MAX, [](NodeConfig& c, uint64_t n) { c.regtest_staker = static_cast<uint32_t>(n); })},
+        {kHidden, "testnovouchers", "", Kind::kFlag, "Download without ever paying, to test seeders; regtest only.", Flag("testnovouchers", &NodeConfig::test_no_vouchers)},
     };
     return options;
 }
@@ -252,6 +256,7 @@ Result<DaemonOptions> ParseDaemonOptions(std::span<const std::string> args, stor
         for (const std::string& value : ValuesInForce(option, given, conf, config.chain)) RETURN_IF_ERROR(option.apply(config, value));
     }
     if (config.chain != "regtest" && config.mock_time_s) return Fail("-mocktime is for tests: it works with -chain=regtest alone");
+    if (config.chain != "regtest" && config.test_no_vouchers) return Fail("-testnovouchers is for tests: it works with -chain=regtest alone");
     if (config.chain != "regtest" && config.regtest_staker) return Fail("-staker uses public keys: it works with -chain=regtest alone");
     return result;
 }
@@ -263,6 +268,7 @@ std::string HelpText() {
         "Options have one dash or two; sluice.conf takes the same names without a dash, one key=value a line.\n";
     std::string_view category;
     for (const Option& option : Options()) {
+        if (option.category == kHidden) continue;
         if (option.category != category) text += fmt::format("\n{}:\n", category = option.category);
         const std::string left = fmt::format("  -{}{}{}", option.name, option.value.empty() ? "" : "=", option.value);
         text += fmt::format("{:<26} {}{}\n", left, option.help, option.kind == Kind::kList ? " May be repeated." : "");
