@@ -192,6 +192,7 @@ void SwarmService::Do(VerifyAndStore& action) {
             return bad;
         }();
         PostBack([this, content = action->content, chunk = action->chunk, result = std::move(result)]() mutable {
+            if (result && result->empty()) FlushSoon(content);
             m_swarm.OnChunkVerified(content, chunk, std::move(result), Now());
             Run();
         });
@@ -248,12 +249,25 @@ void SwarmService::Do(SavePayerChannel& action) {
 
 void SwarmService::Do(PeerFault& action) { m_network.peers().Misbehaving(action.peer, action.reason); }
 
+void SwarmService::FlushSoon(const ContentId& content) {
+    if (!m_flushing.insert(content).second) return;
+    m_environment.network_strand.PostAfter(kFlushDelay, [this, alive = m_alive, content] {
+        if (!*alive) return;
+        m_flushing.erase(content);
+        m_environment.workers.Post([this, content] { Flush(content); });
+    });
+}
+
+void SwarmService::Flush(const ContentId& content) const {
+    const auto stored = m_chunks.Find(content);
+    if (!stored) return;
+    const Status flushed = stored->Flush();
+    if (!flushed && flushed.error().kind != ErrorKind::kNotFound) LogError("swarm", "{}", flushed.error().message);
+}
+
 void SwarmService::Do(DownloadFinished& action) {
     m_environment.workers.Post([this, action] {
-        if (const auto stored = m_chunks.Find(action.content)) {
-            const Status flushed = stored->Flush();
-            if (!flushed) LogError("swarm", "{}", flushed.error().message);
-        }
+        Flush(action.content);
         PostBack([this, action] {
             if (m_observer) m_observer->OnDownloadFinished(action);
         });

@@ -34,6 +34,9 @@ class DownloadObserver {
 // Belongs to the network strand.
 class SwarmService final : public ContentEndpoint {
   public:
+    // A crash loses what was stored in this time.
+    static constexpr milliseconds kFlushDelay{500};
+
     SwarmService(const Environment& environment, NetworkService& network, content::ChunkStore& chunks, SwarmStore& store,
                  content::SwarmConfig config, EventHub& events);
     ~SwarmService() override;
@@ -84,6 +87,9 @@ class SwarmService final : public ContentEndpoint {
     void Do(content::DownloadFailed& action);
     void Do(content::DownloadProgress& action);
     void PersistWaiting();
+    // Makes what was stored survive a crash, at the latest kFlushDelay from now.
+    void FlushSoon(const ContentId& content);
+    void Flush(const ContentId& content) const;   // on a worker
     void ScheduleWakeup();
     Instant Now() const { return m_environment.clock.Monotonic(); }
     // Posts back to the network strand unless the service is gone by then.
@@ -105,6 +111,7 @@ class SwarmService final : public ContentEndpoint {
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;   // newest state of each channel that waits for the disk
     bool m_saving{false};
+    std::set<ContentId> m_flushing;                        // that FlushSoon waits with
     bool m_running{false};
     std::optional<Instant> m_wakeup;
     uint64_t m_wakeup_number{0};
