@@ -102,7 +102,9 @@ Result<BuiltTransaction> Wallet::BuildRefund(const OutPoint& lock, uint64_t feer
 
 Status Wallet::Commit(const BuiltTransaction& built) {
     for (const TxInput& input : built.tx->inputs()) m_reserved.erase(input.prevout);
-    return AddUnconfirmed(built.tx);
+    RETURN_IF_ERROR(AddUnconfirmed(built.tx));
+    if (m_store.transactions().contains(built.tx->txid())) return {};
+    return Fail(ErrorKind::kUnavailable, "a block has spent a coin of the transaction meanwhile: build it again");
 }
 
 void Wallet::Abandon(const BuiltTransaction& built) {

@@ -108,6 +108,7 @@ TEST_F(WalletTest, AConfirmedDoubleSpendRemovesOurs) {
     const auto second = wallet->BuildPayment({{{kStranger, Slu(2)}}});
     ASSERT_TRUE(wallet->Commit(*second).has_value());
     Mine({first->tx});
+    EXPECT_EQ(wallet->Commit(*second).error().kind, ErrorKind::kUnavailable);
     EXPECT_TRUE(wallet->UnconfirmedTransactions().empty());
     EXPECT_EQ(wallet->GetBalances().total, Slu(4) - first->fee);
 }
