@@ -30,7 +30,7 @@ bool HasType(const Json& value, ArgType type) {
         case ArgType::kHash: return value.is_string();
         case ArgType::kNumber: return value.is_number_integer();
         case ArgType::kBool: return value.is_boolean();
-        case ArgType::kAmount: return value.is_string() || value.is_number_unsigned() || value.is_number_float();
+        case ArgType::kAmount: return value.is_string() || value.is_number();
         case ArgType::kObject: return value.is_object();
         case ArgType::kArray: return value.is_array();
         case ArgType::kAny: return true;
