@@ -68,6 +68,8 @@ class StoredContent final : public ChunkSource {
     ChunkSet Have() const;
     bool HasChunk(ChunkIndex chunk) const;
     bool IsComplete() const;
+    // How many chunks are here and would survive power loss.
+    uint32_t SyncedCount() const;
 
     // Proven hashes. AddHashes: kInvalid if the proof is false.
     Status AddHashes(const HashSpan& span, const HashProof& proof);
@@ -114,7 +116,7 @@ class StoredContent final : public ChunkSource {
     const ContentId m_id;
     const std::string m_path;
     mutable std::mutex m_mutex;  // guards m_have, m_unsynced and m_removed; never held over input or output
-    std::mutex m_write_mutex;    // writers take turns; taken before m_mutex
+    mutable std::mutex m_write_mutex;  // writers take turns; taken before m_mutex
     std::unique_ptr<storage::File> m_data;
     std::unique_ptr<storage::File> m_hashes;
     std::unique_ptr<storage::AppendLog> m_journal;

@@ -304,6 +304,12 @@ Status StoredContent::Drop(ChunkIndex chunk) {
     return {};
 }
 
+uint32_t StoredContent::SyncedCount() const {
+    const std::lock_guard write_lock(m_write_mutex);   // no flush is under way
+    const std::lock_guard lock(m_mutex);
+    return m_have.count() - static_cast<uint32_t>(m_unsynced.size());
+}
+
 Status StoredContent::Flush() {
     const std::lock_guard write_lock(m_write_mutex);
     if (m_removed) return Fail(ErrorKind::kNotFound, "the content was removed from the store");

@@ -206,7 +206,7 @@ RpcResult<Json> ListContent(Node& node) {
         const auto stored = node.chunks().Find(id);
         if (!stored) continue;
         const content::ChunkSet have = stored->Have();
-        result.push_back({{"root", id.root.Hex()}, {"size", id.size_bytes}, {"chunks", have.size()}, {"have", have.count()}, {"complete", stored->IsComplete()}});
+        result.push_back({{"root", id.root.Hex()}, {"size", id.size_bytes}, {"chunks", have.size()}, {"have", have.count()}, {"synced", stored->SyncedCount()}, {"complete", stored->IsComplete()}});
     }
     return result;
 }
