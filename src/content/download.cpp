@@ -154,7 +154,7 @@ void Swarm::Impl::DropLeaves(Download& download, ChunkIndex chunk, PeerId peer) 
     if (found == download.partials.end() || found->second.verifying) return;
     PartialChunk& partial = found->second;
     for (uint32_t leaf = 0; leaf < kLeavesPerChunk; ++leaf) {
-        if ((partial.received >> leaf & 1) != 0 && partial.from[leaf] == peer) partial.received &= static_cast<uint16_t>(~(1u << leaf));
+        if (((partial.received & ~partial.verified) >> leaf & 1) != 0 && partial.from[leaf] == peer) partial.received &= static_cast<uint16_t>(~(1u << leaf));
     }
     partial.hashes.erase(peer);
 }
@@ -198,7 +198,6 @@ void Swarm::Impl::PayLeaves(Download& download, PeerId peer, uint64_t bytes, Ins
     link->channel.meter.Add(bytes, provider->second.ask);
     link->channel.received_bytes += bytes;
     link->unpaid_bytes += bytes;
-    link->last_ask = provider->second.ask;
     // The payee's window is a sixteenth of what was paid; a quarter of that keeps it open.
     const uint64_t batch_chunks = std::clamp<uint64_t>(link->channel.received_bytes / kChunkBytes / 64, 1, 16);
     if (link->unpaid_bytes >= batch_chunks * kChunkBytes || provider->second.active == 0) {
@@ -221,6 +220,7 @@ void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, const Result<st
             partial.received &= static_cast<uint16_t>(~(1u << leaf));
             forgers.insert(partial.from[leaf]);
         }
+        partial.verified = partial.received;
         for (const PeerId peer : forgers) Fault(peer, "a forged leaf of chunk " + ToString(chunk), now);
         ReleaseIdle(download, chunk);
         return Schedule(download, now);

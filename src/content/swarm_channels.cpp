@@ -28,8 +28,15 @@ void Swarm::Impl::WantChannelsFor(Download& download, Instant now) {
     if (download.channels_paused_until && now < *download.channels_paused_until) return;
     std::vector<std::pair<Amount, PeerId>> wanted;
     size_t linked = 0;
+    Amount cheapest = kMaxSupply;
+    for (const auto& [id, provider] : download.providers) {
+        if (provider.ask.drops > 0 && download.picker.IsUseful(id)) cheapest = std::min(cheapest, provider.ask);
+    }
+    const uint64_t most = cheapest.drops + cheapest.drops / 4;
+    std::vector<PeerId> cheap;
     for (const auto& [id, provider] : download.providers) {
         if (provider.ask.drops == 0 || provider.ask > download.limits.max_price_per_mib || !download.picker.IsUseful(id)) continue;
+        if (provider.ask.drops <= most) cheap.push_back(id);
         const PayerLink* link = PayerLinkOf(id);
         if ((link != nullptr && !link->useless) || provider.opening) {
             ++linked;
@@ -39,10 +46,13 @@ void Swarm::Impl::WantChannelsFor(Download& download, Instant now) {
     }
     std::sort(wanted.begin(), wanted.end());
     if (linked >= kMaxPaidPeers || wanted.empty()) return;
+    // Dear peers are left alone while cheap ones have everything and are fast enough.
+    const bool slow = now - download.started >= kProviderPatience && download.bytes_per_s < download.limits.target_bytes_per_s;
+    if (!slow && !download.picker.LacksAnywhere(cheap)) {
+        std::erase_if(wanted, [&](const auto& entry) { return entry.first.drops > most; });
+        if (wanted.empty()) return;
+    }
     if (wanted.size() > kMaxPaidPeers - linked) wanted.resize(kMaxPaidPeers - linked);
-    // Dear peers are left alone while there are cheap ones.
-    const uint64_t cheapest = wanted.front().first.drops;
-    std::erase_if(wanted, [&](const auto& entry) { return entry.first.drops > cheapest + cheapest / 4; });
     std::vector<PeerId> ready;
     bool waits = false;
     for (const auto& [ask, id] : wanted) {
@@ -146,14 +156,13 @@ void Swarm::Impl::OnChannelAccept(PeerId peer, const ChannelAccept& accept, Inst
     // What was on its way when a connection broke is lost to us and counted by the payee: up to a sixteenth of what came, and a chunk,
     // is taken as it says.
     const Meter theirs{accept.owed_low, accept.owed_high};
-    const Amount ours = link.channel.meter.Owed();
-    if (!link.accepted && theirs.Owed() > ours) {
-        const Amount more(theirs.Owed().drops - ours.drops);
-        Meter chunk;
-        chunk.Add(kChunkBytes, link.last_ask);
-        const uint64_t allowed = std::max(ours, link.channel.Paid()).drops / kPaidChunksPerCreditChunk + chunk.Owed().drops;
-        if (link.adopted.drops + more.drops <= allowed || theirs.Owed() <= link.channel.Paid()) {
-            if (theirs.Owed() > link.channel.Paid()) link.adopted.drops += more.drops;
+    if (!link.accepted && theirs.Owed() > link.channel.meter.Owed()) {
+        const Amount known = std::max(link.channel.meter.Owed(), link.channel.Paid());
+        const uint64_t more = Subtract(theirs.Owed(), known).value_or(Amount(0)).drops;
+        const uint64_t chunks = link.channel.received_bytes / kChunkBytes;
+        const uint64_t chunk_price = chunks == 0 ? link.channel.first_voucher.drops : link.channel.meter.Owed().drops / chunks;
+        if (link.adopted.drops + more <= known.drops / kPaidChunksPerCreditChunk + chunk_price) {
+            link.adopted.drops += more;
             link.channel.meter = theirs;
         }
     }
@@ -166,6 +175,9 @@ void Swarm::Impl::OnChannelAccept(PeerId peer, const ChannelAccept& accept, Inst
         if (provider == download.providers.end()) continue;
         provider->second.opening = false;
         if (link.final) provider->second.needs_finality = false;
+    }
+    if (accept.returned > link.channel.returned) {   // the last voucher was lost on its way
+        if (const auto voucher = SignVoucher(link.channel.lock, link.key, link.channel.returned)) Send(peer, *voucher);
     }
     Pay(link);
     ScheduleAll(now);
@@ -202,7 +214,7 @@ void Swarm::OnChannelReady(PayerChannel channel, crypto::SecretKey payer_key, In
     const OutPoint outpoint = channel.lock.outpoint;
     const NodeId node = channel.payee_node;
     if (channel.closed || channel.lock.capacity <= kMinReturned || m_impl->payer_links.contains(outpoint)) return;
-    PayerLink& link = m_impl->payer_links.emplace(outpoint, PayerLink{std::move(channel), std::move(payer_key), {}, false, false, false, {}, 0, 0, {}, {}, {}}).first->second;
+    PayerLink& link = m_impl->payer_links.emplace(outpoint, PayerLink{std::move(channel), std::move(payer_key), {}, false, false, false, {}, 0, 0, {}, {}}).first->second;
     m_impl->actions.push_back(SavePayerChannel{link.channel});
     PeerId id;
     PeerState* peer = m_impl->FindNode(node, &id);
@@ -321,6 +333,7 @@ void Swarm::Impl::OnVoucher(PeerId peer, const Voucher& voucher, Instant now) {
     if (found == payee_links.end() || found->second.peer != peer || found->second.channel.phase == ChannelPhase::kClosed)
         return Send(peer, ChannelReject{voucher.outpoint, ChannelRejectReason::kUnknown});
     PayeeLink& link = found->second;
+    if (link.channel.signature && voucher.returned == link.channel.returned) return;   // sent again, in case it was lost
     if (const Status accepted = AcceptVoucher(link.channel, voucher, FirstVoucher(config.params, config.fee_per_kvb)); !accepted) {
         Send(peer, ChannelReject{voucher.outpoint, ChannelRejectReason::kVoucher});
         return Fault(peer, accepted.error().message, now);

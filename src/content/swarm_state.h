@@ -56,6 +56,7 @@ struct Provider {
 struct PartialChunk {
     std::shared_ptr<Bytes> bytes;
     uint16_t received{0};
+    uint16_t verified{0};            // true whatever becomes of who sent them
     std::array<PeerId, kLeavesPerChunk> from{};
     std::map<PeerId, std::vector<Hash256>> hashes;
     bool verifying{false};
@@ -135,7 +136,6 @@ struct PayerLink {
     uint32_t tries{0};
     uint64_t unpaid_bytes{0};        // verified since the last voucher
     std::optional<Instant> pay_at;
-    Amount last_ask;
     Amount adopted;                  // of the payee's claims that we could not check
 };
 

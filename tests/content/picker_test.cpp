@@ -1,0 +1,145 @@
+#include "content/picker.h"
+
+#include <gtest/gtest.h>
+
+#include "util/random.h"
+
+namespace sluice::content {
+namespace {
+
+// '#' has, '.' has not.
+ChunkSet Set(std::string_view drawn) {
+    ChunkSet set(static_cast<uint32_t>(drawn.size()));
+    for (size_t i = 0; i < drawn.size(); ++i) {
+        if (drawn[i] == '#') set.Insert(ChunkIndex(static_cast<uint32_t>(i)));
+    }
+    return set;
+}
+std::string Draw(const std::vector<ChunkIndex>& chunks) {
+    std::string text;
+    for (const ChunkIndex chunk : chunks) text += (text.empty() ? "" : " ") + ToString(chunk);
+    return text;
+}
+constexpr PeerId kA{1}, kB{2}, kC{3}, kD{4};
+
+TEST(Picker, TakesTheRarestFirst) {
+    ChunkPicker picker(Set("........"), 0);
+    picker.AddPeer(kA, Set("########"));
+    picker.AddPeer(kB, Set("####..#."));
+    picker.AddPeer(kC, Set("##..#.#."));
+    picker.AddPeer(kD, Set("#.....#."));
+    //                      32211 21  and 5, 7 are at the seed alone
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "5 7 2 3 4 1 0 6");
+}
+
+TEST(Picker, GivesAPeerOnlyWhatItHasAndNobodyElseIsAsked) {
+    ChunkPicker picker(Set("#......."), 0);
+    picker.AddPeer(kA, Set("####...."));
+    picker.AddPeer(kB, Set("..####.."));
+    EXPECT_EQ(Draw(picker.Pick(kA, 2)), "1 2");
+    EXPECT_EQ(Draw(picker.Pick(kB, 8)), "4 5 3");
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "");
+    EXPECT_EQ(Draw(picker.Pick(kC, 8)), "");
+    picker.OnReleased(ChunkIndex(2), kA);
+    EXPECT_EQ(Draw(picker.Pick(kB, 8)), "2");
+}
+
+TEST(Picker, DeadlinesComeBeforeRarity) {
+    ChunkPicker picker(Set("......"), 0);
+    picker.AddPeer(kA, Set("######"));
+    picker.AddPeer(kB, Set("...###"));
+    picker.SetPriority(ChunkIndex(5), 0);
+    picker.SetPriority(ChunkIndex(4), 1);
+    EXPECT_EQ(Draw(picker.Pick(kA, 3)), "5 4 0");
+    picker.SetPriority(ChunkIndex(3), 0);
+    EXPECT_EQ(Draw(picker.Pick(kA, 1)), "3");
+}
+
+TEST(Picker, APeerThatGoesGivesBackWhatItWasAskedForAndItsCopiesNoLongerCount) {
+    ChunkPicker picker(Set("...."), 0);
+    picker.AddSeed(kA);
+    picker.AddPeer(kB, Set(".###"));
+    EXPECT_EQ(picker.Availability(ChunkIndex(1)), 2u);
+    EXPECT_EQ(Draw(picker.Pick(kB, 4)), "1 2 3");
+    EXPECT_EQ(Draw(picker.Pick(kA, 4)), "0");
+    picker.RemovePeer(kB);
+    EXPECT_EQ(picker.Availability(ChunkIndex(1)), 1u);
+    EXPECT_EQ(Draw(picker.Pick(kA, 4)), "1 2 3");
+}
+
+TEST(Picker, APeerThatGetsEverythingBecomesASeed) {
+    ChunkPicker picker(Set("..."), 0);
+    picker.AddPeer(kA, Set("##."));
+    picker.OnPeerHas(kA, ChunkIndex(2));
+    EXPECT_EQ(picker.Availability(ChunkIndex(0)), 1u);
+    EXPECT_EQ(Draw(picker.Pick(kA, 3)), "0 1 2");
+}
+
+TEST(Picker, EndgameDuplicatesAreUnderTwoPercentAndOnlyAtTheEnd) {
+    const uint32_t chunks = 1'000;
+    ChunkPicker picker(ChunkSet(chunks), 7);
+    picker.AddSeed(kA);
+    picker.AddSeed(kB);
+    picker.AddSeed(kC);
+    auto slow = picker.Pick(kA, 10);
+    for (uint32_t i = 0; i < chunks - 10; ++i) {
+        const auto picked = picker.Pick(kB, 1);
+        ASSERT_EQ(picked.size(), 1u);
+        ASSERT_EQ(picker.duplicates(), 0u) << i;
+        picker.OnStored(picked[0], kB);
+    }
+    const auto again = picker.Pick(kB, 100);
+    EXPECT_EQ(again.size(), 10u);
+    EXPECT_TRUE(picker.Pick(kC, 100).empty()) << "no chunk has three requesters";
+    EXPECT_EQ(picker.duplicates(), 10u);
+    EXPECT_EQ(picker.OnStored(again[0], kB), std::vector<PeerId>{kA});
+    for (size_t i = 1; i < again.size(); ++i) picker.OnStored(again[i], kB);
+    EXPECT_TRUE(picker.IsDone());
+}
+
+TEST(Picker, SmallContentHasNoDuplicates) {
+    ChunkPicker picker(ChunkSet(99), 0);
+    picker.AddSeed(kA);
+    picker.AddSeed(kB);
+    EXPECT_EQ(picker.Pick(kA, 99).size(), 99u);
+    EXPECT_TRUE(picker.Pick(kB, 99).empty());
+}
+
+TEST(Picker, AgreesWithANaiveModelOnWhatIsLeft) {
+    SeededRandom random(5);
+    const uint32_t chunks = 64;
+    ChunkPicker picker(ChunkSet(chunks), 3);
+    std::set<uint32_t> stored;
+    std::map<uint32_t, PeerId> asked;
+    picker.AddSeed(kA);
+    for (int step = 0; step < 5'000 && !picker.IsDone(); ++step) {
+        switch (random.Below(4)) {
+            case 0:
+                picker.OnPeerHas(kB, ChunkIndex(static_cast<uint32_t>(random.Below(chunks))));
+                break;
+            case 1: {
+                const PeerId peer = random.Below(2) == 0 ? kA : kB;
+                for (const ChunkIndex chunk : picker.Pick(peer, 1 + random.Below(3))) {
+                    EXPECT_TRUE(!stored.contains(chunk.value) && !asked.contains(chunk.value));
+                    asked[chunk.value] = peer;
+                }
+                break;
+            }
+            default:
+                if (asked.empty()) break;
+                const auto [chunk, peer] = *asked.begin();
+                asked.erase(asked.begin());
+                if (random.Below(3) == 0) {
+                    picker.OnReleased(ChunkIndex(chunk), peer);
+                } else {
+                    picker.OnStored(ChunkIndex(chunk), peer);
+                    stored.insert(chunk);
+                }
+        }
+        EXPECT_EQ(picker.have().count(), stored.size());
+    }
+    EXPECT_TRUE(picker.IsDone());
+}
+
+}  // namespace
+}  // namespace sluice::content
