@@ -110,10 +110,11 @@ MethodTable::MethodTable() {
              ASSIGN_OR_RETURN(std::string text, Help(call.String("method")));
              return Json(std::move(text));
          }});
-    Add({"getmethods", "control", "Describes every method and its arguments, for clients.", {}, "object by method name",
+    Add({"getmethods", "control", "Describes every method that help lists and its arguments, for clients.", {}, "object by method name",
          [this](const Call&) -> RpcResult<Json> {
              Json result = Json::object();
              for (const auto& [name, method] : m_methods) {
+                 if (method.hidden) continue;
                  Json args = Json::array();
                  for (const ArgSpec& arg : method.args)
                      args.push_back({{"name", arg.name}, {"type", TypeName(arg.type)}, {"required", arg.required}, {"description", arg.description}});

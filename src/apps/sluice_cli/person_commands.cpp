@@ -50,7 +50,7 @@ std::string ShortId(const std::string& id) { return id.substr(0, 16); }
 
 Run DeclarePublish(CLI::App& app) {
     struct Options {
-        std::string path, price, title, description, mime, seed_price;
+        std::string path, price, title, description, mime, seed_price, ask;
         std::vector<std::string> tags;
         bool free{false};
     };
@@ -63,6 +63,7 @@ Run DeclarePublish(CLI::App& app) {
     app.add_option("--tag", options->tags, "Tag; may be repeated")->type_name("TEXT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     app.add_option("--mime", options->mime, "Media type (default: by the file's name)")->type_name("TYPE");
     AddMoney(app, "--seed-price", options->seed_price, "What seeders are advised to ask for each MiB");
+    AddMoney(app, "--ask", options->ask, "What this node itself asks for each MiB (default: 0)");
     return [options](Session& session) -> CliResult<void> {
         if (options->price.empty() == !options->free) return CliFail("publish: give either --price SLU or --free");
         Json params{{"path", std::filesystem::absolute(options->path).lexically_normal().string()}, {"price", options->free ? "0" : options->price}};
@@ -70,6 +71,8 @@ Run DeclarePublish(CLI::App& app) {
         SetUnlessEmpty(params, "description", options->description);
         SetUnlessEmpty(params, "mime", options->mime);
         SetUnlessEmpty(params, "seed_price", options->seed_price);
+        SetUnlessEmpty(params, "ask", options->ask);
+        if (options->free) params["free"] = true;
         if (!options->tags.empty()) params["tags"] = options->tags;
         ASSIGN_OR_RETURN(const Json started, session.Call("publishcontent", params));
         ASSIGN_OR_RETURN(const Json job, session.WaitForJob(started));
@@ -113,8 +116,9 @@ CliResult<Json> Buy(Session& session, const std::string& claim, uint64_t tier, c
     if (tier > 0) params["tier"] = tier;
     SetUnlessEmpty(params, "max_price", max_price);
     ASSIGN_OR_RETURN(Json bought, session.Call("buykey", params));
-    session.Hint(fmt::format("Paid {} SLU in {}; refundable from height {} if the seller does not answer", TextMember(bought, {"price"}), TextMember(bought, {"txid"}),
-                             TextMember(bought, {"refund_height"})));
+    if (Member(bought, {"already_bought"}) == true) session.Hint("This key was bought before; it is not paid again");
+    else session.Hint(fmt::format("Paid {} SLU in {}; refundable from height {} if the seller does not answer", TextMember(bought, {"price"}), TextMember(bought, {"txid"}),
+                                  TextMember(bought, {"refund_height"})));
     if (wait) {
         ASSIGN_OR_RETURN(const Json grant, session.WaitForGrant(Member(bought, {"purchase"})));
         if (grant.is_object()) bought.update(grant);
