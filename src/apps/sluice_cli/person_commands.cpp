@@ -31,8 +31,8 @@ struct PersonCommand {
 
 // Adds an option that is an amount of SLU; the text is passed on exactly as it was given.
 void AddMoney(CLI::App& app, const std::string& name, std::string& value, const std::string& help, bool required = false) {
-    CLI::Option* option = app.add_option(name, value, help)->type_name("SLU")->check([name](const std::string& text) {
-        const auto amount = ParseSlu(text, name);
+    CLI::Option* option = app.add_option(name, value, help)->type_name("SLU")->check([](const std::string& text) {
+        const auto amount = ParseSlu(text, "the amount");
         return amount ? std::string() : amount.error().message;
     });
     if (required) option->required();
