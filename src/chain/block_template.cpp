@@ -77,7 +77,7 @@ class Assembler {
         if (m_template.weight + weight + kCoinbaseReservedWeight + kBlockHeaderBytes * kWitnessScaleFactor > kMaxBlockWeight ||
             m_template.records + records > consensus::kMaxRecordsPerBlock || m_record_bytes + record_bytes > consensus::kMaxRecordBytesPerBlock)
             return false;
-        StateCache layer(m_state);
+        StateCache layer(static_cast<const consensus::StateReader&>(m_state));
         Amount fees;
         for (const MempoolEntry* entry : package) {
             const auto effect = consensus::ApplyTransaction(m_params, m_context, layer, entry->tx);

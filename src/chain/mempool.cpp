@@ -178,7 +178,8 @@ Verdict<Mempool::Plan> Mempool::Check(const TransactionRef& tx, UnixMillis now) 
         plan.view = ViewWithout(plan.leaving);
         if (!plan.view) return Reject(Invalid::What::kPolicy, "bad-replacement", "other transactions need what it would replace");
     }
-    plan.layer = std::make_unique<StateCache>(plan.view ? *plan.view : *m_view);
+    const consensus::StateReader& below = plan.view ? *plan.view : *m_view;
+    plan.layer = std::make_unique<StateCache>(below);
     const auto context = NextContext();
     ASSIGN_OR_RETURN(const consensus::TxEffect effect, consensus::ApplyTransaction(m_params, context, *plan.layer, tx));
     RETURN_IF_ERROR(CheckFee(*tx, effect.fee, plan.leaving));

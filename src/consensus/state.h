@@ -256,6 +256,8 @@ struct StateDelta {
 class StateCache final : public StateReader {
   public:
     explicit StateCache(const StateReader& base) : m_base(base) {}
+    // A copy of a layer is not a layer over it: for that, name the lower one as the StateReader that it is.
+    StateCache(const StateCache&) = delete;
 
     std::optional<Bytes> Read(ByteSpan key) const override;
     template <class T>

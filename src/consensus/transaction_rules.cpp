@@ -198,7 +198,7 @@ void AddCoins(const Params& params, Height height, Slot slot, StateCache& state,
 
 Verdict<TxEffect> ApplyFormed(const Params& params, const TxContext& context, StateCache& state, const TransactionRef& tx,
                               const TxForm& form) {
-    StateCache layer(state);
+    StateCache layer(static_cast<const StateReader&>(state));
     ASSIGN_OR_RETURN(std::vector<Coin> spent, FindCoins(params, context, layer, *tx));
     RETURN_IF_ERROR(CheckAbsoluteLock(params, context, tx->tx()));
     RETURN_IF_ERROR(CheckRelativeLocks(params, context, tx->tx(), spent));

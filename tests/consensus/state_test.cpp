@@ -52,7 +52,7 @@ TEST(StateCache, AbsorbedLayerReplacesWhatItChangedAndNothingElse) {
     StateCache lower(base);
     lower.Put(kClaimA, Claim(5));
     lower.Put(kClaimC, Claim(6));
-    StateCache upper(lower);
+    StateCache upper(static_cast<const StateReader&>(lower));
     upper.Erase<ClaimState>(kClaimA);
     EXPECT_EQ(lower.Get<ClaimState>(kClaimA), Claim(5));
     lower.Absorb(upper);
@@ -66,7 +66,7 @@ TEST(StateCache, UndoneDeltasLeadBackToTheBaseInReverseOrder) {
     first.Put(kClaimA, Claim(5));
     first.Erase<ClaimState>(kClaimB);
     const StateDelta one = first.Delta();
-    StateCache second(first);
+    StateCache second(static_cast<const StateReader&>(first));
     second.Put(kClaimB, Claim(8));
     second.Erase<ClaimState>(kClaimA);
     const StateDelta two = second.Delta();
