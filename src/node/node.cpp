@@ -78,6 +78,8 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     swarm.genesis = genesis_hash;
     swarm.node_id = node_id;
     swarm.payee_seed = payee_seed.Clone();
+    // Over half the queue's limit, so that the queue tells when it has drained; a whole chunk below the limit, so that it never refuses.
+    swarm.max_queued_bytes = p2p::PeerManager::QueueLimitBytes(p2p::MessageClass::kChunks) * 5 / 8;
     swarm.sends_vouchers = !config.test_no_vouchers;
     node->m_swarm = std::make_unique<SwarmService>(env, *node->m_network, *node->m_chunks, *node->m_swarm_store, std::move(swarm), node->m_events);
     node->m_sales = std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, node->m_events);

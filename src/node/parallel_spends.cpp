@@ -20,13 +20,9 @@ struct Run {
             if (index >= checks.size()) return;
             // What comes after a known failure cannot change the verdict.
             if (index < first_failed.load()) {
-                auto verdict = checks[index].Run();
-                if (!verdict) {
+                if (!checks[index].Run()) {
                     const std::lock_guard lock(mutex);
-                    if (index < first_failed.load()) {
-                        first_failed = index;
-                        failure = std::move(verdict.error());
-                    }
+                    if (index < first_failed.load()) first_failed = index;
                 }
             }
             if (done.fetch_add(1) + 1 == checks.size()) {
@@ -42,7 +38,6 @@ struct Run {
     std::atomic<size_t> first_failed{SIZE_MAX};
     std::mutex mutex;
     std::condition_variable all_done;
-    consensus::Invalid failure;
 };
 
 }  // namespace
@@ -56,7 +51,8 @@ consensus::SpendRunner MakeParallelSpendRunner(Executor& pool, size_t threads) {
         run->Work();
         std::unique_lock lock(run->mutex);
         run->all_done.wait(lock, [&] { return run->done.load() == total; });
-        if (run->first_failed.load() != SIZE_MAX) return tl::unexpected(run->failure);
+        // Said once more alone, so that the words are those of the runner in order.
+        if (const size_t failed = run->first_failed.load(); failed != SIZE_MAX) return consensus::RunSpendsInOrder(checks.subspan(failed, 1));
         return {};
     };
 }

@@ -117,15 +117,22 @@ void SwarmService::OnContentMessage(PeerId peer, ByteSpan payload) {
     Run();
 }
 void SwarmService::OnChunksDrained(PeerId peer) {
-    m_swarm.OnPeerDrained(peer, m_network.peers().QueuedBytes(peer, p2p::MessageClass::kChunks), Now());
+    OnChunksLeft(peer);
     Run();
+}
+
+void SwarmService::OnChunksLeft(PeerId peer) {
+    m_swarm.OnPeerDrained(peer, m_network.peers().QueuedBytes(peer, p2p::MessageClass::kChunks), Now());
 }
 
 void SwarmService::Run() {
     if (m_running) return;  // called from inside an action (a peer that was disconnected): the outer loop goes on
     m_running = true;
-    for (auto actions = m_swarm.TakeActions(); !actions.empty(); actions = m_swarm.TakeActions())
+    for (auto actions = m_swarm.TakeActions(); !actions.empty(); actions = m_swarm.TakeActions()) {
         for (SwarmAction& action : actions) std::visit([&](auto& typed) { Do(typed); }, action);
+        // A queue that was never over its half says nothing when it is empty again.
+        for (const PeerId peer : std::exchange(m_sent_leaves, {})) OnChunksLeft(peer);
+    }
     m_running = false;
     ScheduleWakeup();
 }
@@ -149,6 +156,7 @@ void SwarmService::Do(SendControl& action) {
 }
 
 void SwarmService::Do(SendLeaf& action) {
+    m_sent_leaves.insert(action.peer);
     if (!m_network.peers().Send(action.peer, p2p::MessageType::kContentChunk, std::move(action.payload)))
         m_network.peers().Disconnect(action.peer, "does not read what it is sent");
 }

@@ -72,6 +72,7 @@ class SwarmService final : public ContentEndpoint {
     void OnChunksDrained(PeerId peer) override;
 
     void Run();
+    void OnChunksLeft(PeerId peer);
     void Do(content::SendControl& action);
     void Do(content::SendLeaf& action);
     void Do(content::ReadChunk& action);
@@ -110,6 +111,7 @@ class SwarmService final : public ContentEndpoint {
     DownloadObserver* m_observer{nullptr};
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;   // newest state of each channel that waits for the disk
+    std::set<PeerId> m_sent_leaves;                        // by the actions being done
     bool m_saving{false};
     std::set<ContentId> m_flushing;                        // that FlushSoon waits with
     bool m_running{false};
