@@ -18,7 +18,7 @@ import threading
 import time
 from decimal import Decimal
 
-BIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "build", "bin")
+BIN = os.environ.get("SLUICE_BIN_DIR") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "build", "bin")
 # Regtest's coins belong to this public phrase (doc/protocol.md): whoever stakes on regtest spends them.
 RICH_PHRASE = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
 READY = re.compile(r"^Sluice is ready: .*rpc 127\.0\.0\.1:(\d+), p2p 127\.0\.0\.1:(\d+)")

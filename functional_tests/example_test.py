@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The template for a functional test: two nodes, a payment, a block. Copy it and change `run`."""
 
-from framework import RpcError, SluiceTest, assert_equal, main
+from framework import SluiceTest, assert_equal, assert_refused, main
 
 
 class ExampleTest(SluiceTest):
@@ -19,11 +19,7 @@ class ExampleTest(SluiceTest):
         assert_equal(alice.rpc("getbalances")["spendable"], "12.5", "spendable after the block")
 
         # Errors are part of the interface: one line that says what is wrong.
-        try:
-            alice.rpc("sendtoaddress", alice.rpc("getnewaddress"), "1000")
-            raise AssertionError("spent more than there is")
-        except RpcError as error:
-            assert_equal(error.code, -6, "error code")
+        assert_refused(lambda: alice.rpc("sendtoaddress", alice.rpc("getnewaddress"), "1000"), -6, "1000")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import time
 READY = re.compile(r"^Sluice is ready: .*rpc 127\.0\.0\.1:(\d+), p2p (?:127\.0\.0\.1:(\d+)|off)")
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
-WAIT_TIMEOUT_S = 120
+WAIT_TIMEOUT_S = 60
 
 
 class RpcError(Exception):
@@ -39,21 +39,25 @@ class Node:
         self.process = None
         self.rpc_port = None
         self.p2p_port = 0
+        self.mock_time = None   # Unix seconds at which the node's clock stands; None: the real time
         self.output = []
+        self._node_id = None
         os.makedirs(data_dir, exist_ok=True)
 
     # Life
 
-    def start(self, *extra_args, expect_failure=False):
-        """Starts the process and returns once it says that it is ready.
+    def start(self, *extra_args, expect_failure=False, preexec=None):
+        """Starts the process and returns once it says that it is ready. `preexec` runs in the child first.
 
         With expect_failure it must end by itself instead; its exit status and last words are returned.
         """
         assert self.process is None, f"{self.name} runs already"
         command = [os.path.join(self.bin_dir, "sluiced"), f"-datadir={self.data_dir}", "-chain=regtest", "-rpcport=0",
                    f"-port={self.p2p_port}", *self.args, *extra_args]
+        if self.mock_time is not None:
+            command.append(f"-mocktime={self.mock_time}")
         self.output = []
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=preexec)
         timer = threading.Timer(START_TIMEOUT_S, self.process.kill)
         timer.start()
         try:
@@ -89,9 +93,16 @@ class Node:
 
     def kill(self):
         """kill -9."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(STOP_TIMEOUT_S)
-        self.process = None
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGKILL)
+        process.wait(STOP_TIMEOUT_S)
+
+    def pause(self):
+        """The process stands still: its connections stay, and say nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def end(self):
         """Ends the process in whatever state it is; for clean-up."""
@@ -133,6 +144,23 @@ class Node:
             return done
         assert done.returncode == 0, f"{' '.join(args)} failed ({done.returncode}): {done.stderr or done.stdout}"
         return done.stdout.rstrip("\n")
+
+    def set_mock_time(self, time_s):
+        """From now on, also after a restart. A node that is not running, or is being killed, takes it when it starts."""
+        self.mock_time = time_s
+        if self.process is None:
+            return
+        try:
+            self.rpc("setmocktime", time_s)
+        except (OSError, http.client.HTTPException, json.JSONDecodeError):
+            if self.process is not None and self.process.poll() is None:
+                raise
+
+    def node_id(self):
+        """The node's name among its peers; it stays."""
+        if self._node_id is None:
+            self._node_id = self.rpc("getnetworkinfo")["nodeid"]
+        return self._node_id
 
     # Waiting
 
