@@ -148,6 +148,7 @@ Status RunDaemon(const node::NodeConfig& config) {
 }
 
 int Main(int argc, char** argv) {
+    umask(077);   // what the node writes is its operator's alone
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
     const auto files = storage::MakePosixFileSystem();

@@ -74,8 +74,8 @@ Result<Genesis> BuiltInGenesis(std::string_view network) {
     if (network == "regtest") return RegtestGenesis();
     if (network == "main" || network == "test")
         return Fail(ErrorKind::kUnavailable,
-                    fmt::format("the network '{}' has not started yet: use -chain=regtest, or -chain=custom with -genesis=FILE", network));
-    return Fail(fmt::format("there is no built-in network '{}': use -chain=regtest, or -chain=custom with -genesis=FILE", network.substr(0, 40)));
+                    fmt::format("the network '{}' has not started yet: use -chain=regtest", network));
+    return Fail(fmt::format("there is no built-in network '{}': use -chain=regtest", network.substr(0, 40)));
 }
 
 }  // namespace sluice::consensus

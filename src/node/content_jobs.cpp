@@ -45,9 +45,9 @@ struct ContentJobs::PublishPlan {
 };
 
 ContentJobs::ContentJobs(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm, ChunkStore& chunks,
-                         JobTable& jobs, EventHub& events, Amount default_max_price_per_mib, Alive alive)
+                         JobTable& jobs, EventHub& events, DefaultPrices prices, Alive alive)
     : m_environment(environment), m_chain(chain), m_wallet(wallet), m_swarm(swarm), m_chunks(chunks), m_jobs(jobs), m_events(events),
-      m_default_max_price(default_max_price_per_mib), m_alive(std::move(alive)) {}
+      m_prices(prices), m_alive(std::move(alive)) {}
 
 void ContentJobs::PostToChain(std::function<void()> task) const {
     m_environment.chain_strand.Post([alive = m_alive, task = std::move(task)] {
@@ -326,7 +326,7 @@ void ContentJobs::OnTransactionRemoved(const chain::RemovedTransaction& removed)
 
 DownloadLimits ContentJobs::LimitsFor(const ContentId& content, const FetchLimits& limits) const {
     DownloadLimits result;
-    result.max_price_per_mib = limits.max_price_per_mib.value_or(m_default_max_price);
+    result.max_price_per_mib = limits.max_price_per_mib.value_or(m_prices.max_per_mib);
     Meter meter;
     meter.Add(content.size_bytes, result.max_price_per_mib);
     const uint64_t full = std::min(meter.Owed().drops, kMaxSupply.drops / kBudgetFactor);
@@ -359,7 +359,7 @@ void ContentJobs::OnDownloadProgress(const DownloadProgress& progress) {
     shown.bytes_per_s = progress.bytes_per_s;
     shown.peers = progress.peers;
     shown.paid = progress.paid;
-    shown.waiting_for = progress.waiting_for;
+    if (progress.stored_bytes < progress.total_bytes) shown.waiting_for = progress.waiting_for;
     for (const Fetch& fetch : found->second) m_jobs.SetProgress(fetch.job, shown);
 }
 
@@ -440,7 +440,8 @@ void ContentJobs::OpenThen(JobId job, std::shared_ptr<Openable> openable, const 
 Result<JobId> ContentJobs::StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib, const FetchLimits& limits) {
     ASSIGN_OR_RETURN(const ClaimInfo info, FindClaim(claim));
     const ContentId content = info.record.content;
-    const Amount ask = price_per_mib.value_or(info.record.seed_price_per_mib);
+    const Amount hint = info.record.seed_price_per_mib;
+    const Amount ask = price_per_mib.value_or(hint > Amount(0) ? hint : m_prices.seed_per_mib);
     ASSIGN_OR_RETURN(const JobId job, m_jobs.Start("seed"));
     FetchThen(job, content, LimitsFor(content, limits), ask, [this, job, content, ask, claim, title = info.record.title](Result<Amount> paid) {
         if (!paid) return m_jobs.Fail(job, paid.error());

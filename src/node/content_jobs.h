@@ -32,6 +32,12 @@ struct FetchLimits {
     std::optional<Amount> max_cost;            // in all; none: what the whole content costs at the highest price, with room for channels
 };
 
+// What the operator's configuration says where a call does not.
+struct DefaultPrices {
+    Amount max_per_mib;    // a download pays no more
+    Amount seed_per_mib;   // seeding asks this where the publish record gives no hint
+};
+
 // A claim as people see it.
 struct ClaimInfo {
     ClaimId id;
@@ -47,7 +53,7 @@ struct ClaimInfo {
 class ContentJobs final : public ChainListener, public DownloadObserver {
   public:
     ContentJobs(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm, content::ChunkStore& chunks,
-                JobTable& jobs, EventHub& events, Amount default_max_price_per_mib, Alive alive);
+                JobTable& jobs, EventHub& events, DefaultPrices prices, Alive alive);
 
     Result<JobId> StartPublish(PublishOptions options);
     // Fetches what is missing, opens it with the key that this wallet has, to `path` (which must not exist).
@@ -104,7 +110,7 @@ class ContentJobs final : public ChainListener, public DownloadObserver {
     content::ChunkStore& m_chunks;
     JobTable& m_jobs;
     EventHub& m_events;
-    Amount m_default_max_price;
+    DefaultPrices m_prices;
     Alive m_alive;
     std::map<Txid, Confirming> m_confirming;                 // chain strand
     std::map<ContentId, std::vector<Fetch>> m_fetches;       // network strand

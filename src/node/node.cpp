@@ -85,7 +85,8 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_sales = std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, node->m_events);
     node->m_payments = std::make_unique<PaymentAgent>(env, *node->m_chain, *node->m_wallet, *node->m_swarm, std::move(payee_seed), node->m_alive);
     node->m_content = std::make_unique<ContentJobs>(env, *node->m_chain, *node->m_wallet, *node->m_swarm, *node->m_chunks, node->m_jobs,
-                                                    node->m_events, config.max_price_per_mib, node->m_alive);
+                                                    node->m_events,
+                                                    DefaultPrices{config.max_price_per_mib, config.seed_price_per_mib}, node->m_alive);
     // The wallet first: the agents ask it.
     node->m_chain->AddListener(*node->m_wallet);
     node->m_chain->AddListener(*node->m_sales);
