@@ -60,6 +60,19 @@ void ContentJobs::PostToNetwork(std::function<void()> task) const {
     });
 }
 
+// Tells the job every percent; stops the work when the node ends.
+content::Progress ContentJobs::TellProgress(JobId job, JobProgress progress) const {
+    return [this, job, progress = std::move(progress), last_percent = -1](uint64_t done, uint64_t total) mutable {
+        const int percent = static_cast<int>(done * 100 / std::max<uint64_t>(total, 1));
+        if (percent != std::exchange(last_percent, percent)) {
+            progress.done_bytes = done;
+            progress.total_bytes = total;
+            m_jobs.SetProgress(job, progress);
+        }
+        return m_alive->load();
+    };
+}
+
 // ---- claims
 
 std::optional<ClaimInfo> ContentJobs::InfoOf(const OutPoint& anchor) const {
@@ -245,18 +258,7 @@ void ContentJobs::SealThenPublish(std::shared_ptr<PublishPlan> plan) {
             }
             job.source = source.get();
             ASSIGN_OR_RETURN(const auto staged, m_chunks.Stage());
-            JobProgress progress = Phase("sealing");
-            int last_percent = -1;
-            const auto tell = [&](uint64_t done, uint64_t total) {
-                const int percent = static_cast<int>(done * 100 / std::max<uint64_t>(total, 1));
-                if (percent != std::exchange(last_percent, percent)) {
-                    progress.done_bytes = done;
-                    progress.total_bytes = total;
-                    m_jobs.SetProgress(plan->job, progress);
-                }
-                return m_alive->load();
-            };
-            ASSIGN_OR_RETURN(const Sealed result, Seal(job, *plan->keys, plan->record.sealing_salt, *staged, tell, &m_environment.workers));
+            ASSIGN_OR_RETURN(const Sealed result, Seal(job, *plan->keys, plan->record.sealing_salt, *staged, TellProgress(plan->job, Phase("sealing")), &m_environment.workers));
             ASSIGN_OR_RETURN(const auto stored, staged->Commit(result.content));
             return result;
         }();
@@ -402,16 +404,7 @@ void ContentJobs::OpenThen(JobId job, std::shared_ptr<Openable> openable, const 
         const PublishRecord& record = openable->info.record;
         JobProgress progress = Phase("opening");
         progress.paid = paid;
-        int last_percent = -1;
-        const auto tell = [&](uint64_t done, uint64_t total) {
-            const int percent = static_cast<int>(done * 100 / std::max<uint64_t>(total, 1));
-            if (percent != std::exchange(last_percent, percent)) {
-                progress.done_bytes = done;
-                progress.total_bytes = total;
-                m_jobs.SetProgress(job, progress);
-            }
-            return m_alive->load();
-        };
+        const auto tell = TellProgress(job, progress);
         const Status opened = [&]() -> Status {
             ASSIGN_OR_RETURN(const SealedLayout layout, SealedLayout::FromRecord(record));
             const auto stored = m_chunks.Find(record.content);

@@ -100,6 +100,7 @@ class ContentJobs final : public ChainListener, public DownloadObserver {
     void FetchThen(JobId job, const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib, WhenFetched then);
     void OpenThen(JobId job, std::shared_ptr<Openable> openable, const std::string& path, Amount paid);
     content::DownloadLimits LimitsFor(const ContentId& content, const FetchLimits& limits) const;
+    content::Progress TellProgress(JobId job, JobProgress progress) const;
     void PostToChain(std::function<void()> task) const;
     void PostToNetwork(std::function<void()> task) const;
 
