@@ -121,19 +121,24 @@ Status Node::Listen() {
 }
 
 Status Node::Start() {
+    RETURN_IF_ERROR(CallNetwork([this] { return StartNetwork(); }));
+    return CallChain([this] { return StartChain(); });
+}
+
+Status Node::StartNetwork() {
+    // The chain's own tasks begin with StartChain, but a peer's may run at once: the tip is asked for before there is one.
     const Height tip = m_chain->chain().tip()->height();
-    RETURN_IF_ERROR(CallNetwork([&]() -> Status {
-        m_network->peers().SetBestHeight(tip);
-        RETURN_IF_ERROR(Listen());
-        m_network->Start(m_alive);
-        return m_swarm->Start(m_alive, tip);
-    }));
-    return CallChain([&]() -> Status {
-        OnWalletReady();
-        TickChain();
-        m_staking->Start(m_alive);
-        return {};
-    });
+    m_network->peers().SetBestHeight(tip);
+    RETURN_IF_ERROR(Listen());
+    m_network->Start(m_alive);
+    return m_swarm->Start(m_alive, tip);
+}
+
+Status Node::StartChain() {
+    OnWalletReady();
+    TickChain();
+    m_staking->Start(m_alive);
+    return {};
 }
 
 void Node::OnWalletReady() {

@@ -27,6 +27,9 @@ class Node {
 
     // Listens, dials, stakes. From a thread of its own.
     Status Start();
+    // The two halves of Start, in this order, each on its strand: for who drives the strands itself.
+    Status StartNetwork();
+    Status StartChain();
     // What the daemon does when the node is asked to stop, or has to: called from any thread, once.
     void OnStop(std::function<void(std::optional<Error>)> on_stop) { m_on_stop = std::move(on_stop); }
     void RequestStop(std::optional<Error> why = {});
