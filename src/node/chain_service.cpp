@@ -13,7 +13,10 @@ ChainService::ChainService(const Environment& environment, std::unique_ptr<chain
 ChainService::~ChainService() = default;
 
 void ChainService::OnPeerReady(PeerId peer, Height best_height) {
-    m_sync.OnPeerReady(peer, best_height, m_environment.clock.Monotonic());
+    const Instant now = m_environment.clock.Monotonic();
+    m_sync.OnPeerReady(peer, best_height, now);
+    // Whoever was away, or lost its mempool, hears of what waits.
+    for (const chain::MempoolEntry* entry : m_chain->mempool().All()) m_sync.AnnounceTo(peer, entry->tx, now);
     RunActions();
 }
 
@@ -179,7 +182,15 @@ void ChainService::Publish(const chain::BlockResult& result) {
                 announce.push_back(result.change.connected[i].block->header);
         }
         m_sync.OnTipChanged(announce, m_environment.clock.Monotonic());
+        AnnounceReturned(result.change);
     }
+}
+
+// What a reorganisation gave back: peers that were on the new branch all the time never heard of it.
+void ChainService::AnnounceReturned(const chain::TipChange& change) {
+    for (const chain::ConnectedBlock& block : change.disconnected)
+        for (const TransactionRef& tx : block.block->transactions)
+            if (HaveTransaction(tx->wtxid())) m_sync.AnnounceTransaction(tx, m_environment.clock.Monotonic());
 }
 
 void ChainService::Fatal(const Error& error) {

@@ -83,6 +83,7 @@ class ChainService final : private p2p::SyncView {
     void Do(const p2p::DisconnectAction& action);
     p2p::BlockOutcome OutcomeOf(const Result<chain::BlockResult>& result, std::string& reason);
     void Publish(const chain::BlockResult& result);
+    void AnnounceReturned(const chain::TipChange& change);
     void Fatal(const Error& error);
 
     const Environment& m_environment;

@@ -62,6 +62,10 @@ void Sync::AnnounceTransaction(const TransactionRef& transaction, Instant now) {
     m_impl->transactions.Announce(transaction->wtxid(), now);
 }
 
+void Sync::AnnounceTo(PeerId peer, const TransactionRef& transaction, Instant now) {
+    m_impl->transactions.AnnounceTo(peer, transaction->wtxid(), now);
+}
+
 void Sync::Tick(Instant now) {
     m_impl->blocks.Tick(now);
     m_impl->transactions.Tick(now);

@@ -149,6 +149,8 @@ class Sync {
     void OnTipChanged(const std::vector<BlockHeader>& announce, Instant now);
     // A transaction entered the mempool by another way (our wallet, a reorg): tell the peers.
     void AnnounceTransaction(const TransactionRef& transaction, Instant now);
+    // The same for one peer: what waits in the mempool when it connects.
+    void AnnounceTo(PeerId peer, const TransactionRef& transaction, Instant now);
 
     void Tick(Instant now);
     // nullopt: only an event can change anything.

@@ -184,12 +184,15 @@ void TransactionRelay::OnTipChanged() {
 }
 
 void TransactionRelay::Announce(const Wtxid& wtxid, Instant now) {
-    for (auto& [id, peer] : m_peers) {
-        if (peer.known.Has(wtxid)) continue;
-        peer.to_announce.push_back(wtxid);
-        if (peer.to_announce.size() > Sync::kMaxKnownPerPeer) peer.to_announce.pop_front();
-        if (!m_announce_at) m_announce_at = now + Sync::kAnnounceDelay;
-    }
+    for (const auto& [id, peer] : m_peers) AnnounceTo(id, wtxid, now);
+}
+
+void TransactionRelay::AnnounceTo(PeerId id, const Wtxid& wtxid, Instant now) {
+    Peer* const peer = Find(id);
+    if (peer == nullptr || peer->known.Has(wtxid)) return;
+    peer->to_announce.push_back(wtxid);
+    if (peer->to_announce.size() > Sync::kMaxKnownPerPeer) peer->to_announce.pop_front();
+    if (!m_announce_at) m_announce_at = now + Sync::kAnnounceDelay;
 }
 
 void TransactionRelay::Tick(Instant now) {

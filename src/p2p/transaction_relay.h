@@ -28,6 +28,7 @@ class TransactionRelay {
     void OnResult(PeerId peer, const TransactionRef& transaction, const TransactionResult& result, Instant now);
     void OnTipChanged();
     void Announce(const Wtxid& wtxid, Instant now);
+    void AnnounceTo(PeerId peer, const Wtxid& wtxid, Instant now);
     void Tick(Instant now);
     Instant NextWakeup() const;
     size_t OrphanCount() const { return m_orphans.size(); }

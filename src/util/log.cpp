@@ -4,6 +4,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -42,7 +43,7 @@ Status StartLog(const std::string& file, LogLevel least, bool to_stderr) {
         auto logger = std::make_shared<spdlog::logger>("sluice", sinks.begin(), sinks.end());
         logger->set_level(SpdLevel(least));
         logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ [%l] %v", spdlog::pattern_time_type::utc);
-        logger->flush_on(spdlog::level::info);
+        logger->flush_on(std::min(SpdLevel(least), spdlog::level::info));
         logger->set_error_handler([](const std::string&) {});  // a full disk must not stop the node from saying so
         Logger() = std::move(logger);
     } catch (const spdlog::spdlog_ex& error) {
