@@ -85,10 +85,6 @@ class P2pTest(SluiceTest):
         with open(f"/proc/{self.alice.process.pid}/status", encoding="ascii") as file:
             return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmRSS"))
 
-    def said(self, text):
-        """Whether the node's log has it."""
-        return text in self.alice.log()
-
     def manual_connections(self):
         alice = self.alice
         bob = self.node("bob1", wallet=False)
@@ -137,7 +133,7 @@ class P2pTest(SluiceTest):
             stream = self.dial()
             self.send(stream, hello)
             self.wait_until_closed(stream, f"a greeting of {hello!r}")
-            assert self.said(says), f"the log does not say {says!r}"
+            self.alice.wait_for_log(says)
 
     def garbage(self):
         noise = os.urandom(MIB)

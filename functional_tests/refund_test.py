@@ -33,7 +33,7 @@ class RefundTest(SluiceTest):
 
         # One block before the refund height nothing happens; then the buyer's node refunds by itself.
         left = bought["refund_height"] - buyer.rpc("getblockcount")
-        assert 0 < left <= REFUND_WINDOW + 10, f"the refund is {left} blocks away"
+        assert REFUND_WINDOW - 3 <= left < 2 * REFUND_WINDOW, f"the refund is {left} blocks away"
         self.generate(staker, left - 1, sync=[buyer])
         assert_equal(buyer.rpc("getrawmempool"), [], f"transactions before the refund height ({error.message})")
         self.generate(staker, 1, sync=[buyer])

@@ -176,6 +176,13 @@ class Node:
             assert left > 0, f"{self.name}: waited {timeout} s for {what}"
             seen = self.rpc("waitevents", seen, int(min(left, 10) * 1000))["last"]
 
+    def wait_for_log(self, text, timeout=WAIT_TIMEOUT_S):
+        """Waits until the log has `text`; it is written behind the events."""
+        deadline = time.monotonic() + timeout
+        while text not in self.log():
+            assert time.monotonic() < deadline, f"{self.name}: the log does not say {text!r}"
+            self.rpc("waitevents", self.rpc("waitevents", 0, 0)["last"], 100)
+
     def wait_for_height(self, height, timeout=WAIT_TIMEOUT_S):
         self.wait_until(lambda: self.rpc("getblockcount") >= height, f"height {height}", timeout)
 
