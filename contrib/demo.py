@@ -295,7 +295,8 @@ def main():
     if not 1 <= options.seeders <= 8:
         parser.error("--seeders: give 1 to 8")
     demo = Demo(options)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for stop_signal in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop_signal, signal.default_int_handler)
     result = {"ok": False}
     try:
         result = demo.job()
@@ -310,6 +311,8 @@ def main():
         result = {"ok": False, "error": "interrupted", "steps": demo.steps, "folder": demo.folder}
         demo.say("\nInterrupted.")
     finally:
+        for stop_signal in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(stop_signal, signal.SIG_IGN)
         demo.end()
     if options.json:
         print(json.dumps(result))
