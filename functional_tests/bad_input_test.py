@@ -113,7 +113,7 @@ class BadInputTest(SluiceTest):
         os.mkfifo(self.path("pipe"))
         before = self.content_files(alice)
         for path, says in ((self.path("nothing"), "does not exist"), (self.file("empty", 0), "empty"), (good + "/below", "good"), (self.path("dangling"), "dangling"),
-                           (self.path("hollow"), "hollow"), (self.path("pipe"), "pipe"), ("/dev/zero", "/dev/zero"), ("", ("path", "PATH"))):
+                           (self.path("hollow"), "the folder has no files"), (self.path("pipe"), "pipe"), ("/dev/zero", "/dev/zero"), ("", ("path", "PATH"))):
             self.refused(alice, "publish", path, "--price", "1", says=says) if path else self.refused(alice, "publishcontent", "", "1", says=says)
         for price in ("0", "-1", "21000001", "0.000000001", "much", "1e8"):
             self.refused(alice, "publish", good, "--price", price, says=("price", price))
@@ -172,7 +172,7 @@ class BadInputTest(SluiceTest):
         alice = self.alice
         self.refused(alice, "createwallet", says="wallet")
         self.refused(alice, "restorewallet", stdin="abandon\n", says=("wallet", "words"))
-        empty = self.node("empty", wallet=False)
+        empty = self.node("bare", wallet=False)
         for args in (["balance"], ["getnewaddress"], ["send", self.alice.rpc("getnewaddress"), "1"], ["publish", self.path("good"), "--price", "1"]):
             self.refused(empty, *args, says="createwallet")
         for phrase in ("", "abandon", "abandon " * 12, "zoo " * 11 + "nosuchword", "\0"):

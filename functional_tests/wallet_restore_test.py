@@ -54,8 +54,6 @@ class WalletRestoreTest(SluiceTest):
         locked = [Decimal(node.rpc("getbalances")["locked"]["channels"]) for node in (buyer2, late)]
         assert all(amount > 0 for amount in locked), f"locked in channels: {locked}"
         self.generate(staker, CHANNEL_WINDOW * 12 // 10, sync=[creator2, buyer2, late])
-        for node in (buyer2, late):
-            node.wait_until(lambda node=node: node.rpc("getrawmempool"), "the refund of its channels")
         self.settle_chain(staker, [creator2, buyer2, late])
         for node in (buyer2, late):
             assert_equal(Decimal(node.rpc("getbalances")["locked"]["channels"]), Decimal(0), f"locked in channels of {node.name}")
