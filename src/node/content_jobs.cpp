@@ -236,11 +236,20 @@ Result<JobId> ContentJobs::StartPublish(PublishOptions options) {
     } else {
         plan->keys = ContentKeys::FromTitleKey(std::move(title_key));
     }
-    ASSIGN_OR_RETURN(record.payout_script, wallet->NewReceiveScript("sales: " + record.title.substr(0, 40)));
+    ASSIGN_OR_RETURN(record.payout_script, PayoutScript(*wallet, record.title));
     plan->options = std::move(options);
     ASSIGN_OR_RETURN(plan->job, m_jobs.Start("publish"));
     SealThenPublish(plan);
     return plan->job;
+}
+
+// A new address for the sales of a title; that of another title if too many addresses wait for their first payment.
+Result<Script> ContentJobs::PayoutScript(wallet::Wallet& wallet, const std::string& title) const {
+    auto script = wallet.NewReceiveScript("sales: " + title);
+    if (script || script.error().kind != ErrorKind::kUnavailable) return script;
+    for (const wallet::ClaimView& claim : wallet.OwnClaims())
+        if (const auto publish = m_wallet.FindPublish(claim.anchor)) return publish->record.payout_script;
+    return script;
 }
 
 void ContentJobs::SealThenPublish(std::shared_ptr<PublishPlan> plan) {

@@ -95,6 +95,7 @@ class ContentJobs final : public ChainListener, public DownloadObserver {
     };
 
     std::optional<ClaimInfo> InfoOf(const OutPoint& anchor) const;
+    Result<Script> PayoutScript(wallet::Wallet& wallet, const std::string& title) const;
     void SealThenPublish(std::shared_ptr<PublishPlan> plan);
     Status PublishSealed(const std::shared_ptr<PublishPlan>& plan, const content::Sealed& sealed);
     void FetchThen(JobId job, const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib, WhenFetched then);

@@ -183,12 +183,16 @@ Result<SettleOutcome> PaymentAgent::Settle(const std::vector<PayeeChannel>& chan
         if (!m_chain.chain().state().Get<consensus::Coin>(channel.lock.outpoint)) continue;
         if (!m_chain.chain().mempool().SpenderOf(channel.lock.outpoint)) open.push_back(channel);
     }
-    ASSIGN_OR_RETURN(const Script take_script, wallet->NewReceiveScript("settlement"));
-    ASSIGN_OR_RETURN(const Settlement settlement, BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), open, m_payee_seed, take_script,
+    // An address is used up only by a settlement that was made.
+    if (m_take_script.empty()) {
+        ASSIGN_OR_RETURN(m_take_script, wallet->NewReceiveScript("settlement"));
+    }
+    ASSIGN_OR_RETURN(const Settlement settlement, BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), open, m_payee_seed, m_take_script,
                                                                   Amount(wallet::kDefaultFeePerKvb)));
     const TransactionRef tx = MakeTransaction(settlement.tx);
     const auto accepted = m_chain.Submit(tx);
     if (!accepted) return Fail("the settlement was refused by this node: " + accepted.error().ToString());
+    m_take_script.clear();
     LogInfo("payments", "settling {} channels for {} SLU in {}", settlement.channels.size(), FormatSlu(settlement.take), tx->txid().Hex());
     return SettleOutcome{tx->txid(), settlement.channels.size(), settlement.take, settlement.fee, settlement.burned, settlement.returned};
 }

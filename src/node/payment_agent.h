@@ -63,6 +63,7 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     SwarmService& m_swarm;
     SecretBytes<32> m_payee_seed;
     Alive m_alive;
+    Script m_take_script;                                    // where the next settlement pays; empty: not chosen
     std::map<OutPoint, std::optional<uint32_t>> m_watched;   // last depth that the swarm was told
     std::multimap<Txid, Check> m_waiting;                    // openings that were shown and are not here yet
 };

@@ -100,11 +100,9 @@ void SaleAgent::GrantReady() {
         else LogWarning("sale", "the key of purchase {} is not what the record promises", lock.ToString());
     }
     if (items.empty()) return;
-    const auto wallet = m_wallet.Get();
-    if (!wallet) return;
-    const auto change = (*wallet)->NewReceiveScript("grant change");
-    if (!change) return LogWarning("sale", "{}", change.error().message);
-    const auto grant = content::BuildGrant(m_chain.params(), tip, items, *change, Amount(wallet::kMinFeePerKvb));
+    // What is left of the allowances goes where the price goes: no address is used up for an output that is mostly not made.
+    const Script change = items[0].purchase.terms.payout_script;
+    const auto grant = content::BuildGrant(m_chain.params(), tip, items, change, Amount(wallet::kMinFeePerKvb));
     if (!grant) return LogWarning("sale", "the grant of {} purchases waits: {}", items.size(), grant.error().message);
     const TransactionRef tx = MakeTransaction(grant->tx);
     const auto accepted = m_chain.Submit(tx);
