@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <thread>
 
 #include "apps/sluice_cli/format.h"
 #include "apps/sluice_cli/person_commands.h"
@@ -14,6 +15,9 @@ namespace {
 
 using rpc::Json;
 
+constexpr seconds kLongestRpcWait{60};
+constexpr milliseconds kRpcWaitStep{100};
+
 constexpr const char* kUsage =
     "Usage: sluice-cli [OPTIONS] COMMAND [ARGUMENTS]\n"
     "\n"
@@ -24,6 +28,7 @@ constexpr const char* kUsage =
     "  -rpcconnect=HOST         Where the node is (default: 127.0.0.1)\n"
     "  -rpcport=PORT            Its RPC port (default: that of the running node)\n"
     "  -rpcclienttimeout=S      Longest wait for an answer, in seconds; 0: no limit (default: 900)\n"
+    "  -rpcwait                 Wait until the node answers, up to a minute\n"
     "  -named                   Arguments of a method are name=value\n"
     "  -json                    Commands for people print their result alone, as JSON\n"
     "  -version, -help\n"
@@ -62,6 +67,24 @@ CliResult<int> RunMethod(const CliOptions& options, const Connect& connect) {
     return 0;
 }
 
+CliResult<RpcClient> ConnectOnce(const CliOptions& options) {
+    const auto files = storage::MakePosixFileSystem();
+    ASSIGN_OR_RETURN(RpcTarget target, FindNode(options, *files));
+    return RpcClient(std::move(target));
+}
+
+// Tries until the node answers; its last error after kLongestRpcWait.
+CliResult<RpcClient> ConnectWaiting(const CliOptions& options) {
+    const auto deadline = std::chrono::steady_clock::now() + kLongestRpcWait;
+    for (;;) {
+        auto client = ConnectOnce(options);
+        const auto answer = client ? client->Call("uptime", Json::array()) : CliResult<Json>(tl::unexpected(client.error()));
+        if (answer) return client;
+        if (std::chrono::steady_clock::now() >= deadline) return tl::unexpected(answer.error());
+        std::this_thread::sleep_for(kRpcWaitStep);
+    }
+}
+
 CliResult<int> Run(std::span<const std::string> args) {
     ASSIGN_OR_RETURN(const CliOptions options, ParseCliOptions(args));
     if (options.version) {
@@ -73,11 +96,7 @@ CliResult<int> Run(std::span<const std::string> args) {
         return 0;
     }
     if (options.method.empty()) return CliFail("no command was given: see sluice-cli --help");
-    const Connect connect = [&]() -> CliResult<RpcClient> {
-        const auto files = storage::MakePosixFileSystem();
-        ASSIGN_OR_RETURN(RpcTarget target, FindNode(options, *files));
-        return RpcClient(std::move(target));
-    };
+    const Connect connect = [&] { return options.wait ? ConnectWaiting(options) : ConnectOnce(options); };
     if (options.method == "help") return RunHelp(options, connect);
     if (IsPersonCommand(options.method)) return RunPersonCommand(options, connect);
     return RunMethod(options, connect);

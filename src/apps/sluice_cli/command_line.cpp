@@ -26,7 +26,7 @@ CliResult<uint64_t> ParseNumber(std::string_view name, const std::string& text, 
 }
 
 CliResult<bool> ReadFlag(CliOptions& options, std::string_view name, const std::optional<std::string>& value) {
-    bool* flag = name == "named" ? &options.named : name == "json" ? &options.json : name == "help" ? &options.help : name == "version" ? &options.version : nullptr;
+    bool* flag = name == "named" ? &options.named : name == "rpcwait" ? &options.wait : name == "json" ? &options.json : name == "help" ? &options.help : name == "version" ? &options.version : nullptr;
     if (!flag && name != "regtest") return false;
     const bool off = value == "0" || value == "false";
     if (value && !off && *value != "1" && *value != "true") return CliFail(fmt::format("-{}={}: give 1 or 0", name, value->substr(0, 40)));

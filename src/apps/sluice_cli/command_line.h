@@ -30,6 +30,7 @@ struct CliOptions {
     std::optional<uint16_t> port;        // 0 counts as not given
     seconds timeout{900};                // of one answer; 0: none
     bool named{false};
+    bool wait{false};                    // until the node answers
     bool json{false};
     bool help{false};
     bool version{false};
