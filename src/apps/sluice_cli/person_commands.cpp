@@ -223,7 +223,7 @@ Run DeclareBalance(CLI::App&) {
         const auto add = [&](const Json& object, const char* name, const std::string& label) {
             if (const std::string amount = TextMember(object, {name}); !amount.empty()) lines.emplace_back(label, amount);
         };
-        for (const char* name : {"spendable", "pending", "immature", "staked"}) add(balances, name, name);
+        for (const char* name : {"spendable", "pending", "immature", "staked", "bonds"}) add(balances, name, name);
         const Json locked = Member(balances, {"locked"});
         for (const char* name : {"claims", "purchases", "channels"}) add(locked, name, std::string("locked in ") + name);
         add(balances, "total", "total");
