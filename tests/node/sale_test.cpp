@@ -1,0 +1,240 @@
+#include <gtest/gtest.h>
+
+#include "consensus/genesis.h"
+#include "node/virtual_world.h"
+
+// Publishing, seeding, buying, granting, fetching and settling between whole nodes on virtual time.
+
+namespace sluice::node::testing {
+namespace {
+
+constexpr uint64_t kFileBytes = 5 << 20;
+const std::string kInput = "/film.bin";
+const std::string kOutput = "/bought.bin";
+
+Amount Slu(uint64_t n) { return Amount(n * kDropsPerSlu); }
+Amount Drops(uint64_t n) { return Amount(n); }
+
+// A staker that holds all the money at first, a seller, a buyer and a seeder, who each have some of it once SetUp is done.
+class Sale : public ::testing::Test {
+  protected:
+    static constexpr size_t kBank = 0, kSeller = 1, kBuyer = 2, kSeeder = 3;
+
+    void SetUp() override {
+        world.Add({.staker = 0, .phrase = std::string(consensus::kRegtestPhrase)});
+        world.Add({.add_nodes = {0}});
+        world.Add({.add_nodes = {0, 1}});
+        world.Add({.add_nodes = {0, 1, 2}});
+        wallet::PaymentRequest request;
+        for (const size_t number : {kSeller, kBuyer, kSeeder}) {
+            const std::string phrase = world[number].MakeWallet();
+            if (number == kBuyer) buyer_phrase = phrase;
+            request.payments.push_back({world[number].NewScript(), Slu(number == kBuyer ? 5'000 : 500)});
+        }
+        ASSERT_TRUE(world.RunUntil([&] { return world[0].tip().height() > Height(2); }));
+        const auto paid = world[kBank].wallet().BuildPayment(request);
+        ASSERT_TRUE(paid) << paid.error().message;
+        world[kBank].Broadcast(*paid);
+        ASSERT_TRUE(world.RunUntil([&] { return world[kSeeder].wallet().GetBalances().spendable == Slu(500); }));
+        world.ExpectWalletsOwnEverything();
+    }
+
+    // The seller publishes a file; its claim.
+    void Publish(Amount price, Amount ask_per_mib) {
+        Bytes film(kFileBytes);
+        SeededRandom(99).Fill(film);
+        ASSERT_TRUE(storage::WriteFileAtomically(world[kSeller].disk().files(), kInput, film));
+        PublishOptions options;
+        options.path = kInput;
+        options.price = price;
+        options.seed_price_per_mib = ask_per_mib;
+        options.ask_per_mib = ask_per_mib;
+        const auto job = world[kSeller]->content().StartPublish(options);
+        ASSERT_TRUE(job) << job.error().message;
+        ASSERT_TRUE(Finishes(kSeller, *job));
+        claim = *ClaimId::FromHex(world[kSeller].Job(*job).result.at("claim"));
+        ASSERT_TRUE(world.RunUntil([&] { return world.AllAgree(); }));
+    }
+
+    // The buyer pays for the key.
+    void Buy() {
+        const auto info = world[kBuyer]->content().FindClaim(claim);
+        ASSERT_TRUE(info) << info.error().message;
+        wallet::PurchaseRequest request;
+        request.publish = info->anchor;
+        auto built = world[kBuyer].wallet().BuildPurchase(request);
+        ASSERT_TRUE(built) << built.error().message;
+        purchase = built->lock;
+        refund_height = built->refund_height;
+        world[kBuyer].Broadcast(built->built);
+    }
+    wallet::PurchaseStatus PurchaseStatus() { return world[kBuyer].wallet().Purchases().at(purchase).status; }
+    bool BecomesGranted() {
+        return world.RunUntil([&] { return PurchaseStatus() == wallet::PurchaseStatus::kGranted; }, seconds(120));
+    }
+
+    ::testing::AssertionResult Finishes(size_t number, JobId job, milliseconds limit = seconds(300)) {
+        world.RunUntil([&] { return world[number].Job(job).state != JobState::kRunning; }, limit);
+        const JobInfo info = world[number].Job(job);
+        if (info.state == JobState::kDone) return ::testing::AssertionSuccess();
+        return ::testing::AssertionFailure() << "job " << job << " (" << info.kind << ", " << info.progress.phase << ", waits for '" << info.progress.waiting_for
+                                             << "', " << info.progress.done_bytes << " bytes): " << (info.error ? info.error->message : "still runs");
+    }
+    JobId StartGet() {
+        const auto job = world[kBuyer]->content().StartGet(claim, kOutput, {});
+        EXPECT_TRUE(job) << job.error().message;
+        return job.value_or(0);
+    }
+    void ExpectSameFile() {
+        const auto bought = storage::ReadWholeFile(world[kBuyer].disk().files(), kOutput, kFileBytes + 1);
+        ASSERT_TRUE(bought) << bought.error().message;
+        EXPECT_EQ(*bought, storage::ReadWholeFile(world[kSeller].disk().files(), kInput, kFileBytes).value());
+    }
+    // What Node::SettleAll does, without waiting for strands.
+    SettleOutcome Settle(size_t number) {
+        SwarmService& swarm = world[number]->swarm();
+        for (const content::PayeeChannel& channel : swarm.PayeeChannels())
+            if (channel.phase != content::ChannelPhase::kClosed && channel.Paid() > Amount(0)) swarm.CloseForSettling(channel.lock.outpoint);
+        const auto settled = world[number]->payments().Settle(swarm.PayeeChannels());
+        EXPECT_TRUE(settled) << settled.error().message;
+        return settled.value_or(SettleOutcome{});
+    }
+    Amount Earned(size_t number) {
+        Amount sum;
+        for (const content::PayeeChannel& channel : world[number]->swarm().PayeeChannels()) sum.drops += channel.Paid().drops;
+        return sum;
+    }
+    bool HasEvent(size_t number, const std::string& topic, const std::string& subject) {
+        for (const NodeEvent& event : world[number].Events())
+            if (event.topic == topic && event.subject == subject) return true;
+        return false;
+    }
+    ContentId Content() { return world[kBuyer]->content().FindClaim(claim).value().record.content; }
+
+    VirtualWorld world{11};
+    ClaimId claim;
+    OutPoint purchase;
+    Height refund_height;
+    std::string buyer_phrase;
+};
+
+TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
+    const Amount ask = Drops(2'000'000);
+    Publish(Slu(150), ask);
+    ASSERT_TRUE(world.RunUntil([&] { return world.AllSettled(); }));
+    world.ExpectWalletsOwnEverything();
+    EXPECT_GT(world[kSeller].wallet().GetBalances().in_claims, Amount(0));
+
+    FetchLimits limits;
+    limits.max_price_per_mib = Slu(1);
+    const auto seed = world[kSeeder]->content().StartSeed(claim, ask, limits);
+    ASSERT_TRUE(seed) << seed.error().message;
+    ASSERT_TRUE(Finishes(kSeeder, *seed));
+    EXPECT_EQ(Earned(kSeller), ParseSlu(world[kSeeder].Job(*seed).result.at("paid"), "paid").value());
+    EXPECT_GT(Earned(kSeller), Amount(0));
+
+    Buy();
+    EXPECT_EQ(PurchaseStatus(), wallet::PurchaseStatus::kUnconfirmed);
+    ASSERT_TRUE(BecomesGranted());
+    EXPECT_TRUE(HasEvent(kSeller, "grant", purchase.ToString()));
+
+    const auto get = world[kBuyer]->content().StartGet(claim, kOutput, limits);
+    ASSERT_TRUE(get) << get.error().message;
+    ASSERT_TRUE(Finishes(kBuyer, *get));
+    ExpectSameFile();
+    EXPECT_GT(Earned(kSeeder), Amount(0));
+
+    ASSERT_TRUE(world.RunUntil([&] { return world.AllSettled(); }));
+    world.ExpectWalletsOwnEverything();
+    const Amount earned = Earned(kSeller);
+    const SettleOutcome settled = Settle(kSeller);
+    EXPECT_GE(settled.channels, 2u);   // the seeder's and the buyer's
+    EXPECT_EQ(settled.take.drops + settled.fee.drops + settled.burned.drops, earned.drops);
+    EXPECT_GE(Settle(kSeeder).channels, 1u);
+    ASSERT_TRUE(world.RunUntil([&] { return world.AllSettled(); }));
+    world.ExpectWalletsOwnEverything();
+    for (size_t number = 0; number < world.size(); ++number) EXPECT_EQ(world[number].wallet().GetBalances().in_channels, Amount(0)) << number;
+    EXPECT_EQ(world[kSeller].wallet().GetBalances().in_purchases, Amount(0));
+    // The price less what the grant cost, and the earnings, are the seller's.
+    EXPECT_GT(world[kSeller].wallet().GetBalances().total, Slu(500 + 149));
+}
+
+TEST_F(Sale, ASellerThatRestartsBetweenPurchaseAndGrantStillGrants) {
+    Publish(Slu(2'000), Amount(0));   // granted six blocks deep
+    Buy();
+    ASSERT_TRUE(world.RunUntil([&] { return PurchaseStatus() == wallet::PurchaseStatus::kPending; }));
+    ASSERT_EQ(world[kSeller]->sales().Waiting(), 1u);
+    world[kSeller].Crash();
+    world.RunFor(seconds(60));
+    EXPECT_EQ(PurchaseStatus(), wallet::PurchaseStatus::kPending);
+    const Status opened = world[kSeller].Open();
+    ASSERT_TRUE(opened) << opened.error().message;
+    ASSERT_TRUE(BecomesGranted());
+    ASSERT_TRUE(Finishes(kBuyer, StartGet()));
+    ExpectSameFile();
+    ASSERT_TRUE(world.RunUntil([&] { return world.AllSettled(); }));
+    world.ExpectWalletsOwnEverything();
+}
+
+TEST_F(Sale, ABuyerThatLosesPowerMidDownloadGoesOnWhereItWas) {
+    const Amount ask = Drops(100'000);
+    Publish(Slu(10), ask);
+    Buy();
+    ASSERT_TRUE(BecomesGranted());
+    StartGet();
+    const auto chunks_here = [&] {
+        const auto stored = world[kBuyer]->chunks().Find(Content());
+        return stored ? stored->SyncedCount() : 0;
+    };
+    ASSERT_TRUE(world.RunUntil([&] { return chunks_here() >= 4; }, seconds(120)));
+    const uint32_t synced = chunks_here();
+    ASSERT_FALSE(world[kBuyer]->chunks().Find(Content())->IsComplete());
+    world[kBuyer].Crash();
+    world.RunFor(seconds(20));
+    const Status opened = world[kBuyer].Open();
+    ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_GE(chunks_here(), synced);
+    ASSERT_TRUE(world.RunUntil([&] { return world.AllAgree(); }));
+    ASSERT_TRUE(Finishes(kBuyer, StartGet()));
+    ExpectSameFile();
+    // A chunk or so may have been paid for and lost with the power.
+    const uint64_t whole = ask.drops * Content().size_bytes / (1 << 20);
+    EXPECT_GE(Earned(kSeller).drops, whole * 9 / 10);
+    EXPECT_LE(Earned(kSeller).drops, whole + 2 * ask.drops);
+}
+
+TEST_F(Sale, APurchaseIsRefundedByItselfWhenTheSellerIsGone) {
+    Publish(Slu(20), Amount(0));
+    const Amount before = world[kBuyer].wallet().GetBalances().total;
+    world[kSeller].Crash();
+    Buy();
+    ASSERT_TRUE(world.RunUntil([&] { return PurchaseStatus() == wallet::PurchaseStatus::kPending; }));
+    ASSERT_TRUE(world.RunUntil([&] { return world[kBuyer].tip().height() + 1 >= refund_height; }, seconds(1'200)));
+    EXPECT_EQ(PurchaseStatus(), wallet::PurchaseStatus::kPending);
+    ASSERT_TRUE(world.RunUntil([&] { return PurchaseStatus() == wallet::PurchaseStatus::kRefunded; }, seconds(60)));
+    ASSERT_TRUE(world.RunUntil([&] { return world[kBuyer].wallet().GetBalances().pending_trusted == Amount(0); }));
+    EXPECT_GT(world[kBuyer].wallet().GetBalances().total.drops, before.drops - kDropsPerSlu / 100);   // all but fees
+    EXPECT_EQ(world[kBuyer].wallet().GetBalances().in_purchases, Amount(0));
+
+    const auto opened = world[kSeller].Open();
+    ASSERT_TRUE(opened) << opened.error().message;
+    ASSERT_TRUE(world.RunUntil([&] { return world.AllSettled(); }));
+    EXPECT_EQ(world[kSeller]->sales().Waiting(), 0u);
+    world.ExpectWalletsOwnEverything();
+}
+
+TEST_F(Sale, EverythingThatABuyerOwnsComesBackFromThePhrase) {
+    Publish(Slu(10), Amount(0));
+    Buy();
+    ASSERT_TRUE(BecomesGranted());
+    VirtualNode& restored = world.Add({.add_nodes = {0}, .phrase = buyer_phrase});
+    ASSERT_TRUE(world.RunUntil([&] { return world.AllSettled(); }));
+    EXPECT_EQ(restored.wallet().GetBalances().total, world[kBuyer].wallet().GetBalances().total);
+    ASSERT_EQ(restored.wallet().Purchases().count(purchase), 1u);
+    const auto key = restored.wallet().BoughtKey(purchase);
+    ASSERT_TRUE(key) << key.error().message;
+    EXPECT_EQ(key->Public(), restored->content().FindClaim(claim).value().record.title_key);
+}
+
+}  // namespace
+}  // namespace sluice::node::testing
