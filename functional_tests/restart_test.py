@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """kill -9 of every role in the middle of a purchase and of a download: all goes on after the restart, and nothing is paid twice."""
 
+import os
 from decimal import Decimal
 
 from framework import CHUNK_BYTES, MIB, SluiceTest, assert_equal, main
@@ -26,6 +27,8 @@ class RestartTest(SluiceTest):
         self.before = self.total(self.buyer)
         self.purchase()
         self.download()
+        self.publishing()
+        self.orderly_stop()
 
     def restart(self, node, *connect):
         """Starts a killed node again; the nodes in `connect` are its only fixed peers."""
@@ -129,6 +132,39 @@ class RestartTest(SluiceTest):
         self.assert_conserved([staker, *self.others])
         spent = self.before - self.total(buyer)
         assert spent < Decimal("7.02") + due * Decimal("1.05"), f"the buyer spent {spent} in all"
+
+    def publishing(self):
+        """The creator dies while it seals: the next start clears what was half-written, and publishing again works."""
+        seller, staker = self.seller, self.staker
+        # Time stands still for the chain; where the sealing is interrupted is left to chance.
+        source = self.file("large.bin", 96 * MIB, 5)
+        seller.rpc("publishcontent", source, "1")
+        seller.kill()
+        self.restart(seller, staker)
+        left = [name for name in os.listdir(seller.chain_dir("content")) if name.startswith("staging")]
+        assert_equal(left, [], "what the killed sealing left")
+        with self.mining(staker):
+            claim = self.publish(seller, source, 1)
+        assert_equal(seller.rpc("getclaim", claim)["live"], True, "the claim")
+        for content in seller.rpc("listcontent"):
+            assert content["complete"], f"a content that is not whole: {content}"
+
+    def orderly_stop(self):
+        """SIGTERM and stop end a node at once, also with jobs under way, with status 0."""
+        buyer, staker = self.buyer, self.staker
+        with self.mining(staker):
+            claim = self.publish(self.seller, self.file("more.bin", 20 * MIB, 6), "0.5")
+            self.connect(buyer, self.seller)
+            self.buy(buyer, claim)
+        for end in (buyer.stop, buyer.terminate):
+            buyer.rpc("getcontent", claim, self.path("more-opened"))
+            self.seller.rpc("publishcontent", self.source, "1")
+            end()
+            self.restart(buyer, staker)
+            self.connect(buyer, self.seller)
+        with self.mining(staker):
+            self.get(buyer, claim, self.path("more-opened-2"))
+        self.assert_same_file(self.path("more.bin"), self.path("more-opened-2"))
 
     @staticmethod
     def done(node, job):

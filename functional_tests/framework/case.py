@@ -258,6 +258,8 @@ def main(test_class):
         for node in test.nodes:
             log = os.path.join(node.data_dir, "regtest", "debug.log")
             print(f"--- {node.name}: the end of {log}", file=sys.stderr)
+            if node.process is not None and node.process.poll() is not None:
+                print(f"{node.name} ended with status {node.process.returncode}: " + "\n".join(node.output[-20:]), file=sys.stderr)
             if os.path.exists(log):
                 with open(log, encoding="utf-8", errors="replace") as file:
                     sys.stderr.writelines(file.readlines()[-40:])

@@ -91,6 +91,13 @@ class Node:
         self.process = None
         assert status == 0, f"{self.name} stopped with exit status {status}: " + "\n".join(self.output[-5:])
 
+    def terminate(self):
+        """SIGTERM, as a service manager sends it."""
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(STOP_TIMEOUT_S)
+        assert status == 0, f"{self.name} ended with exit status {status}: " + "\n".join(self.output[-5:])
+
     def kill(self):
         """kill -9."""
         process, self.process = self.process, None

@@ -139,8 +139,8 @@ std::optional<Error> Swarm::Impl::TooExpensive(const Download& download) const {
         if (!cheapest || provider.ask < *cheapest) cheapest = provider.ask;
     }
     if (!cheapest || *cheapest <= download.limits.max_price_per_mib) return std::nullopt;
-    return Error{ErrorKind::kFunds, "every seeder asks more than max_price_per_mib: the cheapest asks " + std::to_string(cheapest->drops) +
-                                        " drops per MiB, the limit is " + std::to_string(download.limits.max_price_per_mib.drops)};
+    return Error{ErrorKind::kFunds, "every seeder asks more than max_price_per_mib: the cheapest asks " + FormatSlu(*cheapest) +
+                                        " SLU per MiB, the limit is " + FormatSlu(download.limits.max_price_per_mib)};
 }
 
 void Swarm::Impl::TickDownload(Download& download, Instant now) {
