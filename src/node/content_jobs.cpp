@@ -37,11 +37,10 @@ JobProgress Phase(std::string phase) {
 // Everything that a publishing carries from one executor to the next.
 struct ContentJobs::PublishPlan {
     JobId job{0};
+    PublishSource source;
     PublishOptions options;
     PublishRecord record;            // all but content and manifest_chunks
     std::optional<ContentKeys> keys; // to seal with
-    Manifest manifest;               // of a folder
-    bool folder{false};
 };
 
 ContentJobs::ContentJobs(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm, ChunkStore& chunks,
@@ -175,24 +174,32 @@ Result<ContentJobs::Openable> ContentJobs::FindOpenable(const ClaimId& claim) co
 
 // ---- publishing
 
-Result<JobId> ContentJobs::StartPublish(PublishOptions options) {
-    ASSIGN_OR_RETURN(wallet::Wallet * wallet, m_wallet.Get());
-    if (options.path.empty() || options.path[0] != '/') return Fail("path must be absolute, not '" + options.path.substr(0, 200) + "'");
-    if (options.price == Amount(0) && !options.free) return Fail("price is 0: give a price above 0, or publish it as free");
-    if (options.price != Amount(0) && options.free) return Fail("free content has no price: leave the price out");
-    const auto entry = m_environment.files.Stat(options.path);
+Result<PublishSource> ContentJobs::Inspect(const std::string& path) const {
+    if (path.empty() || path[0] != '/') return Fail("path must be absolute, not '" + path.substr(0, 200) + "'");
+    const auto entry = m_environment.files.Stat(path);
     if (!entry) {
-        if (entry.error().kind == ErrorKind::kNotFound) return Fail(ErrorKind::kNotFound, options.path + " does not exist: check the path");
+        if (entry.error().kind == ErrorKind::kNotFound) return Fail(ErrorKind::kNotFound, path + " does not exist: check the path");
         return Fail(entry.error());
     }
-    auto plan = std::make_shared<PublishPlan>();
-    plan->folder = entry->kind == storage::DirectoryEntry::Kind::kDirectory;
-    if (plan->folder) {
-        ASSIGN_OR_RETURN(plan->manifest, ScanFolder(m_environment.files, options.path, false, m_environment.file_modes));
+    PublishSource source;
+    source.path = path;
+    source.folder = entry->kind == storage::DirectoryEntry::Kind::kDirectory;
+    if (source.folder) {
+        ASSIGN_OR_RETURN(source.manifest, ScanFolder(m_environment.files, path, false, m_environment.file_modes));
     } else {
-        ASSIGN_OR_RETURN(const auto source, OpenPlainFile(m_environment.files, options.path));
+        ASSIGN_OR_RETURN(const auto opened, OpenPlainFile(m_environment.files, path));
     }
-    if (options.title.empty()) options.title = BaseName(options.path);
+    return source;
+}
+
+Result<JobId> ContentJobs::StartPublish(PublishSource source, PublishOptions options) {
+    ASSIGN_OR_RETURN(wallet::Wallet * wallet, m_wallet.Get());
+    if (options.price == Amount(0) && !options.free) return Fail("price is 0: give a price above 0, or publish it as free");
+    if (options.price != Amount(0) && options.free) return Fail("free content has no price: leave the price out");
+    auto plan = std::make_shared<PublishPlan>();
+    plan->source = std::move(source);
+    const std::string& path = plan->source.path;
+    if (options.title.empty()) options.title = BaseName(path);
     const BlockHash& genesis = m_chain.chain().genesis_hash();
     const MasterKey master = wallet->ContentMasterKey();
     PublishRecord& record = plan->record;
@@ -208,7 +215,7 @@ Result<JobId> ContentJobs::StartPublish(PublishOptions options) {
     record.title = options.title;
     record.description = options.description;
     record.mime = options.mime;
-    record.file_name = BaseName(options.path);
+    record.file_name = BaseName(path);
     record.tags = options.tags;
     record.language = options.language;
     record.endpoints = options.endpoints;
@@ -258,12 +265,12 @@ void ContentJobs::SealThenPublish(std::shared_ptr<PublishPlan> plan) {
         const auto sealed = [&]() -> Result<Sealed> {
             SealJob job;
             std::unique_ptr<PlainSource> source;
-            if (plan->folder) {
-                ASSIGN_OR_RETURN(FolderSource folder, OpenPlainFolder(m_environment.files, plan->options.path, plan->manifest));
+            if (plan->source.folder) {
+                ASSIGN_OR_RETURN(FolderSource folder, OpenPlainFolder(m_environment.files, plan->source.path, plan->source.manifest));
                 source = std::move(folder.source);
                 job.manifest_chunks = folder.manifest_chunks;
             } else {
-                ASSIGN_OR_RETURN(source, OpenPlainFile(m_environment.files, plan->options.path));
+                ASSIGN_OR_RETURN(source, OpenPlainFile(m_environment.files, plan->source.path));
             }
             job.source = source.get();
             ASSIGN_OR_RETURN(const auto staged, m_chunks.Stage());

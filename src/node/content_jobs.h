@@ -6,14 +6,21 @@
 #include <vector>
 
 #include "content/keys.h"
+#include "content/manifest.h"
 #include "node/jobs.h"
 #include "node/swarm_service.h"
 #include "node/wallet_service.h"
 
 namespace sluice::node {
 
+// What is to be published, looked at once.
+struct PublishSource {
+    std::string path;
+    bool folder{false};
+    content::Manifest manifest;   // of a folder
+};
+
 struct PublishOptions {
-    std::string path;             // a file or a folder, absolute
     Amount price;                 // of the key; 0 only if free
     bool free{false};             // the key is published with the record
     std::string title;            // empty: the file's name
@@ -55,7 +62,9 @@ class ContentJobs final : public ChainListener, public DownloadObserver {
     ContentJobs(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm, content::ChunkStore& chunks,
                 JobTable& jobs, EventHub& events, DefaultPrices prices, Alive alive);
 
-    Result<JobId> StartPublish(PublishOptions options);
+    // Looks at a file or folder (absolute path). From any thread: a large folder takes a while.
+    Result<PublishSource> Inspect(const std::string& path) const;
+    Result<JobId> StartPublish(PublishSource source, PublishOptions options);
     // Fetches what is missing, opens it with the key that this wallet has, to `path` (which must not exist).
     Result<JobId> StartGet(const ClaimId& claim, const std::string& path, const FetchLimits& limits);
     // Fetches what is missing and serves it from then on, at `price_per_mib` (none: the record's hint).

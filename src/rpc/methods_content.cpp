@@ -52,7 +52,6 @@ RpcResult<Json> Started(const Result<node::JobId>& job) {
 
 RpcResult<Json> Publish(Node& node, const Call& call) {
     node::PublishOptions options;
-    options.path = call.String("path");
     ASSIGN_OR_RETURN(options.price, AmountArg(call, "price"));
     options.free = call.Bool("free", options.price == Amount(0) && call.Has("free"));
     options.title = call.String("title");
@@ -71,7 +70,9 @@ RpcResult<Json> Publish(Node& node, const Call& call) {
         if (node.params().network != "regtest") return RpcFail(RpcCode::kInvalidParameter, "seal_key works on regtest only");
         ASSIGN_OR_RETURN(options.seal_key, HashArg<Hash256>(call, "seal_key"));
     }
-    return Started(node.content().StartPublish(std::move(options)));
+    auto source = node.content().Inspect(call.String("path"));
+    if (!source) return RpcFail(source.error());
+    return OnChain(node, [&] { return Started(node.content().StartPublish(std::move(*source), std::move(options))); });
 }
 
 RpcResult<node::FetchLimits> LimitsArg(const Call& call) {
@@ -263,7 +264,7 @@ void AddContentMethods(MethodTable& table, Node& node) {
                 {"seed_price", ArgType::kAmount, false, "what seeders are advised to ask for each MiB (default 0)"},
                 {"ask", ArgType::kAmount, false, "what this node asks for each MiB itself (default 0)"}, {"free", ArgType::kBool, false, "publish the key too"},
                 {"endpoints", ArgType::kArray, false, "IP:PORT of nodes that serve it"}, {"seal_key", ArgType::kString, false, "regtest tests: seal with another key"}},
-               "{job}; its result has the claim once the record is in a block", [&node](const Call& call) { return OnChain(node, [&] { return Publish(node, call); }); }});
+               "{job}; its result has the claim once the record is in a block", [&node](const Call& call) { return Publish(node, call); }});
     table.Add({"listclaims", category, "What was published, newest first.",
                {{"count", ArgType::kNumber, false, "how many (default 20)"}, {"skip", ArgType::kNumber, false, "leave out this many first (default 0)"}}, "array of objects",
                [&node](const Call& call) -> RpcResult<Json> {

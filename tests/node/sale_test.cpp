@@ -45,11 +45,12 @@ class Sale : public ::testing::Test {
         SeededRandom(99).Fill(film);
         ASSERT_TRUE(storage::WriteFileAtomically(world[kSeller].disk().files(), kInput, film));
         PublishOptions options;
-        options.path = kInput;
         options.price = price;
         options.seed_price_per_mib = ask_per_mib;
         options.ask_per_mib = ask_per_mib;
-        const auto job = world[kSeller]->content().StartPublish(options);
+        const auto source = world[kSeller]->content().Inspect(kInput);
+        ASSERT_TRUE(source) << source.error().message;
+        const auto job = world[kSeller]->content().StartPublish(*source, options);
         ASSERT_TRUE(job) << job.error().message;
         ASSERT_TRUE(Finishes(kSeller, *job));
         claim = *ClaimId::FromHex(world[kSeller].Job(*job).result.at("claim"));
