@@ -196,6 +196,19 @@ class BadInputTest(SluiceTest):
             claim = self.publish(tight, self.file("small", MIB), 1)
         assert_equal(tight.rpc("getclaim", claim)["live"], True, "a claim that fits")
 
+        # A download that does not fit fails and leaves no file; with room it goes on.
+        big = self.file("big", 5 * MIB, 2)
+        target = self.path("big-opened")
+        with self.mining(self.staker):
+            claim = self.publish(self.staker, big, "0.5")
+            self.buy(tight, claim)
+        self.refused(tight, "get", claim, "-o", target, says=("disk", "space", "large"))
+        assert_equal([name for name in os.listdir(self.folder) if name.startswith("big-opened")], [], "files of the failed download")
+        tight.stop()
+        tight.start(f"-addnode=127.0.0.1:{self.staker.p2p_port}")
+        tight.cli("get", claim, "-o", target)
+        self.assert_same_file(big, target)
+
 
 if __name__ == "__main__":
     main(BadInputTest)

@@ -3,9 +3,9 @@
 
 from decimal import Decimal
 
-from framework import CHUNK_BYTES, MIB, SluiceTest, assert_equal, main
+from framework import CHUNK_BYTES, SLICE_BYTES, SluiceTest, assert_equal, main
 
-SIZE = 5 * MIB
+SIZE = 20 * SLICE_BYTES   # whole chunks, so that what a seeder gives on credit is one of them
 
 
 class ThiefTest(SluiceTest):

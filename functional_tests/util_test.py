@@ -7,11 +7,10 @@ import os
 import resource
 import subprocess
 
-from framework import SluiceTest, assert_equal, assert_one_line, main
+from framework import SLICE_BYTES, SluiceTest, assert_equal, assert_one_line, main
 
 VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "vectors")
 LEAF_BYTES = 16 << 10
-SLICE_BYTES = 262_128          # plaintext of a chunk
 KEY = "22" * 32
 SALT = "33" * 32
 

@@ -20,6 +20,7 @@ AHEAD_S = 50                      # other nodes' clocks run ahead of the staker'
 DROP = Decimal("0.00000001")
 MIB = 1 << 20
 CHUNK_BYTES = 256 << 10           # of sealed content; also the credit that a new payer gets
+SLICE_BYTES = CHUNK_BYTES - 16    # of plaintext in a chunk
 
 
 class SluiceTest:
@@ -166,7 +167,12 @@ class SluiceTest:
         job = node.rpc("publishcontent", path=path, price=str(price), seed_price=str(seed_price), **named)["job"]
         return node.wait_for_job(job)["claim"]
 
+    def wait_for_claim(self, node, claim):
+        """Waits until the node knows it: the publisher hears of its confirmation first."""
+        node.wait_until(lambda: any(c["claim"] == claim for c in node.rpc("listclaims", 100)), f"claim {claim[:12]}")
+
     def seed(self, node, claim, **named):
+        self.wait_for_claim(node, claim)
         return node.wait_for_job(node.rpc("seedcontent", claim=claim, **named)["job"])
 
     def get(self, node, claim, path, **named):
@@ -174,6 +180,7 @@ class SluiceTest:
 
     def buy(self, node, claim, **named):
         """Buys and waits for the grant (somebody has to mine). Returns what buykey gave."""
+        self.wait_for_claim(node, claim)
         bought = node.rpc("buykey", claim=claim, **named)
         self.wait_for_purchase(node, bought["purchase"], "granted")
         return bought
