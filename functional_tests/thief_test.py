@@ -44,6 +44,9 @@ class ThiefTest(SluiceTest):
 
         stolen = self.done(thief, job)
         assert CHUNK_BYTES <= stolen <= len(seeders) * CHUNK_BYTES, f"the thief has {stolen} bytes"
+        for seeder in seeders:
+            served = sum(channel["served_bytes"] for channel in seeder.rpc("listchannels")["earning"] if channel["node"] == thief.node_id())
+            assert_equal(served, CHUNK_BYTES, f"bytes that {seeder.name} gave to the thief")
         assert_equal(thief.rpc("getjob", job)["state"], "running", "the thief's download")
         takes = [Decimal(seeder.rpc("settlechannels")["amount"]) for seeder in seeders]
         assert all(take > 0 for take in takes), f"honest payments were not settled: {takes}"
