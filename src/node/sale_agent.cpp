@@ -12,6 +12,7 @@ constexpr size_t kPurchasePage = 1000;
 
 void SaleAgent::Rescan() {
     m_waiting.clear();
+    m_ended.clear();
     const auto wallet = m_wallet.Get();
     if (!wallet) return;
     const chain::ChainManager& chain = m_chain.chain();
@@ -35,8 +36,27 @@ void SaleAgent::OnTipChanged(const chain::TipChange& change) {
     if (!m_wallet.Exists()) return;
     for (const chain::ConnectedBlock& block : change.connected)
         for (const TransactionRef& tx : block.block->transactions) AddFrom(*tx);
-    std::erase_if(m_waiting, [&](const auto& entry) { return !m_chain.chain().state().Get<PurchaseState>(entry.first); });
+    FollowLocks();
     if (!m_chain.Syncing()) GrantReady();
+}
+
+void SaleAgent::FollowLocks() {
+    const chain::ChainManager& chain = m_chain.chain();
+    const Height tip = chain.tip()->height();
+    const auto waits = [&](const OutPoint& lock) { return chain.state().Get<PurchaseState>(lock).has_value(); };
+    for (auto it = m_ended.begin(); it != m_ended.end();) {
+        const bool back = waits(it->first);
+        if (back) m_waiting.insert_or_assign(it->first, std::move(it->second.sale));
+        it = back || tip - it->second.height > int64_t{m_chain.params().k} ? m_ended.erase(it) : std::next(it);
+    }
+    for (auto it = m_waiting.begin(); it != m_waiting.end();) {
+        if (waits(it->first)) {
+            ++it;
+            continue;
+        }
+        m_ended.insert_or_assign(it->first, Ended{std::move(it->second), tip});
+        it = m_waiting.erase(it);
+    }
 }
 
 void SaleAgent::AddFrom(const Transaction& tx) {
@@ -58,7 +78,8 @@ std::optional<SaleAgent::Sale> SaleAgent::MakeSale(const Transaction& tx, uint32
     const auto terms = m_chain.chain().state().Get<PurchaseState>(lock);
     const auto publish = m_wallet.FindPublish(record.publish);
     const auto wallet = m_wallet.Get();
-    if (!terms || !publish || !wallet) return std::nullopt;
+    // Anyone can publish a copy of our record with another price or payout: the terms are ours only if the transaction that set them is.
+    if (!terms || !publish || !wallet || !(*wallet)->Made(record.publish.txid)) return std::nullopt;
     const BlockHash& genesis = m_chain.chain().genesis_hash();
     const Salt& salt = publish->record.title_salt;
     const content::MasterKey master = (*wallet)->ContentMasterKey();
@@ -88,27 +109,42 @@ Result<content::GrantItem> SaleAgent::ItemOf(const Sale& sale) const {
 void SaleAgent::GrantReady() {
     const chain::ChainManager& chain = m_chain.chain();
     const Height tip = chain.tip()->height();
-    std::vector<content::GrantItem> items;
+    std::vector<OutPoint> ready;
     for (const auto& [lock, sale] : m_waiting) {
-        if (items.size() == kMaxGrantedPurchases) break;
         const auto coin = chain.state().Get<consensus::Coin>(lock);
-        if (!coin || chain.mempool().SpenderOf(lock) || !content::MayGrant(m_chain.params(), sale.purchase, tip)) continue;
+        if (sale.hopeless || !coin || chain.mempool().SpenderOf(lock) || !content::MayGrant(m_chain.params(), sale.purchase, tip)) continue;
         const int64_t depth = tip - coin->height + 1;
-        if (depth < consensus::ConfirmationsFor(m_chain.params(), sale.purchase.terms.price)) continue;
-        auto item = ItemOf(sale);
-        if (item && item->secret.Public() == sale.purchase.terms.key) items.push_back(std::move(*item));
-        else LogWarning("sale", "the key of purchase {} is not what the record promises", lock.ToString());
+        if (depth >= consensus::ConfirmationsFor(m_chain.params(), sale.purchase.terms.price)) ready.push_back(lock);
     }
-    if (items.empty()) return;
+    for (size_t first = 0; first < ready.size(); first += kMaxGrantedPurchases) {
+        const auto batch = std::span<const OutPoint>(ready).subspan(first, std::min(kMaxGrantedPurchases, ready.size() - first));
+        if (batch.size() > 1 && Grant(batch)) continue;
+        // One purchase that cannot be granted holds up no other.
+        for (const OutPoint& lock : batch) {
+            const Status granted = Grant(std::span(&lock, 1));
+            if (granted) continue;
+            m_waiting.at(lock).hopeless = granted.error().kind == ErrorKind::kFunds || granted.error().kind == ErrorKind::kInvalid;
+            LogWarning("sale", "the grant of {} waits: {}", lock.ToString(), granted.error().message);
+        }
+    }
+}
+
+Status SaleAgent::Grant(std::span<const OutPoint> locks) {
+    std::vector<content::GrantItem> items;
+    for (const OutPoint& lock : locks) {
+        ASSIGN_OR_RETURN(content::GrantItem item, ItemOf(m_waiting.at(lock)));
+        items.push_back(std::move(item));
+    }
     // What is left of the allowances goes where the price goes: no address is used up for an output that is mostly not made.
     const Script change = items[0].purchase.terms.payout_script;
-    const auto grant = content::BuildGrant(m_chain.params(), tip, items, change, Amount(wallet::kMinFeePerKvb));
-    if (!grant) return LogWarning("sale", "the grant of {} purchases waits: {}", items.size(), grant.error().message);
-    const TransactionRef tx = MakeTransaction(grant->tx);
+    ASSIGN_OR_RETURN(const content::Grant grant,
+                     content::BuildGrant(m_chain.params(), m_chain.chain().tip()->height(), items, change, Amount(wallet::kMinFeePerKvb)));
+    const TransactionRef tx = MakeTransaction(grant.tx);
     const auto accepted = m_chain.Submit(tx);
-    if (!accepted) return LogWarning("sale", "the grant was refused by this node: {}", accepted.error().ToString());
+    if (!accepted) return Fail(ErrorKind::kUnavailable, "it was refused by this node: " + accepted.error().ToString());
     LogInfo("sale", "granted {} purchases in {}", items.size(), tx->txid().Hex());
-    for (const content::GrantItem& item : items) m_events.Publish("grant", item.purchase.lock.ToString(), tx->txid().Hex());
+    for (const OutPoint& lock : locks) m_events.Publish("grant", lock.ToString(), tx->txid().Hex());
+    return {};
 }
 
 }  // namespace sluice::node

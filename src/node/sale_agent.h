@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 
 #include "content/keys.h"
 #include "content/sale.h"
@@ -29,10 +30,19 @@ class SaleAgent final : public ChainListener {
         content::LockedPurchase purchase;
         crypto::AdaptorSignature pre_signature;
         Salt title_salt;
+        bool hopeless{false};          // its grant cannot be built, whatever happens: its allowance does not pay for it
+    };
+    struct Ended {
+        Sale sale;
+        Height height;
     };
     void AddFrom(const Transaction& tx);
     std::optional<Sale> MakeSale(const Transaction& tx, uint32_t record_output, const PurchaseRecord& record) const;
+    // Moves what was granted or refunded out of m_waiting, and back what a reorganisation made wait again.
+    void FollowLocks();
     void GrantReady();
+    // All of them in one transaction.
+    Status Grant(std::span<const OutPoint> locks);
     Result<content::GrantItem> ItemOf(const Sale& sale) const;
 
     const Environment& m_environment;
@@ -40,6 +50,7 @@ class SaleAgent final : public ChainListener {
     WalletService& m_wallet;
     EventHub& m_events;
     std::map<OutPoint, Sale> m_waiting;
+    std::map<OutPoint, Ended> m_ended;   // in the newest k blocks
 };
 
 }  // namespace sluice::node

@@ -203,6 +203,9 @@ class Wallet {
     // The secret that a granted purchase bought; kUnavailable or kNotFound otherwise.
     Result<crypto::SecretKey> BoughtKey(const OutPoint& lock) const;
     bool IsMine(const Script& script) const;
+    // Whether this wallet made the transaction: it spends a coin of a key of ours, and only this wallet signs for those, for all outputs.
+    // A lock of ours is no proof: its payee spends it in a transaction of its own choice.
+    bool Made(const Txid& txid) const;
     // The value of a lock output of ours, and its output.
     std::optional<TxOutput> OwnOutput(const OutPoint& outpoint) const;
 

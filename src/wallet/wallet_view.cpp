@@ -125,6 +125,17 @@ bool Wallet::IsMine(const Script& script) const {
     return parsed && parsed->kind != OutputKind::kRecord && m_keychain.Find(parsed->key);
 }
 
+bool Wallet::Made(const Txid& txid) const {
+    const auto found = m_store.transactions().find(txid);
+    if (found == m_store.transactions().end()) return false;
+    const auto tx = Decode<MutableTransaction>(found->second.raw);
+    if (!tx) return false;
+    return std::any_of(tx->inputs.begin(), tx->inputs.end(), [&](const TxInput& input) {
+        const auto coin = m_store.coins().find(input.prevout);
+        return coin != m_store.coins().end() && coin->second.key && coin->second.spent_by == txid;
+    });
+}
+
 std::optional<TxOutput> Wallet::OwnOutput(const OutPoint& outpoint) const {
     const auto coin = m_store.coins().find(outpoint);
     if (coin == m_store.coins().end()) return std::nullopt;

@@ -36,6 +36,28 @@ TEST_F(SaleTest, AGrantRevealsTheKeyAndTheBalanceGivesThePrice) {
     EXPECT_TRUE(wallet->BoughtKey(bought.lock).has_value());  // what was learnt stays
 }
 
+TEST_F(SaleTest, OnlyATransactionThatSpendsAKeyOfOursIsMadeByUs) {
+    const OutPoint film = world.PublishFilm();
+    wallet = Open(store);
+    const auto received = world.Pay(*wallet->NewReceiveScript(), Slu(50));
+    Mine({received});
+    EXPECT_FALSE(wallet->Made(received->txid()));
+    PublishRecord own = world.Film();
+    own.title_key = ct::TestKey(40).Public();
+    const auto published = wallet->BuildPublish({own, Slu(1)});
+    ASSERT_TRUE(published.has_value()) << published.error().message;
+    EXPECT_FALSE(wallet->Made(published->built.tx->txid()));
+    CommitAndMine(published->built, Amount(0));
+    EXPECT_TRUE(wallet->Made(published->built.tx->txid()));
+    // The grant spends our lock, and the seller chose everything else in it.
+    const BuiltPurchase bought = Buy({film});
+    EXPECT_TRUE(wallet->Made(bought.built.tx->txid()));
+    const auto grant = world.Grant(bought, wallet->BuyerKey(At(bought)));
+    Mine({grant});
+    EXPECT_EQ(At(bought).resolved_by, grant->txid());
+    EXPECT_FALSE(wallet->Made(grant->txid()));
+}
+
 TEST_F(SaleTest, ThePhraseAndTheChainGiveBackCoinsClaimsAndBoughtKeys) {
     const OutPoint film = world.PublishFilm();
     wallet = Open(store);
