@@ -129,13 +129,15 @@ void Swarm::Impl::OnLeaf(PeerId peer, const Leaf& leaf, Instant now) {
         partial->received |= bit;
         partial->from[leaf.leaf] = peer;
         partial->hashes.try_emplace(peer, request.leaf_hashes);
+        const auto ask = partial->asks.try_emplace(peer, request.ask).first;
+        ask->second = std::min(ask->second, request.ask);
         filled = partial->received == LeafMask(leaf.content, leaf.chunk);
     } else if (provider.ask.drops > 0) {
         // Somebody else was faster: a true copy is paid all the same.
         const Hash256& chunk_hash = download.hashes[leaf.chunk.value];
         if (!chunk_hash.IsZero() && CheckLeafHashes(leaf.content.size_bytes, leaf.chunk, request.leaf_hashes, chunk_hash) &&
             CheckLeaf(leaf.content.size_bytes, leaf.chunk, leaf.leaf, leaf.bytes, request.leaf_hashes[leaf.leaf]))
-            PayLeaves(download, peer, leaf.bytes.size(), now);
+            PayLeaves(download, peer, leaf.bytes.size(), request.ask, now);
     }
     if (request.received == request.wanted) {
         if (!request.late) {
@@ -190,12 +192,14 @@ void Swarm::Impl::TryVerify(Download& download, ChunkIndex chunk, Instant now) {
     ReleaseIdle(download, chunk);
 }
 
-void Swarm::Impl::PayLeaves(Download& download, PeerId peer, uint64_t bytes, Instant now) {
+void Swarm::Impl::PayLeaves(Download& download, PeerId peer, uint64_t bytes, Amount agreed, Instant now) {
     const auto provider = download.providers.find(peer);
     PayerLink* link = PayerLinkOf(peer);
-    if (provider == download.providers.end() || provider->second.ask.drops == 0 || link == nullptr) return;
-    download.meter.Add(bytes, provider->second.ask);
-    link->channel.meter.Add(bytes, provider->second.ask);
+    if (provider == download.providers.end() || link == nullptr) return;
+    const Amount ask = std::min(agreed, provider->second.ask);
+    if (ask.drops == 0) return;
+    download.meter.Add(bytes, ask);
+    link->channel.meter.Add(bytes, ask);
     link->channel.received_bytes += bytes;
     link->unpaid_bytes += bytes;
     // The payee's window is a sixteenth of what was paid; a quarter of that keeps it open.
@@ -239,7 +243,7 @@ void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, const Result<st
     std::map<PeerId, uint64_t> gave;
     for (uint32_t leaf = 0; leaf < LeavesOfChunk(download.content.size_bytes, chunk); ++leaf)
         gave[whole.from[leaf]] += LeafBytes(download.content.size_bytes, chunk, leaf);
-    for (const auto& [peer, bytes] : gave) PayLeaves(download, peer, bytes, now);
+    for (const auto& [peer, bytes] : gave) PayLeaves(download, peer, bytes, whole.asks.at(peer), now);
     download.stored_bytes += ChunkBytes(download.content.size_bytes, chunk);
     download.last_stored = now;
     const auto content = served.find(download.content);
@@ -257,7 +261,7 @@ void Swarm::Impl::Finish(Download& download, Instant) {
     downloads.erase(download.content);
 }
 
-void Swarm::Impl::FailDownload(const ContentId& content, Error error) {
+void Swarm::Impl::FailDownload(const ContentId content, Error error) {
     const auto found = downloads.find(content);
     if (found == downloads.end()) return;
     for (auto& [id, provider] : found->second.providers) {

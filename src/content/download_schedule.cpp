@@ -41,7 +41,7 @@ void Swarm::Impl::RequestFrom(Download& download, PeerId peer, Provider& provide
         AskForHashes(download, peer, chunk, now);
         if (provider.requests.contains(chunk)) provider.requests.erase(chunk);   // a late one, asked anew
         if (provider.active == 0) provider.last_progress = now;
-        provider.requests.emplace(chunk, ChunkRequest{wanted, 0, now, {}, false});
+        provider.requests.emplace(chunk, ChunkRequest{wanted, 0, now, {}, provider.ask, false});
         ++provider.active;
         message.chunks.push_back({chunk, wanted});
     }

@@ -99,6 +99,7 @@ void Swarm::Impl::OpenChannels(Download& download, const std::vector<PeerId>& re
         want.channels.push_back({id, Find(id)->node, terms.payee_key, terms.salt, provider.ask, terms.first_voucher, capacity,
                                  terms.min_window_blocks});
         provider.opening = true;
+        provider.locking = Amount(spendable);
         provider.terms.reset();
         provider.terms_asked.reset();
         download.locked.drops += spendable;
@@ -219,6 +220,10 @@ void Swarm::OnChannelReady(PayerChannel channel, crypto::SecretKey payer_key, In
     PeerId id;
     PeerState* peer = m_impl->FindNode(node, &id);
     if (peer == nullptr) return;
+    for (auto& [content, download] : m_impl->downloads) {
+        const auto provider = download.providers.find(id);
+        if (provider != download.providers.end()) provider->second.locking = Amount(0);
+    }
     peer->paid_by_us = outpoint;
     m_impl->Offer(link, id, now);
 }
@@ -227,8 +232,11 @@ void Swarm::OnChannelsFailed(const ContentId& content, const Error& error, Insta
     const auto found = m_impl->downloads.find(content);
     if (found == m_impl->downloads.end()) return;
     Download& download = found->second;
-    for (auto& [id, provider] : download.providers) provider.opening = false;
-    download.locked = Amount(0);
+    for (auto& [id, provider] : download.providers) {
+        provider.opening = false;
+        // Only what was asked for and did not come about: other channels keep their money.
+        download.locked = Subtract(download.locked, std::exchange(provider.locking, Amount(0))).value_or(Amount(0));
+    }
     download.channels_paused_until = now + seconds(10);
     download.waiting_for = error.message;
     if (error.kind == ErrorKind::kFunds) download.failure = error;
@@ -383,11 +391,14 @@ void Swarm::OnChannelConfirmed(const OutPoint& channel, uint32_t depth, Instant 
     const auto payee = m_impl->payee_links.find(channel);
     if (payee == m_impl->payee_links.end()) return;
     payee->second.depth = depth;
-    const ChannelPhase before = payee->second.channel.phase;
+    ChannelPhase& phase = payee->second.channel.phase;
+    const ChannelPhase before = phase;
+    if (before == ChannelPhase::kClosed) phase = ChannelPhase::kSettling;   // what spent it left the chain: it can be settled again
+    if (before == ChannelPhase::kFinal && depth == 0) phase = ChannelPhase::kKnown;
     m_impl->BecomeFinalIfDeep(payee->second);
-    if (payee->second.channel.phase == before) return;
+    if (phase == before) return;
     m_impl->Persist(payee->second);
-    m_impl->Accept(payee->second);
+    if (phase != ChannelPhase::kSettling) m_impl->Accept(payee->second);
     m_impl->PumpUploads(now);
 }
 

@@ -32,6 +32,7 @@ struct ChunkRequest {
     uint16_t received{0};
     Instant since;
     std::vector<Hash256> leaf_hashes;
+    Amount ask;              // when it was made: a price raised since is not paid
     bool late{false};        // given to another peer as well, or stored already
 };
 
@@ -51,6 +52,7 @@ struct Provider {
     std::optional<Instant> terms_asked;
     std::optional<ChannelTerms> terms;
     bool opening{false};             // its channel is being made by the wallet
+    Amount locking;                  // in it, counted in Download::locked, until the wallet has made it
 };
 
 struct PartialChunk {
@@ -59,6 +61,7 @@ struct PartialChunk {
     uint16_t verified{0};            // true whatever becomes of who sent them
     std::array<PeerId, kLeavesPerChunk> from{};
     std::map<PeerId, std::vector<Hash256>> hashes;
+    std::map<PeerId, Amount> asks;   // of the requests that brought leaves
     bool verifying{false};
 };
 
@@ -201,12 +204,13 @@ struct Swarm::Impl {
     void ReleaseIdle(Download& download, ChunkIndex chunk);
     void RequestFrom(Download& download, PeerId peer, Provider& provider, const std::vector<ChunkIndex>& chunks, Instant now);
     void AskForHashes(Download& download, PeerId peer, ChunkIndex chunk, Instant now);
-    void PayLeaves(Download& download, PeerId peer, uint64_t bytes, Instant now);
+    // At the price agreed on with the request, or a lower one of now.
+    void PayLeaves(Download& download, PeerId peer, uint64_t bytes, Amount agreed, Instant now);
     size_t RoomAt(const Download& download, PeerId peer, const Provider& provider, Instant now);
     bool UsePaid(const Download& download, Instant now) const;
     void Finish(Download& download, Instant now);
     void EndFailed();
-    void FailDownload(const ContentId& content, Error error);
+    void FailDownload(ContentId content, Error error);   // a copy: the download that it belongs to ends
     DownloadProgress Progress(const Download& download) const;
     std::optional<Error> TooExpensive(const Download& download) const;
 

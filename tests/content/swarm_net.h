@@ -96,7 +96,9 @@ struct NetNode {
     std::vector<std::string> faults;
     std::vector<uint32_t> fault_peers;
     std::optional<Amount> finished;
+    bool disk_full{false};         // nothing that was verified can be stored
     std::optional<Error> failed;
+    ContentId failed_content;
     size_t opened{0};
 };
 
@@ -233,6 +235,7 @@ class Net {
     }
     void Do(NetNode& node, ReadHashes& a) { node.swarm->OnHashesRead(a.request, m_contents.at(a.content)->Proof(a.span), now); }
     void Do(NetNode& node, VerifyAndStore& a) {
+        if (node.disk_full) return node.swarm->OnChunkVerified(a.content, a.chunk, Fail(ErrorKind::kEnvironment, "the disk is full"), now);
         const auto bad = VerifyChunk(a.content, a.chunk, *a.bytes, a.leaf_hashes);
         if (bad.empty()) {
             EXPECT_TRUE(node.stored.at(a.content).Insert(a.chunk)) << "stored twice";
@@ -280,7 +283,10 @@ class Net {
         Part(node, *m_nodes[a.peer.value - 1]);
     }
     void Do(NetNode& node, DownloadFinished& a) { node.finished = a.paid; }
-    void Do(NetNode& node, DownloadFailed& a) { node.failed = a.error; }
+    void Do(NetNode& node, DownloadFailed& a) {
+        node.failed = a.error;
+        node.failed_content = a.content;
+    }
     void Do(NetNode&, DownloadProgress& a) { EXPECT_LE(a.stored_bytes, a.total_bytes); }
 
     std::vector<std::unique_ptr<NetNode>> m_nodes;

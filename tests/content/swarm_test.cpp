@@ -175,6 +175,75 @@ TEST(Swarm, UntilTheChannelIsFinalVouchersBuyNoMoreThanTheCredit) {
     EXPECT_EQ(fetcher.swarm->ProgressOf(content.id)->waiting_for, "a payment channel to be final");
 }
 
+TEST(Swarm, APriceRaisedAfterTheRequestIsNotPaid) {
+    const TestContent content(40 * kChunkBytes);
+    Net net;
+    NetNode& seeder = net.Add();
+    NetNode& fetcher = net.Add();
+    net.Seed(seeder, content, kAsk);
+    net.Connect(seeder, fetcher);
+    net.Fetch(fetcher, content, kAsk, kBudget);
+    net.Run(seconds(2), [] { return false; });
+    net.Confirm(6);
+    ASSERT_TRUE(net.Run(seconds(10), [&] { return fetcher.stored.at(content.id).count() >= 8; }));
+    Have dear;
+    dear.content = content.id;
+    dear.ask_per_mib = kMaxSupply;
+    dear.all = true;
+    const uint64_t had = fetcher.received_leaf_bytes;
+    fetcher.swarm->OnMessage(PeerId(seeder.index + 1), EncodeContentMessage(dear), net.now);
+    net.Run(seconds(2), [] { return false; });
+    EXPECT_GT(fetcher.received_leaf_bytes, had);   // what had been asked for came
+    const auto channels = fetcher.swarm->PayerChannels();
+    ASSERT_EQ(channels.size(), 1u);
+    Meter agreed;
+    agreed.Add(channels[0].received_bytes, kAsk);
+    EXPECT_EQ(channels[0].meter.Owed(), agreed.Owed());
+    EXPECT_EQ(channels[0].Paid(), agreed.Owed());
+}
+
+TEST(Swarm, ADownloadEndsWithTheErrorOfTheDisk) {
+    const TestContent content(4 * kChunkBytes);
+    Net net;
+    NetNode& seeder = net.Add();
+    NetNode& fetcher = net.Add();
+    fetcher.disk_full = true;
+    net.Seed(seeder, content);
+    net.Connect(seeder, fetcher);
+    net.Fetch(fetcher, content);
+    ASSERT_TRUE(net.Run(seconds(10), [&] { return fetcher.failed.has_value(); }));
+    EXPECT_EQ(fetcher.failed_content, content.id);
+    EXPECT_EQ(fetcher.failed->kind, ErrorKind::kEnvironment);
+    EXPECT_FALSE(fetcher.swarm->ProgressOf(content.id));
+}
+
+TEST(Swarm, AReorganisationMakesAChannelOpenToSettlingAgainButNotToDebt) {
+    const TestContent content(20 * kChunkBytes);
+    Net net;
+    NetNode& seeder = net.Add();
+    NetNode& fetcher = net.Add();
+    net.Seed(seeder, content, kAsk);
+    net.Connect(seeder, fetcher);
+    net.Fetch(fetcher, content, kAsk, kBudget);
+    net.Run(seconds(2), [] { return false; });
+    const auto channel = [&] { return seeder.swarm->PayeeChannels().at(0); };
+    const OutPoint outpoint = channel().lock.outpoint;
+    net.Confirm(6);
+    EXPECT_EQ(channel().phase, ChannelPhase::kFinal);
+    seeder.swarm->OnChannelConfirmed(outpoint, 0, net.now);   // the opening is in no block any more
+    EXPECT_EQ(channel().phase, ChannelPhase::kKnown);
+    net.Confirm(6);
+    EXPECT_TRUE(net.Run(seconds(60), [&] { return fetcher.finished.has_value(); }));
+
+    seeder.swarm->OnChannelSpent(outpoint, net.now);
+    EXPECT_EQ(channel().phase, ChannelPhase::kClosed);
+    seeder.swarm->OnChannelConfirmed(outpoint, 7, net.now);   // the settlement is in no block any more
+    EXPECT_EQ(channel().phase, ChannelPhase::kSettling);
+    EXPECT_TRUE(WorthSettling(NetParams(), channel(), Amount(1'000)));
+    seeder.swarm->OnChannelConfirmed(outpoint, 8, net.now);
+    EXPECT_EQ(channel().phase, ChannelPhase::kSettling);
+}
+
 TEST(Swarm, ASeederThatTakesMoneyAndStopsIsReplaced) {
     const TestContent content(40 * kChunkBytes);
     Net net;
