@@ -167,8 +167,10 @@ void ChainService::Publish(const chain::BlockResult& result) {
     if (!result.change.Empty()) {
         const chain::HeaderNode* tip = m_chain->tip();
         for (ChainListener* listener : m_listeners) listener->OnTipChanged(result.change);
-        for (const chain::RemovedTransaction& removed : result.removed)
+        for (const chain::RemovedTransaction& removed : result.removed) {
+            if (m_chain->mempool().Find(removed.tx->txid())) continue;   // a listener sent it again
             for (ChainListener* listener : m_listeners) listener->OnTransactionRemoved(removed);
+        }
         if (!result.change.disconnected.empty())
             LogInfo("chain", "reorganisation: {} blocks left, {} joined", result.change.disconnected.size(), result.change.connected.size());
         LogInfo("chain", "tip {} height {} slot {} txs {}", tip->hash().Hex(), tip->height().value, tip->state.slot.value,

@@ -23,8 +23,8 @@ void PaymentAgent::Resume(const std::vector<PayerChannel>& payer, const std::vec
         auto shared_key = std::make_shared<crypto::SecretKey>(std::move(*key));
         PostToSwarm([channel, shared_key](SwarmService& swarm) { swarm.OnChannelReady(channel, shared_key->Clone()); });
     }
-    for (const PayeeChannel& channel : payee)
-        if (channel.phase != ChannelPhase::kClosed) Watch(channel.lock.outpoint);
+    // Closed ones too: a reorganisation may take back what closed them.
+    for (const PayeeChannel& channel : payee) Watch(channel.lock.outpoint);
 }
 
 void PaymentAgent::OpenChannels(const WantChannels& wanted) {
@@ -99,32 +99,40 @@ void PaymentAgent::Answer(const Check& check, const std::optional<ChannelFacts>&
 }
 
 void PaymentAgent::Watch(const OutPoint& outpoint) {
-    const auto [watched, added] = m_watched.emplace(outpoint, std::nullopt);
+    const auto [watched, added] = m_watched.try_emplace(outpoint);
     if (added) Look(outpoint, watched->second);
 }
 
 // Tells the swarm how deep the channel is, or that it is spent.
-void PaymentAgent::Look(const OutPoint& outpoint, std::optional<uint32_t>& last_depth) {
+void PaymentAgent::Look(const OutPoint& outpoint, Watched& watched) {
     const chain::ChainManager& chain = m_chain.chain();
     if (const auto coin = chain.state().Get<consensus::Coin>(outpoint)) {
         const auto depth = static_cast<uint32_t>(chain.tip()->height() - coin->height + 1);
-        if (last_depth == depth) return;
-        last_depth = depth;
+        if (watched.depth == depth) return;
+        watched = {depth, std::nullopt};
         PostToSwarm([outpoint, depth](SwarmService& swarm) { swarm.OnChannelConfirmed(outpoint, depth); });
         return;
     }
     const auto spender = chain.indexes().SpenderOf(outpoint);
-    if (!spender || !*spender) return;
-    PostToSwarm([outpoint](SwarmService& swarm) { swarm.OnChannelSpent(outpoint); });
-    last_depth = UINT32_MAX;   // forgotten below
+    if (!spender) return;
+    if (*spender) {
+        if (!watched.spent_height) PostToSwarm([outpoint](SwarmService& swarm) { swarm.OnChannelSpent(outpoint); });
+        watched = {std::nullopt, (*spender)->height};
+        return;
+    }
+    if (!watched.depth && !watched.spent_height) return;
+    // A reorganisation took the opening away.
+    watched = {};
+    PostToSwarm([outpoint](SwarmService& swarm) { swarm.OnChannelConfirmed(outpoint, 0); });
 }
 
 void PaymentAgent::OnTipChanged(const chain::TipChange&) {
+    const Height height = m_chain.chain().tip()->height();
     for (auto it = m_watched.begin(); it != m_watched.end();) {
         Look(it->first, it->second);
-        it = it->second == UINT32_MAX ? m_watched.erase(it) : std::next(it);
+        const auto& spent = it->second.spent_height;
+        it = spent && height - *spent > int64_t{m_chain.params().k} ? m_watched.erase(it) : std::next(it);
     }
-    const Height height = m_chain.chain().tip()->height();
     PostToSwarm([height](SwarmService& swarm) { swarm.OnTip(height); });
     for (auto it = m_waiting.begin(); it != m_waiting.end();) {
         const auto facts = FactsOf(it->second.lock.outpoint);

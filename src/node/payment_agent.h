@@ -50,7 +50,11 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     std::optional<content::ChannelFacts> FactsOf(const OutPoint& outpoint) const;
     void Answer(const Check& check, const std::optional<content::ChannelFacts>& facts);
     void Watch(const OutPoint& outpoint);
-    void Look(const OutPoint& outpoint, std::optional<uint32_t>& last_depth);
+    struct Watched {
+        std::optional<uint32_t> depth;          // that the swarm was told
+        std::optional<Height> spent_height;     // it was told that the channel is spent
+    };
+    void Look(const OutPoint& outpoint, Watched& watched);
     void TakeRefunds();
     // Settles what comes close to its expiry without being asked.
     void SettleDue(Height height);
@@ -64,7 +68,7 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     SecretBytes<32> m_payee_seed;
     Alive m_alive;
     Script m_take_script;                                    // where the next settlement pays; empty: not chosen
-    std::map<OutPoint, std::optional<uint32_t>> m_watched;   // last depth that the swarm was told
+    std::map<OutPoint, Watched> m_watched;                   // until they are spent k blocks deep
     std::multimap<Txid, Check> m_waiting;                    // openings that were shown and are not here yet
 };
 

@@ -60,6 +60,10 @@ Status SwarmService::StopServing(const ContentId& content) {
 }
 
 Status SwarmService::StartDownload(const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib) {
+    // The size is the publisher's claim, and memory in proportion to it is taken.
+    if (content.size_bytes > m_chunks.quota_bytes() && !m_chunks.Find(content))
+        return Fail(ErrorKind::kUnavailable, "the content has " + std::to_string(content.size_bytes) + " bytes, more than the content store's quota of " +
+                                                 std::to_string(m_chunks.quota_bytes()) + ": raise -contentquota");
     ASSIGN_OR_RETURN(const auto stored, m_chunks.Create(content));
     m_environment.disk_strand.Post([this, seed = SeededContent{content, ask_per_mib}] {
         const Status saved = m_store.SaveSeed(seed);
