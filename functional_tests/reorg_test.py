@@ -3,12 +3,13 @@
 
 from decimal import Decimal
 
-from framework import SluiceTest, assert_equal, main
+from framework import MIB, SluiceTest, assert_equal, main
 
 
 class ReorgTest(SluiceTest):
     def run(self):
         self.sale_undone_and_back()
+        self.settlement_undone_and_back()
         self.two_branches()
 
     def sale_undone_and_back(self):
@@ -59,6 +60,54 @@ class ReorgTest(SluiceTest):
             assert_equal(node.rpc("getbestblockhash"), with_grant, f"tip of {node.name}")
         self.wait_for_purchase(buyer, bought["purchase"], "granted")
         assert_equal({node.name: self.total(node) for node in nodes[1:]}, after, "balances on the first branch again")
+        self.settle_chain(staker, nodes[1:])
+        self.assert_conserved(nodes)
+        for node in nodes:
+            node.stop()
+        self.nodes.clear()
+
+    def settlement_undone_and_back(self):
+        staker = self.node("staker2", staker=True)
+        creator = self.node("creator", connect=[staker])
+        seeder = self.node("seeder", connect=[staker, creator])
+        payer = self.node("payer", connect=[staker, seeder])
+        nodes = [staker, creator, seeder, payer]
+        self.fund(staker, creator, 10, seeder, 1, payer, 50)
+        source = self.file("paid", 2 * MIB)
+        with self.mining(staker):
+            claim = self.publish(creator, source, 1, "0.001")
+            self.seed(seeder, claim)
+            self.buy(payer, claim)
+            self.get(payer, claim, self.path("paid-opened"))
+        self.settle_chain(staker, nodes[1:])
+        before = self.total(seeder)
+        settled = seeder.rpc("settlechannels")
+        staker.wait_for_transaction(settled["txids"][0])
+        block = self.generate(staker, 1, sync=nodes[1:])[0]
+        after = {node.name: self.total(node) for node in nodes[1:]}
+        assert_equal(after["seeder"] - before, Decimal(settled["amount"]), "what the settlement brought")
+
+        # Undone: it waits again, and is not made a second time; then it comes back with another block.
+        for node in nodes:
+            node.rpc("invalidateblock", block)
+            assert_equal(node.rpc("getrawmempool"), settled["txids"], f"mempool of {node.name}")
+        assert_equal(seeder.rpc("settlechannels")["txids"], [], "a second settlement while the first waits")
+        self.generate(staker, 2, sync=nodes[1:])
+        assert_equal({node.name: self.total(node) for node in nodes[1:]}, after, "balances on the new branch")
+        for node in nodes:
+            node.rpc("reconsiderblock", block)
+        self.settle_chain(staker, nodes[1:])
+        self.assert_conserved(nodes)
+        # The payer goes on with a new channel.
+        other = self.file("paid-next", MIB, 7)
+        with self.mining(staker):
+            claim = self.publish(creator, other, 1, "0.001")
+            self.seed(seeder, claim)
+            self.buy(payer, claim)
+            self.get(payer, claim, self.path("paid-next-opened"))
+        self.assert_same_file(other, self.path("paid-next-opened"))
+        self.settle_chain(staker, nodes[1:])
+        assert Decimal(seeder.rpc("settlechannels")["amount"]) > 0, "nothing was earned after the reorganisation"
         self.settle_chain(staker, nodes[1:])
         self.assert_conserved(nodes)
         for node in nodes:
