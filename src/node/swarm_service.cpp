@@ -253,9 +253,23 @@ void SwarmService::PersistWaiting() {
 }
 
 void SwarmService::Do(SavePayerChannel& action) {
-    m_environment.disk_strand.Post([this, channel = std::move(action.channel)] {
-        const Status saved = m_store.SavePayerChannel(channel, false);
-        if (!saved) LogError("swarm", "a channel could not be saved: {}", saved.error().message);
+    m_unsaved_payers.insert_or_assign(action.channel.lock.outpoint, std::move(action.channel));
+    if (!m_saving_payers) SavePayersWaiting();
+}
+
+// Like PersistWaiting: one task at a time, so that a slow disk gets the newest states and no queue of old ones.
+void SwarmService::SavePayersWaiting() {
+    if (m_unsaved_payers.empty()) return;
+    m_saving_payers = true;
+    m_environment.disk_strand.Post([this, batch = std::exchange(m_unsaved_payers, {})] {
+        for (const auto& [outpoint, channel] : batch) {
+            const Status saved = m_store.SavePayerChannel(channel);
+            if (!saved) LogError("swarm", "a channel could not be saved: {}", saved.error().message);
+        }
+        PostBack([this] {
+            m_saving_payers = false;
+            SavePayersWaiting();
+        });
     });
 }
 

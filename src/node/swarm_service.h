@@ -88,6 +88,7 @@ class SwarmService final : public ContentEndpoint {
     void Do(content::DownloadFailed& action);
     void Do(content::DownloadProgress& action);
     void PersistWaiting();
+    void SavePayersWaiting();
     // Makes what was stored survive a crash, at the latest kFlushDelay from now.
     void FlushSoon(const ContentId& content);
     void Flush(const ContentId& content) const;   // on a worker
@@ -113,6 +114,8 @@ class SwarmService final : public ContentEndpoint {
     std::map<OutPoint, content::PayeeChannel> m_unsaved;   // newest state of each channel that waits for the disk
     std::set<PeerId> m_sent_leaves;                        // by the actions being done
     bool m_saving{false};
+    std::map<OutPoint, content::PayerChannel> m_unsaved_payers;   // likewise, of those that we pay
+    bool m_saving_payers{false};
     std::set<ContentId> m_flushing;                        // that FlushSoon waits with
     bool m_running{false};
     std::optional<Instant> m_wakeup;

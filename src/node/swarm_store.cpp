@@ -57,10 +57,10 @@ Status SwarmStore::ForgetSeed(const ContentId& content) {
     return m_store->Write(batch, true);
 }
 
-Status SwarmStore::SavePayerChannel(const content::PayerChannel& channel, bool sync) {
+Status SwarmStore::SavePayerChannel(const content::PayerChannel& channel) {
     storage::WriteBatch batch;
     batch.Put(TableKey(kPayerChannelTable, channel.lock.outpoint), Encode(channel));
-    return m_store->Write(batch, sync);
+    return m_store->Write(batch, true);
 }
 
 }  // namespace sluice::node

@@ -28,8 +28,9 @@ class SwarmStore {
 
     Status SaveSeed(const SeededContent& seed);
     Status ForgetSeed(const ContentId& content);
-    // Not synced: the payee shows the newest voucher again.
-    Status SavePayerChannel(const content::PayerChannel& channel, bool sync);
+    // Synced. Rationale: a voucher that was forgotten is shown by the payee again, but a payer that forgot the channel itself, or what it
+    // received, owes a debt that it does not know of, and is served no more.
+    Status SavePayerChannel(const content::PayerChannel& channel);
 
   private:
     SwarmStore() = default;

@@ -94,6 +94,20 @@ TEST(JobTable, EveryChangeIsAnEvent) {
     EXPECT_EQ(jobs.Find(job)->error->kind, ErrorKind::kFunds);
 }
 
+TEST(JobTable, ListsTheNewestFirstWithWhatTheyAreAbout) {
+    EventHub events;
+    JobTable jobs(events);
+    EXPECT_TRUE(jobs.List(10).empty());
+    for (const char* path : {"/a", "/b", "/c"}) ASSERT_TRUE(jobs.Start("get", path));
+    jobs.Finish(3, {});
+    const std::vector<JobInfo> two = jobs.List(2);
+    ASSERT_EQ(two.size(), 2u);
+    EXPECT_EQ(two[0].subject, "/c");
+    EXPECT_EQ(two[0].state, JobState::kDone);
+    EXPECT_EQ(two[1].subject, "/b");
+    EXPECT_EQ(jobs.List(4).size(), 3u);
+}
+
 TEST(JobTable, RefusesMoreThanItsLimitAtOnce) {
     EventHub events;
     JobTable jobs(events);
@@ -182,9 +196,9 @@ TEST(SwarmStore, PayerChannelsAndVouchersSurviveARestart) {
     earned.returned = Amount(5'000);
     {
         const auto store = SwarmStore::Open(disk.files(), "/swarm").value();
-        ASSERT_TRUE(store->SavePayerChannel(Channel(1), true));
-        ASSERT_TRUE(store->SavePayerChannel(changed, true));
-        ASSERT_TRUE(store->SavePayerChannel(Channel(2), true));
+        ASSERT_TRUE(store->SavePayerChannel(Channel(1)));
+        ASSERT_TRUE(store->SavePayerChannel(changed));
+        ASSERT_TRUE(store->SavePayerChannel(Channel(2)));
         ASSERT_TRUE(store->vouchers().Save(earned));
         disk.Crash();
     }

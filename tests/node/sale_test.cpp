@@ -18,6 +18,7 @@ Amount Drops(uint64_t n) { return Amount(n); }
 // A staker that holds all the money at first, a seller, a buyer and a seeder, who each have some of it once SetUp is done.
 class Sale : public ::testing::Test {
   protected:
+    explicit Sale(uint64_t seed = 11) : world(seed) {}
     static constexpr size_t kBank = 0, kSeller = 1, kBuyer = 2, kSeeder = 3;
 
     void SetUp() override {
@@ -112,12 +113,19 @@ class Sale : public ::testing::Test {
     }
     ContentId Content() { return world[kBuyer]->content().FindClaim(claim).value().record.content; }
 
-    VirtualWorld world{11};
+    VirtualWorld world;
     ClaimId claim;
     OutPoint purchase;
     Height refund_height;
     std::string buyer_phrase;
 };
+
+// With several seeds: what was on its way or unsaved when the power went differs.
+class CrashedSale : public Sale, public ::testing::WithParamInterface<uint64_t> {
+  protected:
+    CrashedSale() : Sale(GetParam()) {}
+};
+INSTANTIATE_TEST_SUITE_P(Seeds, CrashedSale, ::testing::Values(1, 10, 22, 34, 38));
 
 TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
     const Amount ask = Drops(2'000'000);
@@ -131,8 +139,9 @@ TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
     const auto seed = world[kSeeder]->content().StartSeed(claim, ask, limits);
     ASSERT_TRUE(seed) << seed.error().message;
     ASSERT_TRUE(Finishes(kSeeder, *seed));
-    EXPECT_EQ(Earned(kSeller), ParseSlu(world[kSeeder].Job(*seed).result.at("paid"), "paid").value());
-    EXPECT_GT(Earned(kSeller), Amount(0));
+    const Amount paid = ParseSlu(world[kSeeder].Job(*seed).result.at("paid"), "paid").value();
+    EXPECT_GT(paid, Amount(0));
+    EXPECT_TRUE(world.RunUntil([&] { return Earned(kSeller) == paid; }, seconds(10)));   // the last voucher is on its way
 
     Buy();
     EXPECT_EQ(PurchaseStatus(), wallet::PurchaseStatus::kUnconfirmed);
@@ -177,7 +186,7 @@ TEST_F(Sale, ASellerThatRestartsBetweenPurchaseAndGrantStillGrants) {
     world.ExpectWalletsOwnEverything();
 }
 
-TEST_F(Sale, ABuyerThatLosesPowerMidDownloadGoesOnWhereItWas) {
+TEST_P(CrashedSale, ABuyerThatLosesPowerMidDownloadGoesOnWhereItWas) {
     const Amount ask = Drops(100'000);
     Publish(Slu(10), ask);
     Buy();
@@ -235,6 +244,59 @@ TEST_F(Sale, EverythingThatABuyerOwnsComesBackFromThePhrase) {
     const auto key = restored.wallet().BoughtKey(purchase);
     ASSERT_TRUE(key) << key.error().message;
     EXPECT_EQ(key->Public(), restored->content().FindClaim(claim).value().record.title_key);
+}
+
+// One node after the other loses power at some write, or the internet falls apart for a while, from the purchase to the opened file.
+TEST_P(CrashedSale, NoPowerLossOrPartitionOnTheWayLosesMoneyOrTheFile) {
+    const Amount ask = Drops(100'000);
+    Publish(Slu(2'000), ask);
+    SeededRandom& random = world.random();
+    std::optional<JobId> job;
+    const auto drive_buyer = [&] {
+        VirtualNode& buyer = world[kBuyer];
+        if (!buyer.IsUp() || buyer.stopped()) return;
+        bool granted = false, bought = false;
+        for (const auto& [lock, own] : buyer.wallet().Purchases()) {
+            granted = granted || own.status == wallet::PurchaseStatus::kGranted;
+            bought = bought || own.status != wallet::PurchaseStatus::kRefunded;
+        }
+        if (!bought) {
+            const auto info = buyer->content().FindClaim(claim);
+            wallet::PurchaseRequest request;
+            if (info) request.publish = info->anchor;
+            const auto built = buyer.wallet().BuildPurchase(request);
+            if (built) (void)buyer->wallet().Broadcast(built->built);
+        } else if (granted && (!job || buyer.Job(*job).state != JobState::kRunning) && !buyer.disk().files().Exists(kOutput)) {
+            const auto started = buyer->content().StartGet(claim, kOutput, {});
+            if (started) job = *started;
+        }
+    };
+    size_t crashes = 0;
+    const auto done = [&] { return world[kBuyer].IsUp() && world[kBuyer].disk().files().Exists(kOutput); };
+    for (int round = 0; round < 60 && !done(); ++round) {
+        const size_t victim = random.Below(4);
+        if (random.Below(4) == 0) world.Partition({victim});
+        else world[victim].disk().FailAfterWrites(random.Below(80));
+        world.RunUntil([&] { return drive_buyer(), world[victim].stopped().has_value() || done(); }, milliseconds(500 + random.Below(8'000)));
+        world.Heal();
+        world[victim].Crash();
+        if (victim == kBuyer) job.reset();
+        ++crashes;
+        world.RunFor(milliseconds(random.Below(3'000)));
+        const Status opened = world[victim].Open();
+        ASSERT_TRUE(opened) << opened.error().message;
+    }
+    EXPECT_GT(crashes, 2u);
+    ASSERT_TRUE(world.RunUntil([&] { return drive_buyer(), done(); }, seconds(600)));
+    world.RunFor(seconds(5));
+    ExpectSameFile();
+    ASSERT_TRUE(world.RunUntil([&] { return world.AllSettled(); }, seconds(200)));
+    world.ExpectWalletsOwnEverything();
+    world.ExpectOneHeaderForEachSlot();
+    size_t granted = 0;
+    for (const auto& [lock, own] : world[kBuyer].wallet().Purchases()) granted += own.status == wallet::PurchaseStatus::kGranted ? 1 : 0;
+    EXPECT_EQ(granted, 1u);
+    EXPECT_EQ(world[kBuyer].wallet().Purchases().size(), 1u);
 }
 
 }  // namespace
