@@ -77,7 +77,7 @@ Status ChainManager::CheckStoredBodies() {
     return {};
 }
 
-Result<HeaderOutcome> ChainManager::AddHeader(const BlockHeader& header, UnixMillis now) {
+Result<HeaderOutcome> ChainManager::AddHeader(const BlockHeader& header, std::optional<Height> leads_to, UnixMillis now) {
     using What = HeaderOutcome::What;
     using consensus::Invalid;
     const HeaderNode* parent = m_tree->Find(header.prev);
@@ -87,6 +87,10 @@ Result<HeaderOutcome> ChainManager::AddHeader(const BlockHeader& header, UnixMil
             return HeaderOutcome{What::kPremature, nullptr, {Invalid::What::kPremature, "time-too-new", "slot " + ToString(header.slot) + " lies in the future"}};
         if (IsCaughtUp(now) && tip()->height() - ForkPoint(parent, tip())->height() > params().k)
             return HeaderOutcome{What::kTooDeep, nullptr, {Invalid::What::kPolicy, "fork-too-deep", "it forks off more than " + std::to_string(params().k) + " blocks below the tip"}};
+        // An equivocator makes as many headers as it likes for a slot that it won: only those that a better branch needs are kept.
+        const bool better = leads_to && *leads_to > tip()->height();
+        if (!better && m_tree->CountOf(header.staker, header.slot) >= kMaxHeadersPerSlot)
+            return HeaderOutcome{What::kEquivocation, nullptr, {Invalid::What::kPolicy, "equivocation", "its staker made " + std::to_string(kMaxHeadersPerSlot) + " other headers for slot " + ToString(header.slot)}};
     }
     auto outcome = m_tree->Add(header, [this](const consensus::EpochBoundary& boundary) { return m_state->SnapshotOf(boundary); });
     if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
@@ -96,7 +100,8 @@ Result<HeaderOutcome> ChainManager::AddHeader(const BlockHeader& header, UnixMil
 Result<HeadersResult> ChainManager::ProcessHeaders(const std::vector<BlockHeader>& headers, UnixMillis now) {
     HeadersResult result;
     for (const BlockHeader& header : headers) {
-        ASSIGN_OR_RETURN(HeaderOutcome outcome, AddHeader(header, now));
+        const bool last = &header == &headers.back();
+        ASSIGN_OR_RETURN(HeaderOutcome outcome, AddHeader(header, last ? std::nullopt : std::optional(headers.back().height), now));
         if (!outcome.Ok()) {
             result.stopped = std::move(outcome);
             break;
@@ -109,7 +114,7 @@ Result<HeadersResult> ChainManager::ProcessHeaders(const std::vector<BlockHeader
 
 Result<BlockResult> ChainManager::ProcessBlock(const BlockRef& block, UnixMillis now) {
     using What = BlockResult::What;
-    ASSIGN_OR_RETURN(HeaderOutcome outcome, AddHeader(block->header, now));
+    ASSIGN_OR_RETURN(HeaderOutcome outcome, AddHeader(block->header, std::nullopt, now));
     if (!outcome.Ok()) {
         BlockResult result{.what = What::kNotTaken, .header = std::move(outcome)};
         result.invalid = m_state->WhyInvalid(block->header.Hash());

@@ -90,7 +90,8 @@ class ChainManager {
 
   private:
     explicit ChainManager(consensus::Genesis genesis);
-    Result<HeaderOutcome> AddHeader(const BlockHeader& header, UnixMillis now);
+    // `leads_to`: the claimed height of the last header after this one that came with it.
+    Result<HeaderOutcome> AddHeader(const BlockHeader& header, std::optional<Height> leads_to, UnixMillis now);
     Result<BlockResult> Activate(UnixMillis now);
     Status OpenParts(storage::FileSystem& files, const std::string& folder, ChainOptions options);
     Status CheckNetwork(const std::string& folder);

@@ -94,6 +94,7 @@ Status HeaderTree::Load(const BlockHash& genesis) {
         if (parent == nullptr && stored.state.hash != genesis) return Fail(Corrupt("the parent of header " + stored.state.hash.Hex() + " is missing"));
         HeaderNode* node = Insert(stored.state, parent, stored.sequence, stored.invalid);
         if (parent == nullptr) m_genesis = node;
+        ++m_counts[{stored.header.slot, stored.header.staker}];
         m_next_sequence = std::max(m_next_sequence, stored.sequence + 1);
     }
     if (m_genesis == nullptr) return Fail(Corrupt("the genesis header is missing: this folder belongs to another network"));
@@ -139,6 +140,7 @@ Result<HeaderOutcome> HeaderTree::Add(const BlockHeader& header, const SnapshotL
     batch.Put(TableKey(kHeaderTable, hash.bytes), Encode(StoredHeader{header, *state, m_next_sequence, false}));
     RETURN_IF_ERROR(m_store.Write(batch, false));
     const HeaderNode* node = Insert(*state, parent, m_next_sequence++, false);
+    ++m_counts[{header.slot, header.staker}];
     if (consensus::BetterTip(node->state, m_best->state)) m_best = node;
     return HeaderOutcome{What::kAdded, node, {}};
 }
@@ -292,6 +294,11 @@ Result<std::vector<BlockHeader>> HeaderTree::HeadersAfter(const HeaderNode* tip,
         if (node->hash() == stop) break;
     }
     return headers;
+}
+
+size_t HeaderTree::CountOf(const StakerId& staker, Slot slot) const {
+    const auto found = m_counts.find({slot, staker});
+    return found == m_counts.end() ? 0 : found->second;
 }
 
 void HeaderTree::ForEach(const std::function<void(const HeaderNode&)>& visit) const {

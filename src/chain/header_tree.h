@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <unordered_map>
 
@@ -42,6 +43,7 @@ struct HeaderOutcome {
         kBeyondHorizon,  // not checkable yet: connect the blocks that are known, then ask again. Nobody's fault
         kPremature,      // its slot lies in the future. The caller may hold it
         kTooDeep,        // forks off deeper than a caught-up node follows
+        kEquivocation,   // its staker has kMaxHeadersPerSlot others for the slot, and nothing longer than our chain builds on it (yet)
         kInvalid,        // `reason` says why; the sender is at fault
     };
     What what{What::kAdded};
@@ -52,6 +54,7 @@ struct HeaderOutcome {
 };
 
 inline constexpr size_t kMaxHeadersPerAnswer = 2000;
+inline constexpr size_t kMaxHeadersPerSlot = 2;   // of one staker, if no better branch needs more: two prove its fault
 
 // All checked headers, as a tree that starts at genesis. Nothing is stored before its last check has passed.
 // Chain worker. Kept in the key-value table 'H' (hash -> header, HeaderState, marks), loaded whole when opened: the states
@@ -88,6 +91,8 @@ class HeaderTree {
     // `limit`, until `stop` (if it comes) inclusive.
     Result<std::vector<BlockHeader>> HeadersAfter(const HeaderNode* tip, const std::vector<BlockHash>& locator,
                                                   const BlockHash& stop, size_t limit = kMaxHeadersPerAnswer) const;
+    // How many headers of `staker` for `slot` there are.
+    size_t CountOf(const StakerId& staker, Slot slot) const;
     // Every node, for loops at start.
     void ForEach(const std::function<void(const HeaderNode&)>& visit) const;
 
@@ -103,6 +108,7 @@ class HeaderTree {
     const consensus::Params& m_params;
     storage::KeyValueStore& m_store;
     std::unordered_map<BlockHash, std::unique_ptr<HeaderNode>, FixedBytesHasher> m_nodes;
+    std::map<std::pair<Slot, StakerId>, size_t> m_counts;
     HeaderNode* m_genesis{nullptr};
     const HeaderNode* m_best{nullptr};
     uint64_t m_next_sequence{0};

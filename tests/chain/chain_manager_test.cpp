@@ -210,6 +210,36 @@ TEST(ChainManager, UnknownParentsAndForgedHeadersAreToldApart) {
     EXPECT_EQ(invalid->stopped->reason.code, "bad-header-signature");
 }
 
+TEST(ChainManager, AStakersThirdHeaderForASlotIsKeptOnlyIfABetterBranchNeedsIt) {
+    TestNode node;
+    TestNode other;
+    const BlockRef first = node.Produce();
+    const auto variant = [&](uint8_t n) {
+        BlockHeader header = first->header;
+        header.tx_root.bytes[0] ^= n;
+        header.signature = node.keys().signing.Sign(header.SigningHash(node.chain().genesis_hash()));
+        return header;
+    };
+    for (const uint8_t n : {1, 2}) ASSERT_EQ(node.chain().ProcessHeaders({variant(n)}, node.now)->accepted, 1u);
+    for (uint8_t n = 3; n < 10; ++n) {
+        const auto result = node.chain().ProcessHeaders({variant(n)}, node.now);
+        ASSERT_TRUE(result);
+        EXPECT_EQ(result->accepted, 0u);
+        EXPECT_EQ(result->stopped->what, HeaderOutcome::What::kEquivocation);
+        EXPECT_EQ(node.chain().FindHeader(variant(n).Hash()), nullptr);
+    }
+    node.Close();
+    node.Open();   // it is counted again
+    EXPECT_EQ(node.chain().ProcessHeaders({variant(3)}, node.now)->accepted, 0u);
+    // The others follow another header of that slot: their longer branch is taken.
+    other.GiveAll({first});
+    const BlockRef child = other.Mine();
+    node.now = std::max(node.now, other.now);
+    EXPECT_EQ(node.chain().ProcessHeaders({first->header, child->header}, node.now)->accepted, 2u);
+    node.GiveAll({first, child});
+    EXPECT_EQ(node.chain().tip()->hash(), child->header.Hash());
+}
+
 TEST(ChainManager, AMutatedBodyDoesNotCondemnItsHeader) {
     TestNode first, second(2);
     ASSERT_EQ(first.Code(first.PayGenesisCoin(0)), "");
