@@ -47,6 +47,7 @@ void BlockRelay::AskNext(Instant now) {
     }
     if (best == m_peers.end()) return;
     m_leader = best->first;
+    m_leader_until = now + Sync::kLeaderPatience;
     if (!best->second.headers_deadline && !best->second.batch && !best->second.waits_for_bodies) {
         AskHeaders(best->first, best->second, now);
     }
@@ -142,6 +143,7 @@ void BlockRelay::OnHeadersResult(PeerId id, const HeadersResult& result, Instant
     Peer* const peer = Find(id);
     if (peer == nullptr || !peer->batch) return;
     Batch batch = *std::exchange(peer->batch, std::nullopt);
+    if (result.outcome == HeadersOutcome::kAccepted || result.accepted != 0) m_leader_until = std::max(m_leader_until, now + Sync::kLeaderPatience);
     if (result.outcome == HeadersOutcome::kAccepted) return Continue(id, *peer, batch, now);
     const size_t accepted = std::min(result.accepted, batch.hashes.size());
     for (size_t i = 0; i < accepted; ++i) peer->known.Add(batch.hashes[i]);
@@ -158,6 +160,9 @@ void BlockRelay::OnHeadersResult(PeerId id, const HeadersResult& result, Instant
             break;
         case HeadersOutcome::kPremature:
             peer->ask_at = now + kPrematureDelay;
+            break;
+        case HeadersOutcome::kNotWanted:
+            Synced(id, *peer, now);
             break;
     }
     AssignBlocks(now);
@@ -265,6 +270,7 @@ void BlockRelay::OnTipChanged(const std::vector<BlockHeader>& announce, Instant 
         }
         if (!news.headers.empty()) Send(id, MessageType::kHeaders, Encode(news));
     }
+    m_leader_until = std::max(m_leader_until, now + Sync::kLeaderPatience);
     const bool bodies_are_in = m_requests.empty() && m_processing.empty() && m_view.BlocksWanted(1).empty();
     for (auto& [id, peer] : m_peers) {
         if (!bodies_are_in || !std::exchange(peer.waits_for_bodies, false)) continue;
@@ -299,11 +305,17 @@ void BlockRelay::Tick(Instant now) {
             if (!peer.headers_deadline && !peer.batch) AskHeaders(id, peer, now);
         }
     }
+    if (m_leader && now >= m_leader_until) {
+        m_leader.reset();
+        m_caught_up = true;
+        AskNext(now);
+    }
     if (!late.empty() || (m_retry_at && now >= *m_retry_at)) AssignBlocks(now);
 }
 
 Instant BlockRelay::NextWakeup() const {
     Instant next = m_retry_at.value_or(Instant::max());
+    if (m_leader) next = std::min(next, m_leader_until);
     for (const auto& [hash, request] : m_requests) next = std::min(next, request.deadline);
     for (const auto& [id, peer] : m_peers) {
         if (peer.headers_deadline) next = std::min(next, *peer.headers_deadline);

@@ -71,7 +71,8 @@ class BlockRelay {
     std::vector<SyncAction>& m_actions;
     std::map<PeerId, Peer> m_peers;
     std::optional<PeerId> m_leader;     // the peer that headers are fetched from while we are behind
-    bool m_caught_up{false};            // a leader had no more: now every peer is asked
+    Instant m_leader_until{};           // it has to give something new before then
+    bool m_caught_up{false};            // a leader had no more, or gave nothing new: now every peer is asked
     std::map<BlockHash, Request> m_requests;
     std::set<BlockHash> m_processing;   // blocks in the node's hands
     std::optional<Instant> m_retry_at;  // blocks are wanted that nobody may be asked for

@@ -80,6 +80,7 @@ enum class HeadersOutcome {
     kAccepted,       // all are stored, or were known
     kBeyondHorizon,  // the first `accepted` are stored; the rest cannot be checked before more blocks are connected
     kPremature,      // the first `accepted` are stored; the rest lie in the future, by nobody's fault
+    kNotWanted,      // the first `accepted` are stored; the rest is not followed, by nobody's fault
     kInvalid,        // header `accepted` breaks a rule
 };
 struct HeadersResult {
@@ -111,7 +112,8 @@ struct TransactionResult {
 // (TakeActions, after every call). No chain, socket or clock inside. Not thread-safe; belongs to the executor on which its
 // view may be read.
 //
-// Headers first: one peer at a time is asked while we are behind, all others when it has no more. A batch that ends at the sync
+// Headers first: one peer at a time is asked while we are behind, all others when it has no more, or when it has led for kLeaderPatience
+// without giving anything new [a peer that keeps a fresh node from all others]. A batch that ends at the sync
 // horizon is asked for again when the bodies inside are connected. Blocks: up to 16 requests a peer, the rarest resource being
 // order, so lowest first and each to the least busy peer that has it; another is asked after kBlockTimeout. New tips are announced
 // by their headers, transactions by wtxid; another announcer is asked after kTransactionTimeout.
@@ -120,6 +122,7 @@ class Sync {
     static constexpr size_t kMaxBlocksInFlightPerPeer = 16;
     static constexpr size_t kMaxBlocksInFlight = 128;       // asked for or being processed
     static constexpr seconds kHeadersTimeout{20};
+    static constexpr seconds kLeaderPatience{60};
     static constexpr seconds kBlockTimeout{10};
     static constexpr seconds kTransactionTimeout{2};
     static constexpr milliseconds kAnnounceDelay{100};      // transactions are announced in batches

@@ -190,6 +190,47 @@ TEST_F(SyncTest, TheNextPeerLeadsWhenTheLeaderIsSilentOrGone) {
     EXPECT_EQ(Sent(MessageType::kGetHeaders).count(2), 1u);
 }
 
+TEST_F(SyncTest, ALeaderThatGivesNothingNewDoesNotKeepUsFromTheOthers) {
+    for (const HeadersOutcome outcome : {HeadersOutcome::kPremature, HeadersOutcome::kBeyondHorizon}) {
+        sync.~Sync();
+        new (&sync) Sync(view);
+        Ready(1, 1'000'000);
+        Ready(2, 10);
+        EXPECT_EQ(Sent(MessageType::kGetHeaders).count(2), 0u);
+        const Instant start = now;
+        while (now < start + Sync::kLeaderPatience) {
+            ReceiveHeaders(1, Slice(Chain(2), 1, 3));
+            if (!Take<ProcessHeadersAction>().empty()) sync.OnHeadersResult(P(1), {outcome, 0, ""}, now);
+            now += seconds(2);
+            sync.Tick(now);
+        }
+        EXPECT_EQ(Sent(MessageType::kGetHeaders).count(2), 1u);
+    }
+}
+
+TEST_F(SyncTest, ALeaderThatRepeatsWhatWeHaveDoesNotKeepUsFromTheOthers) {
+    const auto chain = Chain(1000);
+    Accept(Slice(chain, 1, 1001));
+    view.bodies = view.headers.size();
+    Ready(1, 1'000'000);
+    Ready(2, 2000);
+    Take<SendAction>();
+    for (const Instant end = now + Sync::kLeaderPatience; now < end; now += seconds(15)) {
+        ReceiveHeaders(1, Slice(chain, 1, 1001));
+        sync.Tick(now);
+    }
+    sync.Tick(now);
+    EXPECT_EQ(Sent(MessageType::kGetHeaders).count(2), 1u);
+}
+
+TEST_F(SyncTest, HeadersThatAreNotFollowedLeaveTheirSenderSynced) {
+    Ready(1, 20);
+    ReceiveHeaders(1, Slice(Chain(2), 1, 3));
+    sync.OnHeadersResult(P(1), {HeadersOutcome::kNotWanted, 0, ""}, now);
+    EXPECT_FALSE(sync.Busy());
+    EXPECT_TRUE(Take<MisbehavingAction>().empty());
+}
+
 TEST_F(SyncTest, BeyondTheHorizonHeadersWaitForTheirBodies) {
     Ready(1, 20);
     Take<SendAction>();
