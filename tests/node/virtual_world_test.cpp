@@ -26,6 +26,16 @@ TEST(VirtualWorld, TheSameSeedGivesTheSameRunAndAnotherOneDoesNot) {
     EXPECT_NE(TraceOfThreeNodes(8), first);
 }
 
+TEST(VirtualWorld, WhatTheChainPostsToTheNetworkBeforeTheStartDoesNoHarm) {
+    VirtualWorld world(6);
+    VirtualNode& node = world.Add({.staker = 0, .start = false});
+    const Slot slot = node->staking().NextWonSlot(Slot(1)).value();
+    node->clock().SetMock(node->params().SlotTime(slot));
+    ASSERT_TRUE(node->staking().TryProduce(slot));
+    world.RunFor(seconds(1));
+    EXPECT_EQ(node.tip().height(), Height(1));
+}
+
 TEST(VirtualWorld, ThreeNodesFollowOneStakersChain) {
     VirtualWorld world(1);
     world.Add({.staker = 0});
