@@ -8,7 +8,8 @@ using consensus::Invalid;
 
 ChainService::ChainService(const Environment& environment, std::unique_ptr<chain::ChainManager> chain, PeerOutlet& peers,
                            EventHub& events, OnFatal on_fatal)
-    : m_environment(environment), m_chain(std::move(chain)), m_peers(peers), m_events(events), m_on_fatal(std::move(on_fatal)), m_sync(*this) {}
+    : m_environment(environment), m_chain(std::move(chain)), m_peers(peers), m_events(events), m_on_fatal(std::move(on_fatal)), m_sync(*this),
+      m_moved_at(environment.clock.Monotonic()) {}
 
 ChainService::~ChainService() = default;
 
@@ -80,6 +81,13 @@ Result<chain::BlockResult> ChainService::Reconsider(const BlockHash& hash) {
     return result;
 }
 
+bool ChainService::Syncing() const {
+    if (!m_sync.Busy() || m_environment.clock.Monotonic() - m_moved_at > kSyncPatience) return false;
+    const auto slot = params().SlotAt(m_environment.clock.Now());
+    const uint64_t recent = kRecentBlocks * params().active_slots_denominator / params().active_slots_numerator;
+    return slot && m_chain->tip()->state.slot + recent < *slot;
+}
+
 void ChainService::RunActions() {
     if (m_running_actions) return;  // a listener submitted something: the outer loop goes on
     m_running_actions = true;
@@ -104,6 +112,8 @@ void ChainService::Do(const p2p::ProcessHeadersAction& action) {
                 outcome.outcome = p2p::HeadersOutcome::kInvalid;
                 outcome.reason = result->stopped->reason.ToString();
                 break;
+            case What::kTooDeep:
+            case What::kEquivocation: outcome.outcome = p2p::HeadersOutcome::kNotWanted; break;
             default: outcome.outcome = p2p::HeadersOutcome::kBeyondHorizon; break;
         }
     }
@@ -166,6 +176,7 @@ void ChainService::Do(const p2p::ServeBlockAction& action) {
 void ChainService::Publish(const chain::BlockResult& result) {
     if (!result.change.Empty()) {
         const chain::HeaderNode* tip = m_chain->tip();
+        m_moved_at = m_environment.clock.Monotonic();
         for (ChainListener* listener : m_listeners) listener->OnTipChanged(result.change);
         for (const chain::RemovedTransaction& removed : result.removed) {
             if (m_chain->mempool().Find(removed.tx->txid())) continue;   // a listener sent it again
@@ -178,7 +189,7 @@ void ChainService::Publish(const chain::BlockResult& result) {
         m_peers.SetBestHeight(tip->height());
         m_events.Publish("tip", tip->hash().Hex(), std::to_string(tip->height().value));
         std::vector<BlockHeader> announce;
-        if (m_chain->IsCaughtUp(m_environment.clock.Now()) || !m_sync.Busy()) {
+        if (m_chain->IsCaughtUp(m_environment.clock.Now()) || !Syncing()) {
             const size_t count = std::min(result.change.connected.size(), p2p::Sync::kMaxAnnouncedHeaders);
             for (size_t i = result.change.connected.size() - count; i < result.change.connected.size(); ++i)
                 announce.push_back(result.change.connected[i].block->header);

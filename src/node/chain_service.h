@@ -59,8 +59,11 @@ class ChainService final : private p2p::SyncView {
     Result<chain::BlockResult> SubmitBlock(const BlockRef& block);
     Result<chain::BlockResult> Invalidate(const BlockHash& hash);
     Result<chain::BlockResult> Reconsider(const BlockHash& hash);
-    // Whether headers or blocks are being fetched from peers.
-    bool Syncing() const { return m_sync.Busy(); }
+    // Whether the chain is behind and moves on: headers or blocks are being fetched, the tip is old, and it moved, or this began, within
+    // kSyncPatience. Rationale: any peer can keep us fetching for ever, but none can thereby stop a staker or a seller.
+    bool Syncing() const;
+    static constexpr seconds kSyncPatience{60};
+    static constexpr uint64_t kRecentBlocks = 10;   // a tip is not old within the time in which so many blocks are expected
 
   private:
     Height BestHeaderHeight() const override;
@@ -94,6 +97,7 @@ class ChainService final : private p2p::SyncView {
     p2p::Sync m_sync;
     std::vector<ChainListener*> m_listeners;
     bool m_running_actions{false};
+    Instant m_moved_at;        // when the tip moved last, at first when this began
 };
 
 }  // namespace sluice::node

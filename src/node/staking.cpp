@@ -23,7 +23,7 @@ void Staking::OnSlot(Alive alive) {
     const consensus::Params& params = m_chain.params();
     const UnixMillis now = m_environment.clock.Now();
     const auto slot = params.SlotAt(now);
-    if (slot && (!m_last_tried || *slot > *m_last_tried) && !m_chain.Syncing()) {
+    if (slot && slot != m_last_tried && !m_chain.Syncing()) {
         m_last_tried = slot;
         if (*slot > m_chain.chain().tip()->state.slot) {
             const auto produced = TryProduce(*slot);

@@ -47,6 +47,37 @@ TEST_F(Staker, MakesNoneInASlotThatItDoesNotLead) {
     EXPECT_FALSE(staking().Info().last_signed_slot);
 }
 
+// Peers that claim a long chain and never tell it, one after the other: there is always an answer to wait for.
+void RunAmongSilentPeers(VirtualWorld& world, seconds time) {
+    static uint64_t last_peer = 1'000'000;
+    for (const Instant end = world.now() + time; world.now() < end; world.RunFor(seconds(10)))
+        world[0]->chain().OnPeerReady(PeerId(++last_peer), Height(1'000'000));
+}
+
+TEST(StakerAmongSilentPeers, GoesOnWhileItsTipIsFresh) {
+    VirtualWorld world(22);
+    world.Add({.staker = 0});
+    ASSERT_TRUE(world.RunUntil([&] { return world[0].tip().height() >= Height(3); }));
+    const uint64_t before = world[0]->staking().Info().blocks_produced;
+    RunAmongSilentPeers(world, seconds(30));
+    EXPECT_GT(world[0]->staking().Info().blocks_produced, before);
+}
+
+TEST(StakerAmongSilentPeers, WithAnOldTipWaitsForTheOthersAWhileAndNotForEver) {
+    VirtualWorld world(23);
+    world.Add({.staker = 0});
+    ASSERT_TRUE(world.RunUntil([&] { return world[0].tip().height() >= Height(3); }));
+    world[0]->chain().OnPeerReady(PeerId(999'999), Height(1'000'000));
+    AdjustableClock& clock = world[0]->clock();
+    clock.SetMock(clock.Now() + seconds(1000));
+    const uint64_t before = world[0]->staking().Info().blocks_produced;
+    EXPECT_TRUE(world[0]->chain().Syncing());
+    RunAmongSilentPeers(world, seconds(30));
+    EXPECT_EQ(world[0]->staking().Info().blocks_produced, before);
+    RunAmongSilentPeers(world, seconds(40));
+    EXPECT_FALSE(world[0]->chain().Syncing());
+}
+
 TEST_F(Staker, NeverSignsASlotTwiceOrGoesBack) {
     const Slot first = NextSlot();
     ASSERT_TRUE(staking().TryProduce(first));
