@@ -72,6 +72,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     ASSIGN_OR_RETURN(node->m_old_payer_channels, node->m_swarm_store->PayerChannels());
     for (const auto& [outpoint, channel] : node->m_swarm_store->vouchers().channels()) node->m_old_payee_channels.push_back(channel);
     ASSIGN_OR_RETURN(node->m_wallet, WalletService::Open(env, *node->m_chain, node->m_events, folder + "/wallet"));
+    node->m_wallet->SetOnFatal([raw = node.get()](const Error& error) { raw->RequestStop(error); });
 
     content::SwarmConfig swarm;
     swarm.params = node->m_params;

@@ -106,10 +106,20 @@ Result<Wallet*> WalletService::Get() const {
 
 Result<Txid> WalletService::Broadcast(const wallet::BuiltTransaction& built) {
     ASSIGN_OR_RETURN(Wallet * wallet, Get());
-    RETURN_IF_ERROR(wallet->Commit(built));
+    // What a replacement takes the place of; the wallet forgets it on Commit.
+    std::vector<TransactionRef> waiting;
+    for (const TransactionRef& tx : wallet->UnconfirmedTransactions())
+        if (m_chain.chain().mempool().Find(tx->txid())) waiting.push_back(tx);
+    if (const Status committed = wallet->Commit(built); !committed) {
+        // Rationale: it was not sent, so it must not be sent after a restart either: its sender may have tried again.
+        Log(wallet->RemoveUnconfirmed(built.tx->txid()));
+        Log(committed);
+        return Fail(committed.error());
+    }
     const auto accepted = m_chain.Submit(built.tx);
     if (!accepted) {
         Log(wallet->RemoveUnconfirmed(built.tx->txid()));
+        for (const TransactionRef& tx : waiting) Log(wallet->AddUnconfirmed(tx));
         return Fail("the transaction was refused by this node: " + accepted.error().ToString());
     }
     return built.tx->txid();
@@ -196,7 +206,9 @@ void WalletService::PublishPurchases() {
 }
 
 void WalletService::Log(const Status& status) const {
-    if (!status) LogError("wallet", "{}", status.error().message);
+    if (status) return;
+    LogError("wallet", "{}", status.error().message);
+    if (status.error().kind == ErrorKind::kEnvironment && m_on_fatal) m_on_fatal(status.error());
 }
 
 }  // namespace sluice::node

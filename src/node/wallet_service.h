@@ -15,6 +15,8 @@ class WalletService final : public ChainListener {
     // Opens the store in `folder` and the wallet in it, if there is one, and scans the blocks that it has not seen.
     static Result<std::unique_ptr<WalletService>> Open(const Environment& environment, ChainService& chain, EventHub& events,
                                                        const std::string& folder);
+    // Called when the wallet's store cannot be written: what it holds in memory is not on disk, so the node has to end.
+    void SetOnFatal(std::function<void(const Error&)> on_fatal) { m_on_fatal = std::move(on_fatal); }
 
     // Makes a wallet; its phrase is returned this once. kInvalid if there is one.
     Result<std::string> Create();
@@ -23,7 +25,7 @@ class WalletService final : public ChainListener {
     bool Exists() const { return m_wallet != nullptr; }
     // kNotFound says how to make one.
     Result<wallet::Wallet*> Get() const;
-    // Commits, submits to the mempool and relays. If the mempool refuses it the coins are free again.
+    // Commits, submits to the mempool and relays. If the mempool refuses it the coins are as they were before.
     Result<Txid> Broadcast(const wallet::BuiltTransaction& built);
     // Looks at the mempool for what the wallet missed while the node was down, and submits its own again.
     void Resubmit();
@@ -47,6 +49,7 @@ class WalletService final : public ChainListener {
     const Environment& m_environment;
     ChainService& m_chain;
     EventHub& m_events;
+    std::function<void(const Error&)> m_on_fatal;
     std::unique_ptr<storage::KeyValueStore> m_store;
     std::unique_ptr<wallet::Wallet> m_wallet;
     std::map<OutPoint, wallet::PurchaseStatus> m_seen_purchases;   // what was published as an event

@@ -6,9 +6,11 @@
 #include <leveldb/write_batch.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <mutex>
+#include <system_error>
 
 #include "storage/file_system.h"
 #include "storage/key_value.h"
@@ -32,6 +34,7 @@ leveldb::Status ToLevelDb(const Status& status) {
 
 Error FromLevelDb(const std::string& path, const leveldb::Status& status) {
     std::string message = fmt::format("database {}: {}", path, status.ToString());
+    if (message.ends_with(std::generic_category().message(ENOSPC))) message += ": free some disk space and start again";
     if (status.IsCorruption()) message += ": check the disk, then rebuild the database or restore it from a backup";
     return {ErrorKind::kEnvironment, std::move(message)};
 }
