@@ -36,6 +36,7 @@ constexpr const char* kUsage =
     "Commands for people (sluice-cli COMMAND --help explains one):\n";
 constexpr const char* kUsageEnd =
     "\n"
+    "publish, get and seed go on in the node when the command is interrupted: sluice-cli listjobs shows them, stopjob ends one.\n"
     "Every RPC method of the node is a command too: sluice-cli help lists them, sluice-cli help METHOD explains one.\n";
 
 std::string Usage() { return kUsage + ListPersonCommands() + kUsageEnd; }

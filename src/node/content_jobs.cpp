@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
+#include "consensus/record_rules.h"
 #include "content/manifest.h"
 #include "util/log.h"
 
@@ -24,6 +26,22 @@ std::string BaseName(const std::string& path) {
     if (end == std::string::npos) return {};
     const size_t slash = path.find_last_of('/', end);
     return path.substr(slash == std::string::npos ? 0 : slash + 1, end - (slash == std::string::npos ? 0 : slash + 1) + 1);
+}
+
+// What consensus would refuse once everything is sealed.
+Status CheckTexts(const PublishRecord& record) {
+    const auto check = [](const std::string& text, std::string_view field, bool lines = false) -> Status {
+        if (consensus::IsCleanText(text, lines)) return {};
+        return Fail(fmt::format("{} has control characters or is not UTF-8: {} it", field, field == "the file name" ? "rename" : "change"));
+    };
+    RETURN_IF_ERROR(check(record.title, "title"));
+    RETURN_IF_ERROR(check(record.description, "description", true));
+    RETURN_IF_ERROR(check(record.mime, "mime"));
+    RETURN_IF_ERROR(check(record.file_name, "the file name"));
+    RETURN_IF_ERROR(check(record.language, "language"));
+    for (const std::string& tag : record.tags) RETURN_IF_ERROR(check(tag, "a tag"));
+    for (const std::string& endpoint : record.endpoints) RETURN_IF_ERROR(check(endpoint, "an endpoint"));
+    return {};
 }
 
 JobProgress Phase(std::string phase) {
@@ -231,6 +249,7 @@ Result<JobId> ContentJobs::StartPublish(PublishSource source, PublishOptions opt
     if (record.endpoints.size() > kMaxEndpoints) return Fail(fmt::format("there are {} endpoints, the limit is {}", record.endpoints.size(), kMaxEndpoints));
     for (const std::string& endpoint : record.endpoints)
         if (endpoint.empty() || endpoint.size() > kMaxEndpointBytes) return Fail(fmt::format("an endpoint has {} bytes: 1 to {} are possible", endpoint.size(), kMaxEndpointBytes));
+    RETURN_IF_ERROR(CheckTexts(record));
     const Amount least = consensus::MinAnchor(m_chain.params(), EncodeRecord(record).size() + 64);
     const wallet::Balances balances = wallet->GetBalances();
     if (balances.spendable.drops + balances.pending_trusted.drops < least.drops)
@@ -245,7 +264,7 @@ Result<JobId> ContentJobs::StartPublish(PublishSource source, PublishOptions opt
     }
     ASSIGN_OR_RETURN(record.payout_script, PayoutScript(*wallet, record.title));
     plan->options = std::move(options);
-    ASSIGN_OR_RETURN(plan->job, m_jobs.Start("publish"));
+    ASSIGN_OR_RETURN(plan->job, m_jobs.Start("publish", path));
     SealThenPublish(plan);
     return plan->job;
 }
@@ -395,6 +414,28 @@ void ContentJobs::OnDownloadFailed(const DownloadFailed& failed) {
     for (const Fetch& fetch : found.mapped()) fetch.then(Fail(failed.error));
 }
 
+Status ContentJobs::StopJob(JobId id) {
+    const auto job = m_jobs.Find(id);
+    if (!job) return Fail(ErrorKind::kNotFound, fmt::format("there is no job {}: see 'listjobs'", id));
+    if (job->state != JobState::kRunning) return Fail(fmt::format("job {} has ended already", id));
+    if (job->kind == "publish") return Fail(fmt::format("job {} publishes, and cannot be stopped: it ends by itself", id));
+    PostToNetwork([this, id] {
+        for (auto& [content, fetches] : m_fetches) {
+            const auto fetch = std::find_if(fetches.begin(), fetches.end(), [&](const Fetch& one) { return one.job == id; });
+            if (fetch == fetches.end()) continue;
+            const WhenFetched then = std::move(fetch->then);
+            fetches.erase(fetch);
+            if (fetches.empty()) {
+                const ContentId unwanted = content;
+                m_fetches.erase(unwanted);
+                m_swarm.StopDownload(unwanted);
+            }
+            return then(Fail(ErrorKind::kUnavailable, "stopped by 'stopjob': what was fetched stays, and the same command goes on with it"));
+        }
+    });
+    return {};
+}
+
 Result<JobId> ContentJobs::StartGet(const ClaimId& claim, const std::string& path, const FetchLimits& limits) {
     if (path.empty() || path[0] != '/') return Fail("path must be absolute, not '" + path.substr(0, 200) + "'");
     if (m_environment.files.Exists(path)) return Fail(path + " exists already: choose another path, or move it away");
@@ -403,10 +444,20 @@ Result<JobId> ContentJobs::StartGet(const ClaimId& claim, const std::string& pat
     const auto parent_entry = m_environment.files.Stat(parent);
     if (!parent_entry || parent_entry->kind != storage::DirectoryEntry::Kind::kDirectory)
         return Fail("the folder " + parent + " does not exist: make it first, or choose another path");
+    std::erase_if(m_openings, [this](const auto& entry) {
+        const auto job = m_jobs.Find(entry.second.job);
+        return !job || job->state != JobState::kRunning;
+    });
+    if (const auto running = m_openings.find(path); running != m_openings.end()) {
+        // Rationale: two that write to one path would give it its name before it is whole.
+        if (running->second.claim == claim) return running->second.job;
+        return Fail(ErrorKind::kUnavailable, fmt::format("job {} already writes to {}: choose another path", running->second.job, path));
+    }
     ASSIGN_OR_RETURN(Openable found, FindOpenable(claim));
     auto openable = std::make_shared<Openable>(std::move(found));
     const ContentId content = openable->info.record.content;
-    ASSIGN_OR_RETURN(const JobId job, m_jobs.Start("get"));
+    ASSIGN_OR_RETURN(const JobId job, m_jobs.Start("get", path));
+    m_openings[path] = {claim, job};
     FetchThen(job, content, LimitsFor(content, limits), openable->info.record.seed_price_per_mib, [this, job, openable, path](Result<Amount> paid) {
         if (!paid) return m_jobs.Fail(job, paid.error());
         OpenThen(job, openable, path, *paid);
@@ -451,7 +502,7 @@ Result<JobId> ContentJobs::StartSeed(const ClaimId& claim, std::optional<Amount>
     const ContentId content = info.record.content;
     const Amount hint = info.record.seed_price_per_mib;
     const Amount ask = price_per_mib.value_or(hint > Amount(0) ? hint : m_prices.seed_per_mib);
-    ASSIGN_OR_RETURN(const JobId job, m_jobs.Start("seed"));
+    ASSIGN_OR_RETURN(const JobId job, m_jobs.Start("seed", info.record.title));
     FetchThen(job, content, LimitsFor(content, limits), ask, [this, job, content, ask, claim, title = info.record.title](Result<Amount> paid) {
         if (!paid) return m_jobs.Fail(job, paid.error());
         const Status served = m_swarm.Serve(content, ask);

@@ -65,10 +65,15 @@ class ContentJobs final : public ChainListener, public DownloadObserver {
     // Looks at a file or folder (absolute path). From any thread: a large folder takes a while.
     Result<PublishSource> Inspect(const std::string& path) const;
     Result<JobId> StartPublish(PublishSource source, PublishOptions options);
-    // Fetches what is missing, opens it with the key that this wallet has, to `path` (which must not exist).
+    // Fetches what is missing, opens it with the key that this wallet has, to `path` (which must not exist). The job that does so already,
+    // if there is one; refused if a job writes something else there.
     Result<JobId> StartGet(const ClaimId& claim, const std::string& path, const FetchLimits& limits);
     // Fetches what is missing and serves it from then on, at `price_per_mib` (none: the record's hint).
     Result<JobId> StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib, const FetchLimits& limits);
+
+    // Ends a get or seed that still fetches: what is here stays, and the same call goes on with it. One that is past fetching ends by itself.
+    // kNotFound or kInvalid if there is no such job that runs.
+    Status StopJob(JobId id);
 
     // By whole id or by a prefix of at least 6 digits; the error says if it is unknown or not unique.
     Result<ClaimId> ResolveClaim(const std::string& text) const;
@@ -124,6 +129,11 @@ class ContentJobs final : public ChainListener, public DownloadObserver {
     DefaultPrices m_prices;
     Alive m_alive;
     std::map<Txid, Confirming> m_confirming;                 // chain strand
+    struct Opening {
+        ClaimId claim;
+        JobId job{0};
+    };
+    std::map<std::string, Opening> m_openings;               // by path, of gets; chain strand
     std::map<ContentId, std::vector<Fetch>> m_fetches;       // network strand
 };
 

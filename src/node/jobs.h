@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "node/event_hub.h"
 #include "primitives/amount.h"
@@ -30,6 +31,7 @@ struct JobProgress {
 struct JobInfo {
     JobId id{0};
     std::string kind;             // "publish", "get", "seed"
+    std::string subject;          // what it is about, for people: a path or a title
     JobState state{JobState::kRunning};
     JobProgress progress;
     std::optional<Error> error;   // kFailed
@@ -46,11 +48,13 @@ class JobTable {
     explicit JobTable(EventHub& events) : m_events(events) {}
 
     // kUnavailable if too many run already.
-    Result<JobId> Start(std::string kind);
+    Result<JobId> Start(std::string kind, std::string subject = {});
     void SetProgress(JobId id, const JobProgress& progress);
     void Finish(JobId id, std::map<std::string, std::string> result);
     void Fail(JobId id, Error error);
     std::optional<JobInfo> Find(JobId id) const;
+    // Newest first.
+    std::vector<JobInfo> List(size_t count) const;
 
   private:
     // Changes a running job and publishes `detail`.

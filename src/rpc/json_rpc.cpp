@@ -156,6 +156,8 @@ RpcResult<Json> MethodTable::BindArguments(const Method& method, const Json& par
             if (arg.required) return RpcFail(RpcCode::kInvalidParams, fmt::format("{} is missing ({}): {}", arg.name, arg.description, Usage(method)));
             continue;
         }
+        if (arg.type == ArgType::kNumber && bound[arg.name].is_number_float())
+            return RpcFail(RpcCode::kInvalidParameter, fmt::format("{} must be of type number ({}), a whole one, not {}", arg.name, arg.description, bound[arg.name].dump()));
         if (!HasType(bound[arg.name], arg.type))
             return RpcFail(RpcCode::kInvalidParameter, fmt::format("{} must be of type {} ({}), not {}", arg.name, TypeName(arg.type), arg.description, bound[arg.name].type_name()));
     }

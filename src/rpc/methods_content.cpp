@@ -25,7 +25,7 @@ Json ClaimJson(const Node& node, const ClaimInfo& info) {
 
 Json JobJson(const node::JobInfo& job) {
     static constexpr const char* kStates[] = {"running", "done", "failed"};
-    Json json{{"job", job.id}, {"kind", job.kind}, {"state", kStates[static_cast<int>(job.state)]}, {"version", job.version},
+    Json json{{"job", job.id}, {"kind", job.kind}, {"subject", job.subject}, {"state", kStates[static_cast<int>(job.state)]}, {"version", job.version},
               {"progress",
                {{"phase", job.progress.phase}, {"done", job.progress.done_bytes}, {"total", job.progress.total_bytes},
                 {"rate_bytes_per_s", job.progress.bytes_per_s}, {"peers", job.progress.peers}, {"paid", AmountJson(job.progress.paid)},
@@ -310,6 +310,22 @@ void AddContentMethods(MethodTable& table, Node& node) {
     table.Add({"listcontent", category, "The sealed content in this node's store.", {}, "array of {root, size, chunks, have, complete}",
                [&node](const Call&) { return ListContent(node); }});
     table.Add({"getjob", category, "How far a job is.", {job}, "object", [&node](const Call& call) { return FindJob(node, call); }});
+    table.Add({"listjobs", category, "What this node publishes, fetches and seeds since it started, newest first; a job goes on when sluice-cli is interrupted.",
+               {{"count", ArgType::kNumber, false, "how many (default 20)"}}, "array of jobs, as getjob shows them", [&node](const Call& call) -> RpcResult<Json> {
+                   ASSIGN_OR_RETURN(const int64_t count, call.Integer("count", 20, 1, 1'100));
+                   Json result = Json::array();
+                   for (const node::JobInfo& one : node.jobs().List(static_cast<size_t>(count))) result.push_back(JobJson(one));
+                   return result;
+               }});
+    table.Add({"stopjob", category, "Ends a get or seed that still fetches; what is here stays, and the same command goes on with it.", {job}, "null",
+               [&node](const Call& call) {
+                   return OnChain(node, [&]() -> RpcResult<Json> {
+                       ASSIGN_OR_RETURN(const int64_t id, call.Integer("job", 0, 0, INT64_MAX));
+                       const Status stopped = node.content().StopJob(static_cast<node::JobId>(id));
+                       if (!stopped) return RpcFail(stopped.error());
+                       return Json();
+                   });
+               }});
     table.Add({"waitjob", category, "Waits until a job has changed or ended.",
                {job, {"timeout", ArgType::kNumber, false, "milliseconds (default 60000)"}, {"seen", ArgType::kNumber, false, "the version that was seen last (default 0)"}},
                "object",

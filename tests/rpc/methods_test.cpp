@@ -236,6 +236,7 @@ TEST_F(Methods, ANumberOutOfItsRangeIsRefusedByItsName) {
         {"listtransactions", {}, "count", 1, 10'000},
         {"listtransactions", {}, "skip", 0, INT32_MAX},
         {"listclaims", {}, "count", 1, 1'000},
+        {"listjobs", {}, "count", 1, 1'100},
         {"listclaims", {}, "skip", 0, INT32_MAX},
         {"sendtoaddress", {{"address", address}, {"amount", "1"}}, "feerate", wallet::kMinFeePerKvb, wallet::kMaxFeePerKvb, false},
         {"setmocktime", {}, "timestamp", 0, 253'402'300'799, false},
@@ -261,12 +262,13 @@ TEST_F(Methods, ANumberOutOfItsRangeIsRefusedByItsName) {
         }
     }
     // What does not exist is not found, whatever its number; a number that cannot be is refused.
-    for (const char* method : {"getjob", "waitjob"}) {
+    for (const char* method : {"getjob", "waitjob", "stopjob"}) {
         EXPECT_EQ(Call(method, Json{{"job", 999}}).error().code, RpcCode::kNotFound);
         EXPECT_THAT(ErrorOf(method, Json{{"job", -1}}), StartsWith("job is -1"));
         EXPECT_THAT(ErrorOf(method, Json{{"job", kTooLarge}}), StartsWith("job is "));
     }
     EXPECT_THAT(ErrorOf("bumpfee", Json{{"txid", hash}, {"feerate", wallet::kMinFeePerKvb - 1}}), StartsWith("feerate is 999"));
+    EXPECT_THAT(ErrorOf("getblockhash", Json{{"height", 1e23}}), HasSubstr("a whole one, not 1e+23"));
     EXPECT_THAT(ErrorOf("waitpurchase", Json{{"purchase", hash + ":0"}, {"timeout", -1}}), StartsWith("timeout is -1"));
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <thread>
 
 #include "apps/sluice_cli/format.h"
 
@@ -14,6 +15,8 @@ using rpc::Json;
 namespace {
 
 constexpr int kPollMs = 10'000;
+constexpr int kBusyStatus = -static_cast<int>(rpc::RpcCode::kUnavailable);
+constexpr milliseconds kBusyPause{500};
 
 // Draws a job's progress on stderr.
 class ProgressLine {
@@ -59,13 +62,21 @@ void Session::Hint(const std::string& line) const {
     if (!m_json) std::fprintf(stderr, "%s\n", line.c_str());
 }
 
+CliResult<Json> Session::CallWaiting(const std::string& method, const Json& params, const std::string& otherwise, const Json& its_params) const {
+    auto answer = Call(method, params);
+    if (answer || answer.error().exit_status != kBusyStatus) return answer;
+    // Rationale: the node has no thread left that may wait; what was started goes on, and giving up would look as if it had failed.
+    std::this_thread::sleep_for(kBusyPause);
+    return Call(otherwise, its_params);
+}
+
 CliResult<Json> Session::WaitForJob(const Json& started) const {
     const Json id = Member(started, {"job"});
     if (id.is_null()) return CliFail("the node started no job: is it of another version?");
     ProgressLine progress(!m_json);
     uint64_t seen = 0;
     for (;;) {
-        ASSIGN_OR_RETURN(Json job, Call("waitjob", Json::array({id, kPollMs, seen})));
+        ASSIGN_OR_RETURN(Json job, CallWaiting("waitjob", Json::array({id, kPollMs, seen}), "getjob", Json::array({id})));
         seen = NumberMember(job, {"version"});
         const std::string state = TextMember(job, {"state"});
         if (state == "failed") {
@@ -94,7 +105,7 @@ CliResult<void> Session::WaitForConfirmations(const Json& txids) const {
 
 CliResult<Json> Session::WaitForGrant(const Json& purchase) const {
     for (;;) {
-        ASSIGN_OR_RETURN(Json answer, Call("waitpurchase", Json::array({purchase, kPollMs})));
+        ASSIGN_OR_RETURN(Json answer, CallWaiting("waitpurchase", Json::array({purchase, kPollMs}), "getpurchase", Json::array({purchase})));
         const std::string state = TextMember(answer, {"state"});
         if (state == "granted") return answer;
         if (state == "refunded") return CliFail("the seller did not grant in time: the money came back");

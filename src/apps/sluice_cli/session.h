@@ -26,6 +26,9 @@ class Session {
     CliResult<rpc::Json> WaitForGrant(const rpc::Json& purchase) const;
 
   private:
+    // Calls a method that waits; if the node has too many calls that wait, `otherwise` instead, which does not, after a pause.
+    CliResult<rpc::Json> CallWaiting(const std::string& method, const rpc::Json& params, const std::string& otherwise, const rpc::Json& its_params) const;
+
     RpcClient m_client;
     bool m_json;
 };
