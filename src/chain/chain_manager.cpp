@@ -155,12 +155,18 @@ Result<BlockResult> ChainManager::Finish(TipChange change) {
 
 std::vector<const HeaderNode*> ChainManager::BlocksWanted(size_t max, uint32_t window) const {
     std::vector<const HeaderNode*> wanted;
-    const HeaderNode* best = best_header();
-    const Height fork = ForkPoint(best, tip())->height();
-    const Height last = std::min(best->height(), fork + window);
-    for (Height height = fork + 1; height <= last && wanted.size() < max; ++height) {
-        const HeaderNode* node = AncestorAt(best, height);
-        if (!node->has_body) wanted.push_back(node);
+    const auto add_branch = [&](const HeaderNode* end) {
+        const Height fork = ForkPoint(end, tip())->height();
+        const Height last = std::min(end->height(), fork + window);
+        for (Height height = fork + 1; height <= last && wanted.size() < max; ++height) {
+            const HeaderNode* node = AncestorAt(end, height);
+            if (!node->has_body && std::find(wanted.begin(), wanted.end(), node) == wanted.end()) wanted.push_back(node);
+        }
+    };
+    add_branch(best_header());
+    for (const HeaderNode* leaf : m_tree->LeavesBetterThan(tip())) {
+        if (wanted.size() >= max) break;
+        if (leaf != best_header()) add_branch(leaf);
     }
     return wanted;
 }

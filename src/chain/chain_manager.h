@@ -46,7 +46,8 @@ class ChainManager {
     Result<HeadersResult> ProcessHeaders(const std::vector<BlockHeader>& headers, UnixMillis now);
     // Takes a block whose header is known or comes with it.
     Result<BlockResult> ProcessBlock(const BlockRef& block, UnixMillis now);
-    // Bodies missing on the way to the best header, lowest first. Not those more than `window` above the active chain.
+    // Bodies missing on the way to the best header, lowest first, then to other ends that are better than the tip [headers whose bodies
+    // nobody gives away]. Not those more than `window` above the active chain.
     std::vector<const HeaderNode*> BlocksWanted(size_t max, uint32_t window = 1024) const;
 
     const consensus::Genesis& genesis() const { return m_genesis; }

@@ -113,7 +113,9 @@ HeaderNode* HeaderTree::Insert(const HeaderState& state, HeaderNode* parent, uin
     if (parent != nullptr) {
         node->skip = AncestorAt(parent, Height(SkipHeight(state.height.value)));
         parent->children.push_back(node);
+        m_leaves.erase(parent->sequence);
     }
+    m_leaves.emplace(sequence, node);
     m_nodes.emplace(state.hash, std::move(owned));
     return node;
 }
@@ -294,6 +296,13 @@ Result<std::vector<BlockHeader>> HeaderTree::HeadersAfter(const HeaderNode* tip,
         if (node->hash() == stop) break;
     }
     return headers;
+}
+
+std::vector<const HeaderNode*> HeaderTree::LeavesBetterThan(const HeaderNode* tip) const {
+    std::vector<const HeaderNode*> better;
+    for (const auto& [sequence, leaf] : m_leaves)
+        if (!leaf->failed && consensus::BetterTip(leaf->state, tip->state)) better.push_back(leaf);
+    return better;
 }
 
 size_t HeaderTree::CountOf(const StakerId& staker, Slot slot) const {

@@ -91,6 +91,8 @@ class HeaderTree {
     // `limit`, until `stop` (if it comes) inclusive.
     Result<std::vector<BlockHeader>> HeadersAfter(const HeaderNode* tip, const std::vector<BlockHash>& locator,
                                                   const BlockHash& stop, size_t limit = kMaxHeadersPerAnswer) const;
+    // Ends of branches that are better than `tip` and not known to be invalid, in order of arrival.
+    std::vector<const HeaderNode*> LeavesBetterThan(const HeaderNode* tip) const;
     // How many headers of `staker` for `slot` there are.
     size_t CountOf(const StakerId& staker, Slot slot) const;
     // Every node, for loops at start.
@@ -109,6 +111,7 @@ class HeaderTree {
     storage::KeyValueStore& m_store;
     std::unordered_map<BlockHash, std::unique_ptr<HeaderNode>, FixedBytesHasher> m_nodes;
     std::map<std::pair<Slot, StakerId>, size_t> m_counts;
+    std::map<uint64_t, const HeaderNode*> m_leaves;   // by sequence
     HeaderNode* m_genesis{nullptr};
     const HeaderNode* m_best{nullptr};
     uint64_t m_next_sequence{0};

@@ -166,6 +166,21 @@ TEST(ChainManager, BlocksOutOfOrderAreWantedAndConnectedOnceTheGapIsFilled) {
     EXPECT_EQ(second.Give(blocks[0])->what, What::kKnown);
 }
 
+TEST(ChainManager, AHeaderWhoseBodyNobodyGivesAwayDoesNotHideAnotherBranch) {
+    TestNode node, withholder, honest;
+    const BlockRef withheld = withholder.Mine();
+    const BlockRef given = honest.Mine(20);   // slots too far apart for the tie to be broken: the first seen header stays the best
+    node.now = std::max(withholder.now, honest.now);
+    ASSERT_EQ(node.chain().ProcessHeaders({withheld->header}, node.now)->accepted, 1u);
+    ASSERT_EQ(node.chain().ProcessHeaders({given->header}, node.now)->accepted, 1u);
+    ASSERT_EQ(node.chain().best_header()->hash(), withheld->header.Hash());
+    const auto wanted = node.chain().BlocksWanted(10);
+    ASSERT_EQ(wanted.size(), 2u);
+    EXPECT_EQ(wanted[0]->hash(), withheld->header.Hash());
+    EXPECT_EQ(wanted[1]->hash(), given->header.Hash());
+    EXPECT_EQ(node.chain().BlocksWanted(1).size(), 1u);
+}
+
 TEST(ChainManager, HeadersStopAtTheHorizonUntilTheirSnapshotIsConnected) {
     TestNode first, second(2);
     std::vector<BlockRef> blocks;
