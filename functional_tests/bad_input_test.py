@@ -122,6 +122,7 @@ class BadInputTest(SluiceTest):
         self.refused(alice, "publish", good, "--price", "1", "--free", says="--free")
         self.refused(alice, "publish", good, "--price", "1", "--seed-price", "-1", says="seed-price")
         self.refused(alice, "publish", good, "--price", "1", "--title", "x" * 1000, says="title")
+        self.refused(alice, "publish", good, "--price", "1", "--title", "\x1b]0;x\x07", says="title has control characters")
         self.refused(alice, "publish", good, "--price", "1", "--description", "x" * 5000, says="description")
         self.refused(alice, "publish", good, "--price", "1", "--tag", "x" * 500, says="tag")
         self.refused(alice, "publish", good, "--price", "1", *[a for i in range(100) for a in ("--tag", f"t{i}")], says="tags")

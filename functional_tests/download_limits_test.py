@@ -28,6 +28,13 @@ class DownloadLimitsTest(SluiceTest):
         job = buyer.rpc("getcontent", claim, target)["job"]
         buyer.wait_until(lambda: buyer.rpc("getjob", job)["progress"]["waiting_for"], "what it waits for")
         assert "a peer that has it" in buyer.rpc("getjob", job)["progress"]["waiting_for"]
+        # The same command watches the same job; another path is another job, and can be stopped alone.
+        assert_equal(buyer.rpc("getcontent", claim, target)["job"], job, "the job of the same path")
+        second = buyer.rpc("getcontent", claim, target + "2")["job"]
+        assert_equal([one["job"] for one in buyer.rpc("listjobs")], [second, job], "the jobs, newest first")
+        buyer.rpc("stopjob", second)
+        assert_refused(lambda: buyer.wait_for_job(second), says="stopped")
+        assert_equal(buyer.rpc("getjob", job)["state"], "running", "the job that was not stopped")
         before = self.total(buyer)
         self.connect(buyer, seeder)
         with self.mining(staker):
