@@ -268,7 +268,7 @@ TEST_F(Methods, ANumberOutOfItsRangeIsRefusedByItsName) {
         EXPECT_THAT(ErrorOf(method, Json{{"job", kTooLarge}}), StartsWith("job is "));
     }
     EXPECT_THAT(ErrorOf("bumpfee", Json{{"txid", hash}, {"feerate", wallet::kMinFeePerKvb - 1}}), StartsWith("feerate is 999"));
-    EXPECT_THAT(ErrorOf("getblockhash", Json{{"height", 1e23}}), HasSubstr("a whole one, not 1e+23"));
+    EXPECT_THAT(ErrorOf("getblockhash", Json{{"height", 0.5}}), HasSubstr("a whole one, not 0.5"));
     EXPECT_THAT(ErrorOf("waitpurchase", Json{{"purchase", hash + ":0"}, {"timeout", -1}}), StartsWith("timeout is -1"));
 }
 
