@@ -8,6 +8,7 @@ using consensus::PurchaseState;
 
 namespace {
 constexpr size_t kPurchasePage = 1000;
+constexpr milliseconds kSyncPause{500};
 }
 
 void SaleAgent::Rescan() {
@@ -37,7 +38,17 @@ void SaleAgent::OnTipChanged(const chain::TipChange& change) {
     for (const chain::ConnectedBlock& block : change.connected)
         for (const TransactionRef& tx : block.block->transactions) AddFrom(*tx);
     FollowLocks();
-    if (!m_chain.Syncing()) GrantReady();
+    GrantOnceSynced();
+}
+
+void SaleAgent::GrantOnceSynced() {
+    if (!m_chain.Syncing()) return GrantReady();
+    if (m_waiting.empty() || std::exchange(m_waits_for_sync, true)) return;
+    m_environment.chain_strand.PostAfter(kSyncPause, [this, alive = m_alive] {
+        if (!*alive) return;
+        m_waits_for_sync = false;
+        GrantOnceSynced();
+    });
 }
 
 void SaleAgent::FollowLocks() {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <map>
+#include <memory>
 #include <span>
 
 #include "content/keys.h"
@@ -15,6 +17,7 @@ class SaleAgent final : public ChainListener {
   public:
     SaleAgent(const Environment& environment, ChainService& chain, WalletService& wallet, EventHub& events)
         : m_environment(environment), m_chain(chain), m_wallet(wallet), m_events(events) {}
+    ~SaleAgent() override { *m_alive = false; }
 
     // Finds the purchases of our claims that wait, from the chain: at start and when a wallet was restored.
     void Rescan();
@@ -41,6 +44,8 @@ class SaleAgent final : public ChainListener {
     // Moves what was granted or refunded out of m_waiting, and back what a reorganisation made wait again.
     void FollowLocks();
     void GrantReady();
+    // Now, or as soon as the chain is not being synced any more: the next block may be long in coming.
+    void GrantOnceSynced();
     // All of them in one transaction.
     Status Grant(std::span<const OutPoint> locks);
     Result<content::GrantItem> ItemOf(const Sale& sale) const;
@@ -51,6 +56,8 @@ class SaleAgent final : public ChainListener {
     EventHub& m_events;
     std::map<OutPoint, Sale> m_waiting;
     std::map<OutPoint, Ended> m_ended;   // in the newest k blocks
+    bool m_waits_for_sync{false};
+    std::shared_ptr<std::atomic<bool>> m_alive = std::make_shared<std::atomic<bool>>(true);
 };
 
 }  // namespace sluice::node
