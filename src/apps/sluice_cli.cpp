@@ -36,7 +36,8 @@ constexpr const char* kUsage =
     "Commands for people (sluice-cli COMMAND --help explains one):\n";
 constexpr const char* kUsageEnd =
     "\n"
-    "publish, get and seed go on in the node when the command is interrupted: sluice-cli listjobs shows them, stopjob ends one.\n"
+    "publish, get and seed go on in the node when the command is interrupted: sluice-cli listjobs shows them, stopjob "
+    "ends one.\n"
     "Every RPC method of the node is a command too: sluice-cli help lists them, sluice-cli help METHOD explains one.\n";
 
 std::string Usage() { return kUsage + ListPersonCommands() + kUsageEnd; }
@@ -50,8 +51,10 @@ CliResult<int> RunHelp(const CliOptions& options, const Connect& connect) {
     const auto text = client ? client->Call("help", options.args) : CliResult<Json>(tl::unexpected(client.error()));
     if (!text && !options.args.empty()) return tl::unexpected(text.error());
     if (options.args.empty()) std::fputs((Usage() + "\n").c_str(), stdout);
-    if (text) std::fputs(FormatResult(*text).c_str(), stdout);
-    else std::fprintf(stderr, "The methods are not listed: %s\n", Printable(text.error().message).c_str());
+    if (text)
+        std::fputs(FormatResult(*text).c_str(), stdout);
+    else
+        std::fprintf(stderr, "The methods are not listed: %s\n", Printable(text.error().message).c_str());
     return 0;
 }
 
@@ -79,7 +82,8 @@ CliResult<RpcClient> ConnectWaiting(const CliOptions& options) {
     const auto deadline = std::chrono::steady_clock::now() + kLongestRpcWait;
     for (;;) {
         auto client = ConnectOnce(options);
-        const auto answer = client ? client->Call("uptime", Json::array()) : CliResult<Json>(tl::unexpected(client.error()));
+        const auto answer =
+            client ? client->Call("uptime", Json::array()) : CliResult<Json>(tl::unexpected(client.error()));
         if (answer) return client;
         if (std::chrono::steady_clock::now() >= deadline) return tl::unexpected(answer.error());
         std::this_thread::sleep_for(kRpcWaitStep);

@@ -43,7 +43,7 @@ int Main(int argc, char** argv) {
 }  // namespace sluice::apps
 
 int main(int argc, char** argv) {
-    std::signal(SIGXFSZ, SIG_IGN);   // a write over a size limit fails, as on a full disk
+    std::signal(SIGXFSZ, SIG_IGN);  // a write over a size limit fails, as on a full disk
     try {
         return sluice::apps::Main(argc, argv);
     } catch (const std::exception& error) {

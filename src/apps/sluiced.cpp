@@ -1,10 +1,10 @@
+#include <sys/stat.h>
+#include <unistd.h>
 #include <csignal>
 #include <cstdio>
 #include <future>
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -76,8 +76,8 @@ Status WriteEndpoints(storage::FileSystem& files, const std::string& path, uint1
     return storage::WriteFileAtomically(files, path, AsBytes(text));
 }
 
-Result<std::unique_ptr<rpc::HttpServer>> StartRpc(const node::NodeConfig& config, const consensus::Params& params, const rpc::MethodTable& table,
-                                                  const rpc::Cookie& cookie) {
+Result<std::unique_ptr<rpc::HttpServer>> StartRpc(const node::NodeConfig& config, const consensus::Params& params,
+                                                  const rpc::MethodTable& table, const rpc::Cookie& cookie) {
     rpc::HttpServerOptions options;
     options.port = config.rpc_port.value_or(params.rpc_port);
     options.credentials = cookie.credentials();
@@ -98,7 +98,9 @@ Status RunDaemon(const node::NodeConfig& config) {
     RETURN_IF_ERROR(files->CreateDirectories(folder));
     auto lock = storage::FileLock::Acquire(folder + "/.lock");
     if (!lock && lock.error().kind == ErrorKind::kUnavailable)
-        return Fail(ErrorKind::kUnavailable, "the data directory " + folder + " is in use by another sluiced: stop that one, or choose another with -datadir");
+        return Fail(ErrorKind::kUnavailable,
+                    "the data directory " + folder +
+                        " is in use by another sluiced: stop that one, or choose another with -datadir");
     if (!lock) return Fail(lock.error());
     RETURN_IF_ERROR(StartLog(folder + "/debug.log", config.log_level, config.print_to_console));
     LogInfo("node", "Sluice {} starts on {} in {}", node::Node::kVersion, config.chain, folder);
@@ -108,7 +110,15 @@ Status RunDaemon(const node::NodeConfig& config) {
     SystemRandom random;
     Threads threads(config.worker_threads);
     p2p::AsioNetwork network(threads.network_strand);
-    node::Environment environment{clock, random, *files, network, threads.network_strand, threads.chain, threads.workers, threads.long_tasks, threads.disk};
+    node::Environment environment{clock,
+                                  random,
+                                  *files,
+                                  network,
+                                  threads.network_strand,
+                                  threads.chain,
+                                  threads.workers,
+                                  threads.long_tasks,
+                                  threads.disk};
     environment.spend_runner = node::MakeParallelSpendRunner(threads.workers, threads.worker_count);
     environment.file_modes = PosixModes();
 
@@ -129,7 +139,8 @@ Status RunDaemon(const node::NodeConfig& config) {
         ASSIGN_OR_RETURN(const auto server, StartRpc(config, node->params(), table, cookie));
         RETURN_IF_ERROR(WriteEndpoints(*files, folder + "/endpoints.json", server->port(), node->listening_port()));
         const std::string p2p = config.listen ? "127.0.0.1:" + std::to_string(node->listening_port()) : "off";
-        std::printf("Sluice is ready: chain %s, rpc 127.0.0.1:%u, p2p %s\n", config.chain.c_str(), server->port(), p2p.c_str());
+        std::printf("Sluice is ready: chain %s, rpc 127.0.0.1:%u, p2p %s\n", config.chain.c_str(), server->port(),
+                    p2p.c_str());
         std::fflush(stdout);
         const std::optional<Error> why = stop.get_future().get();
         LogInfo("node", "stopping");
@@ -148,7 +159,7 @@ Status RunDaemon(const node::NodeConfig& config) {
 }
 
 int Main(int argc, char** argv) {
-    umask(077);   // what the node writes is its operator's alone
+    umask(077);  // what the node writes is its operator's alone
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
     const auto files = storage::MakePosixFileSystem();

@@ -23,7 +23,11 @@ struct UndoRecord {
 }  // namespace
 
 BlockStore::BlockStore(storage::FileSystem& files, std::string folder, storage::KeyValueStore& store)
-    : m_files(files), m_folder(std::move(folder)), m_store(store), m_blocks(std::make_unique<Series>()), m_undo(std::make_unique<Series>()) {
+    : m_files(files),
+      m_folder(std::move(folder)),
+      m_store(store),
+      m_blocks(std::make_unique<Series>()),
+      m_undo(std::make_unique<Series>()) {
     m_blocks->prefix = "blk";
     m_undo->prefix = "rev";
 }
@@ -52,9 +56,12 @@ Status BlockStore::FindEnd(Series& series) {
 
 Result<storage::File*> BlockStore::OpenFile(Series& series, uint32_t file) const {
     if (const auto found = series.open.find(file); found != series.open.end()) return found->second.get();
-    ASSIGN_OR_RETURN(auto opened, m_files.Open(Path(series, file), file == series.current ? storage::OpenMode::kCreateOrOpen : storage::OpenMode::kRead));
+    ASSIGN_OR_RETURN(auto opened,
+                     m_files.Open(Path(series, file), file == series.current ? storage::OpenMode::kCreateOrOpen
+                                                                             : storage::OpenMode::kRead));
     if (series.open.size() >= kMaxOpenFiles) {
-        const auto victim = series.open.begin()->first == series.current ? std::next(series.open.begin()) : series.open.begin();
+        const auto victim =
+            series.open.begin()->first == series.current ? std::next(series.open.begin()) : series.open.begin();
         series.open.erase(victim);
     }
     return series.open.emplace(file, std::move(opened)).first->second.get();
@@ -69,7 +76,7 @@ Result<FilePosition> BlockStore::Append(Series& series, ByteSpan payload) {
         ++series.current;
         series.end = 0;
     }
-    ASSIGN_OR_RETURN(storage::File* file, OpenFile(series, series.current));
+    ASSIGN_OR_RETURN(storage::File * file, OpenFile(series, series.current));
     Writer writer;
     writer.Reserve(kRecordHeaderBytes + payload.size());
     writer.Raw(kRecordMagic);
@@ -84,9 +91,10 @@ Result<FilePosition> BlockStore::Append(Series& series, ByteSpan payload) {
 
 Result<std::optional<Bytes>> BlockStore::ReadRecord(Series& series, const FilePosition& position) const {
     if (!m_files.Exists(Path(series, position.file))) return std::optional<Bytes>();
-    ASSIGN_OR_RETURN(storage::File* file, OpenFile(series, position.file));
+    ASSIGN_OR_RETURN(storage::File * file, OpenFile(series, position.file));
     ASSIGN_OR_RETURN(const uint64_t size, file->Size());
-    if (position.size_bytes > kMaxRecordPayload || position.offset > size || size - position.offset < kRecordHeaderBytes + position.size_bytes)
+    if (position.size_bytes > kMaxRecordPayload || position.offset > size ||
+        size - position.offset < kRecordHeaderBytes + position.size_bytes)
         return std::optional<Bytes>();
     Bytes record(kRecordHeaderBytes + position.size_bytes);
     RETURN_IF_ERROR(file->ReadAt(position.offset, record));
@@ -97,7 +105,8 @@ Result<std::optional<Bytes>> BlockStore::ReadRecord(Series& series, const FilePo
     reader.Raw(magic);
     reader(length, crc);
     record.erase(record.begin(), record.begin() + kRecordHeaderBytes);
-    if (magic != kRecordMagic || length != position.size_bytes || storage::Crc32c(record) != crc) return std::optional<Bytes>();
+    if (magic != kRecordMagic || length != position.size_bytes || storage::Crc32c(record) != crc)
+        return std::optional<Bytes>();
     return std::optional<Bytes>(std::move(record));
 }
 
@@ -137,7 +146,8 @@ Result<FilePosition> BlockStore::WriteUndo(const BlockHash& hash, const consensu
     return Append(*m_undo, writer.bytes());
 }
 
-void BlockStore::PutUndoPosition(storage::WriteBatch& batch, const BlockHash& hash, const FilePosition& position) const {
+void BlockStore::PutUndoPosition(storage::WriteBatch& batch, const BlockHash& hash,
+                                 const FilePosition& position) const {
     batch.Put(TableKey(kUndoTable, hash.bytes), Encode(position));
 }
 
@@ -147,14 +157,15 @@ Result<consensus::StateDelta> BlockStore::ReadUndo(const BlockHash& hash) const 
     ASSIGN_OR_RETURN(const auto bytes, ReadRecord(*m_undo, *position));
     if (!bytes) return Fail(Corrupt("the undo data of block " + hash.Hex() + " is not whole"));
     auto record = Decode<UndoRecord>(*bytes);
-    if (!record || record->block != hash) return Fail(Corrupt("the undo data of block " + hash.Hex() + " does not decode"));
+    if (!record || record->block != hash)
+        return Fail(Corrupt("the undo data of block " + hash.Hex() + " does not decode"));
     return std::move(record->delta);
 }
 
 Status BlockStore::Sync() {
     for (Series* series : {m_blocks.get(), m_undo.get()}) {
         if (!series->dirty) continue;
-        ASSIGN_OR_RETURN(storage::File* file, OpenFile(*series, series->current));
+        ASSIGN_OR_RETURN(storage::File * file, OpenFile(*series, series->current));
         RETURN_IF_ERROR(file->Sync());
         series->dirty = false;
     }

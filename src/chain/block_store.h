@@ -19,10 +19,10 @@ struct FilePosition {
     static void Serialize(auto& self, auto& archive) { archive(self.file, self.offset, self.size_bytes); }
 };
 
-// Blocks and undo data in files blkNNNNN.dat and revNNNNN.dat of at most 128 MiB. Record = magic (4), payload length (4), CRC-32C of the
-// payload (4), payload. Files only grow; where a record is, the key-value store knows (tables 'b' and 'u'), so a torn tail is
-// dead space and nothing more. A record that does not read back as what was asked for is reported as missing.
-// Chain worker.
+// Blocks and undo data in files blkNNNNN.dat and revNNNNN.dat of at most 128 MiB. Record = magic (4), payload length
+// (4), CRC-32C of the payload (4), payload. Files only grow; where a record is, the key-value store knows (tables 'b'
+// and 'u'), so a torn tail is dead space and nothing more. A record that does not read back as what was asked for is
+// reported as missing. Chain worker.
 class BlockStore {
   public:
     static constexpr uint64_t kMaxFileBytes = 128 << 20;

@@ -30,7 +30,8 @@ struct Package {
 
 class Assembler {
   public:
-    Assembler(const consensus::Params& params, const consensus::StateReader& state, const Mempool& mempool, const consensus::TxContext& context)
+    Assembler(const consensus::Params& params, const consensus::StateReader& state, const Mempool& mempool,
+              const consensus::TxContext& context)
         : m_params(params), m_mempool(mempool), m_context(context), m_state(state) {
         // As the block will, before its transactions.
         if (const auto expiry = m_state.Get<consensus::PublishExpiry>(context.height))
@@ -74,8 +75,10 @@ class Assembler {
             records += entry->record_count;
             record_bytes += entry->record_bytes;
         }
-        if (m_template.weight + weight + kCoinbaseReservedWeight + kBlockHeaderBytes * kWitnessScaleFactor > kMaxBlockWeight ||
-            m_template.records + records > consensus::kMaxRecordsPerBlock || m_record_bytes + record_bytes > consensus::kMaxRecordBytesPerBlock)
+        if (m_template.weight + weight + kCoinbaseReservedWeight + kBlockHeaderBytes * kWitnessScaleFactor >
+                kMaxBlockWeight ||
+            m_template.records + records > consensus::kMaxRecordsPerBlock ||
+            m_record_bytes + record_bytes > consensus::kMaxRecordBytesPerBlock)
             return false;
         StateCache layer(static_cast<const consensus::StateReader&>(m_state));
         Amount fees;
@@ -113,11 +116,13 @@ class Assembler {
 
 }  // namespace
 
-BlockTemplate BuildTemplate(const consensus::Params& params, const consensus::StateReader& state, const Mempool& mempool,
-                            const consensus::HeaderState& parent, Slot slot, const consensus::SnapshotEntry& producer) {
+BlockTemplate BuildTemplate(const consensus::Params& params, const consensus::StateReader& state,
+                            const Mempool& mempool, const consensus::HeaderState& parent, Slot slot,
+                            const consensus::SnapshotEntry& producer) {
     const Height height = parent.height + 1;
     BlockTemplate result = Assembler(params, state, mempool, {height, slot, parent.slot}).Run();
-    const auto totals = state.Get<consensus::LedgerTotals>({}).value_or(consensus::LedgerTotals());  // absent only if the read failed
+    const auto totals =
+        state.Get<consensus::LedgerTotals>({}).value_or(consensus::LedgerTotals());  // absent only if the read failed
     const auto reward = Add(consensus::BlockSubsidy(params, totals, params.EpochOf(slot)), result.fees);
     CHECK(reward.has_value());  // fees are unspent coins, the subsidy comes out of the reserve
     result.reward = *reward;
@@ -127,8 +132,9 @@ BlockTemplate BuildTemplate(const consensus::Params& params, const consensus::St
     return result;
 }
 
-Block MakeSignedBlock(const BlockHash& genesis, const consensus::HeaderState& parent, Slot slot, const crypto::VrfProof& proof,
-                      const consensus::OperatorKeys& keys, const Hash256& previous_snapshot, std::vector<TransactionRef> transactions) {
+Block MakeSignedBlock(const BlockHash& genesis, const consensus::HeaderState& parent, Slot slot,
+                      const crypto::VrfProof& proof, const consensus::OperatorKeys& keys,
+                      const Hash256& previous_snapshot, std::vector<TransactionRef> transactions) {
     Block block;
     block.transactions = std::move(transactions);
     block.header.prev = parent.hash;

@@ -14,11 +14,13 @@ Bytes GenesisKey() { return TableKey(kMetaTable, AsBytes("genesis")); }
 
 }  // namespace
 
-ChainManager::ChainManager(consensus::Genesis genesis) : m_genesis(std::move(genesis)), m_genesis_hash(m_genesis.Hash()) {}
+ChainManager::ChainManager(consensus::Genesis genesis)
+    : m_genesis(std::move(genesis)), m_genesis_hash(m_genesis.Hash()) {}
 
 ChainManager::~ChainManager() {
     if (!m_store || !m_blocks) return;
-    if (const Status flushed = Flush(); !flushed) LogError("chain", "what came last could not be saved and will be fetched again: {}", flushed.error().message);
+    if (const Status flushed = Flush(); !flushed)
+        LogError("chain", "what came last could not be saved and will be fetched again: {}", flushed.error().message);
 }
 
 Result<std::unique_ptr<ChainManager>> ChainManager::Open(storage::FileSystem& files, const std::string& folder,
@@ -34,11 +36,13 @@ Status ChainManager::OpenParts(storage::FileSystem& files, const std::string& fo
     ASSIGN_OR_RETURN(auto store, files.OpenKeyValue(folder + "/chainstate", options.cache_bytes / 2));
     m_store = std::make_unique<WriteBuffer>(std::move(store), options.write_buffer_bytes);
     RETURN_IF_ERROR(CheckNetwork(folder));
-    ASSIGN_OR_RETURN(m_tree, HeaderTree::Open(params(), m_genesis.MakeBlock().header, m_genesis.MakeHeaderState(), *m_store));
+    ASSIGN_OR_RETURN(m_tree,
+                     HeaderTree::Open(params(), m_genesis.MakeBlock().header, m_genesis.MakeHeaderState(), *m_store));
     ASSIGN_OR_RETURN(m_blocks, BlockStore::Open(files, folder + "/blocks", *m_store));
     m_store->SetBeforeFlush([this] { return m_blocks->Sync(); });
     m_indexes = std::make_unique<Indexes>(*m_store);
-    ASSIGN_OR_RETURN(m_state, ChainState::Open(m_genesis, *m_store, *m_tree, *m_blocks, *m_indexes, options.runner, options.cache_bytes / 2));
+    ASSIGN_OR_RETURN(m_state, ChainState::Open(m_genesis, *m_store, *m_tree, *m_blocks, *m_indexes, options.runner,
+                                               options.cache_bytes / 2));
     RETURN_IF_ERROR(CheckStoredBodies());
     m_state->FindCandidates();
     ASSIGN_OR_RETURN(const TipChange change, m_state->ActivateBest(params().k, true));
@@ -54,7 +58,8 @@ Status ChainManager::CheckNetwork(const std::string& folder) {
         return m_store->Write(batch, true);
     }
     if (*stored != ToBytes(m_genesis_hash.bytes))
-        return Fail("the folder " + folder + " holds the chain of another network: choose another data folder for '" + params().network + "'");
+        return Fail("the folder " + folder + " holds the chain of another network: choose another data folder for '" +
+                    params().network + "'");
     return {};
 }
 
@@ -77,22 +82,35 @@ Status ChainManager::CheckStoredBodies() {
     return {};
 }
 
-Result<HeaderOutcome> ChainManager::AddHeader(const BlockHeader& header, std::optional<Height> leads_to, UnixMillis now) {
+Result<HeaderOutcome> ChainManager::AddHeader(const BlockHeader& header, std::optional<Height> leads_to,
+                                              UnixMillis now) {
     using What = HeaderOutcome::What;
     using consensus::Invalid;
     const HeaderNode* parent = m_tree->Find(header.prev);
     if (parent != nullptr && m_tree->Find(header.Hash()) == nullptr) {
         const auto latest = params().SlotAt(now + kEarlyTolerance);
         if (!latest || header.slot > *latest)
-            return HeaderOutcome{What::kPremature, nullptr, {Invalid::What::kPremature, "time-too-new", "slot " + ToString(header.slot) + " lies in the future"}};
+            return HeaderOutcome{
+                What::kPremature,
+                nullptr,
+                {Invalid::What::kPremature, "time-too-new", "slot " + ToString(header.slot) + " lies in the future"}};
         if (IsCaughtUp(now) && tip()->height() - ForkPoint(parent, tip())->height() > params().k)
-            return HeaderOutcome{What::kTooDeep, nullptr, {Invalid::What::kPolicy, "fork-too-deep", "it forks off more than " + std::to_string(params().k) + " blocks below the tip"}};
-        // An equivocator makes as many headers as it likes for a slot that it won: only those that a better branch needs are kept.
+            return HeaderOutcome{What::kTooDeep,
+                                 nullptr,
+                                 {Invalid::What::kPolicy, "fork-too-deep",
+                                  "it forks off more than " + std::to_string(params().k) + " blocks below the tip"}};
+        // An equivocator makes as many headers as it likes for a slot that it won: only those that a better branch
+        // needs are kept.
         const bool better = leads_to && *leads_to > tip()->height();
         if (!better && m_tree->CountOf(header.staker, header.slot) >= kMaxHeadersPerSlot)
-            return HeaderOutcome{What::kEquivocation, nullptr, {Invalid::What::kPolicy, "equivocation", "its staker made " + std::to_string(kMaxHeadersPerSlot) + " other headers for slot " + ToString(header.slot)}};
+            return HeaderOutcome{What::kEquivocation,
+                                 nullptr,
+                                 {Invalid::What::kPolicy, "equivocation",
+                                  "its staker made " + std::to_string(kMaxHeadersPerSlot) + " other headers for slot " +
+                                      ToString(header.slot)}};
     }
-    auto outcome = m_tree->Add(header, [this](const consensus::EpochBoundary& boundary) { return m_state->SnapshotOf(boundary); });
+    auto outcome =
+        m_tree->Add(header, [this](const consensus::EpochBoundary& boundary) { return m_state->SnapshotOf(boundary); });
     if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
     return outcome;
 }
@@ -101,7 +119,8 @@ Result<HeadersResult> ChainManager::ProcessHeaders(const std::vector<BlockHeader
     HeadersResult result;
     for (const BlockHeader& header : headers) {
         const bool last = &header == &headers.back();
-        ASSIGN_OR_RETURN(HeaderOutcome outcome, AddHeader(header, last ? std::nullopt : std::optional(headers.back().height), now));
+        ASSIGN_OR_RETURN(HeaderOutcome outcome,
+                         AddHeader(header, last ? std::nullopt : std::optional(headers.back().height), now));
         if (!outcome.Ok()) {
             result.stopped = std::move(outcome);
             break;
@@ -124,7 +143,8 @@ Result<BlockResult> ChainManager::ProcessBlock(const BlockRef& block, UnixMillis
     if (node->has_body) return BlockResult{.what = What::kKnown};
     // Checks the merkle roots first: a body that does not belong to the header says nothing about the header.
     if (const auto form = consensus::CheckBlock(params(), *block); !form) {
-        if (form.error().what != consensus::Invalid::What::kMutatedBody) RETURN_IF_ERROR(m_tree->MarkInvalid(node->hash()));
+        if (form.error().what != consensus::Invalid::What::kMutatedBody)
+            RETURN_IF_ERROR(m_tree->MarkInvalid(node->hash()));
         return BlockResult{.what = What::kNotTaken, .invalid = form.error()};
     }
     RETURN_IF_ERROR(m_blocks->WriteBlock(*block));
@@ -141,7 +161,8 @@ Result<BlockResult> ChainManager::ProcessBlock(const BlockRef& block, UnixMillis
 
 Result<BlockResult> ChainManager::Activate(UnixMillis now) {
     const bool caught_up = IsCaughtUp(now);
-    ASSIGN_OR_RETURN(TipChange change, m_state->ActivateBest(caught_up ? std::optional(params().k) : std::nullopt, caught_up));
+    ASSIGN_OR_RETURN(TipChange change,
+                     m_state->ActivateBest(caught_up ? std::optional(params().k) : std::nullopt, caught_up));
     return Finish(std::move(change));
 }
 
@@ -160,7 +181,8 @@ std::vector<const HeaderNode*> ChainManager::BlocksWanted(size_t max, uint32_t w
         const Height last = std::min(end->height(), fork + window);
         for (Height height = fork + 1; height <= last && wanted.size() < max; ++height) {
             const HeaderNode* node = AncestorAt(end, height);
-            if (!node->has_body && std::find(wanted.begin(), wanted.end(), node) == wanted.end()) wanted.push_back(node);
+            if (!node->has_body && std::find(wanted.begin(), wanted.end(), node) == wanted.end())
+                wanted.push_back(node);
         }
     };
     add_branch(best_header());
@@ -173,7 +195,9 @@ std::vector<const HeaderNode*> ChainManager::BlocksWanted(size_t max, uint32_t w
 
 Result<BlockRef> ChainManager::GetBlockAt(Height height) const {
     const HeaderNode* node = At(height);
-    if (node == nullptr) return Fail(ErrorKind::kNotFound, "height " + ToString(height) + " is above the tip at " + ToString(tip()->height()));
+    if (node == nullptr)
+        return Fail(ErrorKind::kNotFound,
+                    "height " + ToString(height) + " is above the tip at " + ToString(tip()->height()));
     return GetBlock(node->hash());
 }
 
@@ -181,23 +205,27 @@ Result<ConnectedBlock> ChainManager::GetConnected(const HeaderNode* node) const 
     CHECK(IsActive(node));
     ASSIGN_OR_RETURN(const BlockRef block, GetBlock(node->hash()));
     if (block == nullptr) return Fail(Corrupt("the active block " + node->hash().Hex() + " does not read back"));
-    if (node->parent == nullptr) return ConnectedBlock{block, node->state, std::make_shared<const consensus::StateDelta>(m_genesis.MakeState())};
+    if (node->parent == nullptr)
+        return ConnectedBlock{block, node->state, std::make_shared<const consensus::StateDelta>(m_genesis.MakeState())};
     ASSIGN_OR_RETURN(consensus::StateDelta delta, m_blocks->ReadUndo(node->hash()));
     return ConnectedBlock{block, node->state, std::make_shared<const consensus::StateDelta>(std::move(delta))};
 }
 
-Result<std::vector<BlockHeader>> ChainManager::HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop) const {
+Result<std::vector<BlockHeader>> ChainManager::HeadersAfter(const std::vector<BlockHash>& locator,
+                                                            const BlockHash& stop) const {
     return m_tree->HeadersAfter(tip(), locator, stop);
 }
 
 bool ChainManager::IsCaughtUp(UnixMillis now) const {
     const auto slot = params().SlotAt(now);
     if (!slot) return true;
-    const uint64_t expected_slots = uint64_t{params().k} * params().active_slots_denominator / params().active_slots_numerator;
+    const uint64_t expected_slots =
+        uint64_t{params().k} * params().active_slots_denominator / params().active_slots_numerator;
     return tip()->state.slot + expected_slots >= *slot;
 }
 
-Result<consensus::Verdict<AcceptResult>> ChainManager::AcceptTransaction(const TransactionRef& tx, UnixMillis now, bool test_only) {
+Result<consensus::Verdict<AcceptResult>> ChainManager::AcceptTransaction(const TransactionRef& tx, UnixMillis now,
+                                                                         bool test_only) {
     auto verdict = test_only ? m_mempool->Test(tx, now) : m_mempool->Accept(tx, now);
     if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
     return verdict;
@@ -205,11 +233,13 @@ Result<consensus::Verdict<AcceptResult>> ChainManager::AcceptTransaction(const T
 
 Result<BlockRef> ChainManager::ProduceBlock(const consensus::OperatorKeys& keys, Slot slot) const {
     const consensus::HeaderState& parent = tip()->state;
-    if (slot <= parent.slot) return Fail("slot " + ToString(slot) + " is not after the tip's slot " + ToString(parent.slot));
+    if (slot <= parent.slot)
+        return Fail("slot " + ToString(slot) + " is not after the tip's slot " + ToString(parent.slot));
     const consensus::EpochContext context = consensus::NextContext(params(), parent, slot);
     ASSIGN_OR_RETURN(const SnapshotRef elects, SnapshotOf(context.elects));
     ASSIGN_OR_RETURN(const SnapshotRef previous, SnapshotOf(context.previous));
-    if (elects == nullptr || previous == nullptr) return Fail(Corrupt("a stake snapshot of the active chain is missing"));
+    if (elects == nullptr || previous == nullptr)
+        return Fail(Corrupt("a stake snapshot of the active chain is missing"));
     const auto proof = consensus::ProveLeadership(params(), parent, slot, elects->stake, keys);
     if (!proof) return BlockRef();
     const consensus::SnapshotEntry* producer = elects->stake.Find(keys.staker);
@@ -217,29 +247,37 @@ Result<BlockRef> ChainManager::ProduceBlock(const consensus::OperatorKeys& keys,
 
     BlockTemplate block_template = BuildTemplate(params(), *m_state, *m_mempool, parent, slot, *producer);
     const auto sign = [&](std::vector<TransactionRef> transactions) {
-        return std::make_shared<const Block>(MakeSignedBlock(m_genesis_hash, parent, slot, *proof, keys, previous->hash, std::move(transactions)));
+        return std::make_shared<const Block>(
+            MakeSignedBlock(m_genesis_hash, parent, slot, *proof, keys, previous->hash, std::move(transactions)));
     };
     BlockRef block = sign(std::move(block_template.transactions));
     const auto verdict = CheckProduced(*block, elects->stake, previous->hash);
     if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
     if (verdict) return block;
     // A bug of ours must not cost the slot: an empty block is valid whatever the mempool holds.
-    LogError("chain", "the template for slot {} is invalid ({}): an empty block is made instead", slot.value, verdict.error().ToString());
+    LogError("chain", "the template for slot {} is invalid ({}): an empty block is made instead", slot.value,
+             verdict.error().ToString());
     const Mempool empty(params(), *m_state, parent, consensus::RunSpendsInOrder);
     block = sign(BuildTemplate(params(), *m_state, empty, parent, slot, *producer).transactions);
     if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
     return block;
 }
 
-consensus::Verdict<void> ChainManager::CheckProduced(const Block& block, const consensus::StakeSnapshot& elects, const Hash256& previous) const {
+consensus::Verdict<void> ChainManager::CheckProduced(const Block& block, const consensus::StakeSnapshot& elects,
+                                                     const Hash256& previous) const {
     const consensus::HeaderState& parent = tip()->state;
-    ASSIGN_OR_RETURN(const consensus::HeaderState self, consensus::CheckHeader(params(), m_genesis_hash, parent, block.header, elects));
-    const consensus::SpendRunner checked_by_mempool = [](std::span<const consensus::SpendCheck>) { return consensus::Verdict<void>(); };
-    RETURN_IF_ERROR(consensus::ConnectBlock(params(), {parent, self, elects, previous}, *m_state, block, checked_by_mempool));
+    ASSIGN_OR_RETURN(const consensus::HeaderState self,
+                     consensus::CheckHeader(params(), m_genesis_hash, parent, block.header, elects));
+    const consensus::SpendRunner checked_by_mempool = [](std::span<const consensus::SpendCheck>) {
+        return consensus::Verdict<void>();
+    };
+    RETURN_IF_ERROR(
+        consensus::ConnectBlock(params(), {parent, self, elects, previous}, *m_state, block, checked_by_mempool));
     return {};
 }
 
-Result<std::optional<Slot>> ChainManager::NextWonSlot(const consensus::OperatorKeys& keys, Slot from, uint64_t max_slots) const {
+Result<std::optional<Slot>> ChainManager::NextWonSlot(const consensus::OperatorKeys& keys, Slot from,
+                                                      uint64_t max_slots) const {
     const consensus::HeaderState& parent = tip()->state;
     const Slot first = std::max(from, parent.slot + 1);
     for (Slot slot = first; slot < first + max_slots; ++slot) {

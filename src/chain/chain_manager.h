@@ -7,24 +7,29 @@
 namespace sluice::chain {
 
 struct ChainOptions {
-    size_t cache_bytes{64 << 20};              // of state entries and the database together
-    size_t write_buffer_bytes{32 << 20};       // of changes that wait for the disk while the chain catches up
+    size_t cache_bytes{64 << 20};         // of state entries and the database together
+    size_t write_buffer_bytes{32 << 20};  // of changes that wait for the disk while the chain catches up
     MempoolPolicy mempool;
     consensus::SpendRunner runner = consensus::RunSpendsInOrder;
 };
 
 struct HeadersResult {
-    size_t accepted{0};                        // leading headers that are in the tree now, new or known
-    const HeaderNode* last{nullptr};           // the last of them
-    std::optional<HeaderOutcome> stopped;      // why the next one was not taken
+    size_t accepted{0};                    // leading headers that are in the tree now, new or known
+    const HeaderNode* last{nullptr};       // the last of them
+    std::optional<HeaderOutcome> stopped;  // why the next one was not taken
 };
 
 struct BlockResult {
-    enum class What { kConnected, kStored, kKnown, kNotTaken } what{What::kStored};  // kStored: kept, not part of the best chain (yet)
-    std::optional<HeaderOutcome> header;       // kNotTaken because of its header
-    std::optional<consensus::Invalid> invalid; // kNotTaken because of its body
+    enum class What {
+        kConnected,
+        kStored,
+        kKnown,
+        kNotTaken
+    } what{What::kStored};                      // kStored: kept, not part of the best chain (yet)
+    std::optional<HeaderOutcome> header;        // kNotTaken because of its header
+    std::optional<consensus::Invalid> invalid;  // kNotTaken because of its body
     TipChange change;
-    std::vector<RemovedTransaction> removed;   // from the mempool
+    std::vector<RemovedTransaction> removed;  // from the mempool
 };
 
 // The owner of the chain: headers, blocks, state, indexes and mempool of one network in one folder.
@@ -38,16 +43,16 @@ class ChainManager {
     ~ChainManager();
     ChainManager(const ChainManager&) = delete;
 
-    // Makes everything done so far survive power loss. Blocks that came while caught up do already; while the chain catches up it is to be
-    // called now and then, and before a clean stop.
+    // Makes everything done so far survive power loss. Blocks that came while caught up do already; while the chain
+    // catches up it is to be called now and then, and before a clean stop.
     Status Flush() { return m_store->Flush(true); }
 
     // In order, from parents to children; stops at the first that is not taken. Headers over 2 s early are kPremature.
     Result<HeadersResult> ProcessHeaders(const std::vector<BlockHeader>& headers, UnixMillis now);
     // Takes a block whose header is known or comes with it.
     Result<BlockResult> ProcessBlock(const BlockRef& block, UnixMillis now);
-    // Bodies missing on the way to the best header, lowest first, then to other ends that are better than the tip [headers whose bodies
-    // nobody gives away]. Not those more than `window` above the active chain.
+    // Bodies missing on the way to the best header, lowest first, then to other ends that are better than the tip
+    // [headers whose bodies nobody gives away]. Not those more than `window` above the active chain.
     std::vector<const HeaderNode*> BlocksWanted(size_t max, uint32_t window = 1024) const;
 
     const consensus::Genesis& genesis() const { return m_genesis; }
@@ -73,14 +78,17 @@ class ChainManager {
     const consensus::StateReader& state() const { return *m_state; }
     // After reads through state(): the read that failed, if any.
     std::optional<Error> TakeReadFailure() const { return m_state->TakeReadFailure(); }
-    Result<SnapshotRef> SnapshotOf(const consensus::EpochBoundary& boundary) const { return m_state->SnapshotOf(boundary); }
+    Result<SnapshotRef> SnapshotOf(const consensus::EpochBoundary& boundary) const {
+        return m_state->SnapshotOf(boundary);
+    }
     const Indexes& indexes() const { return *m_indexes; }
     // Into the mempool, or (test_only) only whether it would be accepted.
-    Result<consensus::Verdict<AcceptResult>> AcceptTransaction(const TransactionRef& tx, UnixMillis now, bool test_only = false);
+    Result<consensus::Verdict<AcceptResult>> AcceptTransaction(const TransactionRef& tx, UnixMillis now,
+                                                               bool test_only = false);
     const Mempool& mempool() const { return *m_mempool; }
 
-    // The block that `keys` make in `slot` on the tip, not yet processed; null if they do not lead that slot. kInvalid if the slot is not
-    // after the tip's.
+    // The block that `keys` make in `slot` on the tip, not yet processed; null if they do not lead that slot. kInvalid
+    // if the slot is not after the tip's.
     Result<BlockRef> ProduceBlock(const consensus::OperatorKeys& keys, Slot slot) const;
     // The first slot from `from` on that `keys` lead on top of the tip; nullopt if none within `max_slots`.
     Result<std::optional<Slot>> NextWonSlot(const consensus::OperatorKeys& keys, Slot from, uint64_t max_slots) const;
@@ -100,7 +108,8 @@ class ChainManager {
     Result<BlockResult> Finish(TipChange change);
     Status CheckStoredBodies();
     // A block of ours on the tip, without the signatures of its transactions.
-    consensus::Verdict<void> CheckProduced(const Block& block, const consensus::StakeSnapshot& elects, const Hash256& previous) const;
+    consensus::Verdict<void> CheckProduced(const Block& block, const consensus::StakeSnapshot& elects,
+                                           const Hash256& previous) const;
 
     consensus::Genesis m_genesis;
     BlockHash m_genesis_hash;

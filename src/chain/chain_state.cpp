@@ -16,7 +16,8 @@ Bytes TipKey() { return TableKey(kMetaTable, AsBytes("tip")); }
 
 // Removes the pair of a block that left and came back (or came and left), so that a change stays net.
 void NoteConnected(TipChange& change, ConnectedBlock block) {
-    if (change.connected.empty() && !change.disconnected.empty() && change.disconnected.back().state.hash == block.state.hash) {
+    if (change.connected.empty() && !change.disconnected.empty() &&
+        change.disconnected.back().state.hash == block.state.hash) {
         change.disconnected.pop_back();
         return;
     }
@@ -74,17 +75,25 @@ struct ChainState::ReadPath {
     std::optional<Error> failure;
 };
 
-ChainState::ChainState(const consensus::Genesis& genesis, storage::KeyValueStore& store, HeaderTree& tree, BlockStore& blocks,
-                       Indexes& indexes, consensus::SpendRunner runner, size_t cache_bytes)
-    : m_genesis(genesis), m_params(genesis.params), m_genesis_hash(tree.genesis()->hash()), m_store(store), m_tree(tree),
-      m_blocks(blocks), m_indexes(indexes), m_runner(std::move(runner)), m_reads(std::make_unique<ReadPath>(cache_bytes)) {}
+ChainState::ChainState(const consensus::Genesis& genesis, storage::KeyValueStore& store, HeaderTree& tree,
+                       BlockStore& blocks, Indexes& indexes, consensus::SpendRunner runner, size_t cache_bytes)
+    : m_genesis(genesis),
+      m_params(genesis.params),
+      m_genesis_hash(tree.genesis()->hash()),
+      m_store(store),
+      m_tree(tree),
+      m_blocks(blocks),
+      m_indexes(indexes),
+      m_runner(std::move(runner)),
+      m_reads(std::make_unique<ReadPath>(cache_bytes)) {}
 
 ChainState::~ChainState() = default;
 
 Result<std::unique_ptr<ChainState>> ChainState::Open(const consensus::Genesis& genesis, storage::KeyValueStore& store,
                                                      HeaderTree& tree, BlockStore& blocks, Indexes& indexes,
                                                      consensus::SpendRunner runner, size_t cache_bytes) {
-    std::unique_ptr<ChainState> state(new ChainState(genesis, store, tree, blocks, indexes, std::move(runner), cache_bytes));
+    std::unique_ptr<ChainState> state(
+        new ChainState(genesis, store, tree, blocks, indexes, std::move(runner), cache_bytes));
     ASSIGN_OR_RETURN(const auto tip, store.Get(TipKey()));
     if (!tip) RETURN_IF_ERROR(state->WriteGenesis());
     RETURN_IF_ERROR(state->LoadTip());
@@ -99,7 +108,8 @@ Status ChainState::WriteGenesis() {
     StateCache state(*this);
     state.ApplyDelta(*genesis.delta);
     storage::WriteBatch batch;
-    batch.Put(TableKey(kSnapshotTable, node->hash().bytes), Encode(consensus::TakeSnapshot(state, node->hash(), node->state.epoch)));
+    batch.Put(TableKey(kSnapshotTable, node->hash().bytes),
+              Encode(consensus::TakeSnapshot(state, node->hash(), node->state.epoch)));
     RETURN_IF_ERROR(m_indexes.PutBlock(batch, genesis));
     return Commit(std::move(batch), node, *genesis.delta, true, true);
 }
@@ -127,7 +137,8 @@ std::optional<Bytes> ChainState::Read(ByteSpan key) const {
 std::optional<Error> ChainState::TakeReadFailure() const { return std::exchange(m_reads->failure, std::nullopt); }
 std::optional<Error> ChainState::ReadFailure() const { return m_reads->failure; }
 
-Status ChainState::Commit(storage::WriteBatch batch, const HeaderNode* tip, const StateDelta& delta, bool forward, bool sync) {
+Status ChainState::Commit(storage::WriteBatch batch, const HeaderNode* tip, const StateDelta& delta, bool forward,
+                          bool sync) {
     for (const auto& change : delta.changes) {
         const auto& value = forward ? change.after : change.before;
         Bytes key = TableKey(kStateTable, change.key);
@@ -179,19 +190,22 @@ Result<bool> ChainState::ConnectTip(const HeaderNode* node, bool sync, TipChange
     CHECK(node->parent == m_tip);
     ASSIGN_OR_RETURN(const BlockRef block, m_blocks.ReadBlock(node->hash()));
     if (block == nullptr) {
-        LogWarning("chain", "the stored body of block {} does not read back and will be fetched again", node->hash().Hex());
+        LogWarning("chain", "the stored body of block {} does not read back and will be fetched again",
+                   node->hash().Hex());
         m_tree.ClearBody(node->hash());
         return false;
     }
     ASSIGN_OR_RETURN(const SnapshotRef elects, SnapshotOf(node->state.elects));
     ASSIGN_OR_RETURN(const SnapshotRef previous, SnapshotOf(node->state.previous));
-    if (elects == nullptr || previous == nullptr) return Fail(Corrupt("a stake snapshot before block " + node->hash().Hex() + " is missing"));
+    if (elects == nullptr || previous == nullptr)
+        return Fail(Corrupt("a stake snapshot before block " + node->hash().Hex() + " is missing"));
 
     const consensus::BlockContext context{m_tip->state, node->state, elects->stake, previous->hash};
     auto connected = consensus::ConnectBlock(m_params, context, *this, *block, m_runner);
     if (const auto failure = TakeReadFailure()) return Fail(*failure);
     if (!connected) {
-        LogWarning("chain", "block {} at height {} is invalid: {}", node->hash().Hex(), node->height().value, connected.error().ToString());
+        LogWarning("chain", "block {} at height {} is invalid: {}", node->hash().Hex(), node->height().value,
+                   connected.error().ToString());
         m_reasons.emplace(node->hash(), connected.error());
         if (connected.error().what == consensus::Invalid::What::kMutatedBody) {
             m_tree.ClearBody(node->hash());
@@ -235,7 +249,8 @@ void ChainState::AddCandidates(const std::vector<const HeaderNode*>& nodes) {
 void ChainState::FindCandidates() {
     m_candidates.clear();
     m_tree.ForEach([&](const HeaderNode& node) {
-        if (node.has_all_bodies && !node.failed && consensus::BetterTip(node.state, m_tip->state)) m_candidates.push_back(&node);
+        if (node.has_all_bodies && !node.failed && consensus::BetterTip(node.state, m_tip->state))
+            m_candidates.push_back(&node);
     });
 }
 
@@ -266,9 +281,11 @@ Result<TipChange> ChainState::ActivateBest(std::optional<uint32_t> max_depth, bo
         std::erase_if(m_candidates, [&](const HeaderNode* node) {
             return node->failed || !node->has_all_bodies || !consensus::BetterTip(node->state, m_tip->state);
         });
-        std::sort(m_candidates.begin(), m_candidates.end(), [](const HeaderNode* a, const HeaderNode* b) { return a->sequence < b->sequence; });
+        std::sort(m_candidates.begin(), m_candidates.end(),
+                  [](const HeaderNode* a, const HeaderNode* b) { return a->sequence < b->sequence; });
         m_candidates.erase(std::unique(m_candidates.begin(), m_candidates.end()), m_candidates.end());
-        // A branch that failed half way may have left us on a shorter chain: the next round goes back or to a better one.
+        // A branch that failed half way may have left us on a shorter chain: the next round goes back or to a better
+        // one.
         const HeaderNode* target = BestCandidate(max_depth);
         if (target == m_tip) break;
         RETURN_IF_ERROR(MoveTo(target, sync, change));

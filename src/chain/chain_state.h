@@ -12,12 +12,12 @@ namespace sluice::chain {
 
 // The state after the active chain's tip, on disk (table 's'), with the tip's hash and the stake snapshots (table 'n').
 //
-// Invariants: 1. State, tip, undo position and indexes change together, in one batch for each block. 2. What a batch points
-// to in the block files is synced before it reaches the disk (WriteBuffer's hook). So after a crash the store holds the state after some block of a branch
-// that was active, with the undo data back to genesis.
+// Invariants: 1. State, tip, undo position and indexes change together, in one batch for each block. 2. What a batch
+// points to in the block files is synced before it reaches the disk (WriteBuffer's hook). So after a crash the store
+// holds the state after some block of a branch that was active, with the undo data back to genesis.
 //
-// Chain worker. As a StateReader it remembers a failed read and says "absent": TakeReadFailure() tells, and everything in here asks it
-// before it believes a verdict.
+// Chain worker. As a StateReader it remembers a failed read and says "absent": TakeReadFailure() tells, and everything
+// in here asks it before it believes a verdict.
 class ChainState final : public consensus::StateReader {
   public:
     // `store` syncs `blocks` before anything in it becomes durable.
@@ -35,13 +35,14 @@ class ChainState final : public consensus::StateReader {
     const HeaderNode* At(Height height) const { return AncestorAt(m_tip, height); }
     bool IsActive(const HeaderNode* node) const { return At(node->height()) == node; }
 
-    // The snapshot of a block: stored (at each end of an epoch), or taken from the tip's state, or from the state rewound to a
-    // block of the active chain at most kMaxRewind blocks back. Null otherwise.
+    // The snapshot of a block: stored (at each end of an epoch), or taken from the tip's state, or from the state
+    // rewound to a block of the active chain at most kMaxRewind blocks back. Null otherwise.
     Result<SnapshotRef> SnapshotOf(const consensus::EpochBoundary& boundary) const;
     static constexpr uint32_t kMaxRewind = 2'000;
 
-    // Moves to the best branch whose bodies are all stored. `max_depth`: how many blocks may be disconnected (nullopt: any number).
-    // Blocks found invalid are marked, and the next best branch is tried. `sync`: each block survives power loss when it returns.
+    // Moves to the best branch whose bodies are all stored. `max_depth`: how many blocks may be disconnected (nullopt:
+    // any number). Blocks found invalid are marked, and the next best branch is tried. `sync`: each block survives
+    // power loss when it returns.
     Result<TipChange> ActivateBest(std::optional<uint32_t> max_depth, bool sync);
     // Tells that branches became complete.
     void AddCandidates(const std::vector<const HeaderNode*>& nodes);
@@ -66,7 +67,8 @@ class ChainState final : public consensus::StateReader {
     Status DisconnectTip(bool sync, TipChange& change);
     Result<SnapshotRef> TakeSnapshotAt(const HeaderNode* node) const;
     // Adds the state's changes and the new tip to the batch and writes it.
-    Status Commit(storage::WriteBatch batch, const HeaderNode* tip, const consensus::StateDelta& delta, bool forward, bool sync);
+    Status Commit(storage::WriteBatch batch, const HeaderNode* tip, const consensus::StateDelta& delta, bool forward,
+                  bool sync);
     std::optional<Error> ReadFailure() const;
 
     const consensus::Genesis& m_genesis;

@@ -20,7 +20,8 @@ struct StoredHeader {
     static void Serialize(auto& self, auto& archive) { archive(self.header, self.state, self.sequence, self.invalid); }
 };
 
-// Height that the skip pointer of a node of this height leads to: clears the lowest set bits, so that chains of skips are short.
+// Height that the skip pointer of a node of this height leads to: clears the lowest set bits, so that chains of skips
+// are short.
 uint32_t SkipHeight(uint32_t height) {
     const auto clear_lowest = [](uint32_t n) { return n & (n - 1); };
     if (height < 2) return 0;
@@ -38,7 +39,10 @@ const HeaderNode* AncestorAt(const HeaderNode* node, Height height) {
         const uint32_t by_skip = SkipHeight(here);
         const uint32_t by_parents_skip = SkipHeight(here - 1);
         // The parent's skip may lead further without going too far.
-        const bool skip = node->skip != nullptr && (by_skip == height.value || (by_skip > height.value && !(by_parents_skip + 2 < by_skip && by_parents_skip >= height.value)));
+        const bool skip =
+            node->skip != nullptr &&
+            (by_skip == height.value ||
+             (by_skip > height.value && !(by_parents_skip + 2 < by_skip && by_parents_skip >= height.value)));
         node = skip ? node->skip : node->parent;
     }
     return node;
@@ -57,7 +61,9 @@ const HeaderNode* ForkPoint(const HeaderNode* a, const HeaderNode* b) {
     return a;
 }
 
-bool IsAncestor(const HeaderNode* ancestor, const HeaderNode* node) { return AncestorAt(node, ancestor->height()) == ancestor; }
+bool IsAncestor(const HeaderNode* ancestor, const HeaderNode* node) {
+    return AncestorAt(node, ancestor->height()) == ancestor;
+}
 
 Result<std::unique_ptr<HeaderTree>> HeaderTree::Open(const consensus::Params& params, const BlockHeader& genesis_header,
                                                      const HeaderState& genesis, storage::KeyValueStore& store) {
@@ -91,13 +97,15 @@ Status HeaderTree::Load(const BlockHash& genesis) {
     });
     for (const StoredHeader& stored : all) {
         HeaderNode* parent = FindMutable(stored.state.prev);
-        if (parent == nullptr && stored.state.hash != genesis) return Fail(Corrupt("the parent of header " + stored.state.hash.Hex() + " is missing"));
+        if (parent == nullptr && stored.state.hash != genesis)
+            return Fail(Corrupt("the parent of header " + stored.state.hash.Hex() + " is missing"));
         HeaderNode* node = Insert(stored.state, parent, stored.sequence, stored.invalid);
         if (parent == nullptr) m_genesis = node;
         ++m_counts[{stored.header.slot, stored.header.staker}];
         m_next_sequence = std::max(m_next_sequence, stored.sequence + 1);
     }
-    if (m_genesis == nullptr) return Fail(Corrupt("the genesis header is missing: this folder belongs to another network"));
+    if (m_genesis == nullptr)
+        return Fail(Corrupt("the genesis header is missing: this folder belongs to another network"));
     ChooseBest();
     return {};
 }
@@ -124,17 +132,26 @@ Result<HeaderOutcome> HeaderTree::Add(const BlockHeader& header, const SnapshotL
     using What = HeaderOutcome::What;
     const BlockHash hash = header.Hash();
     if (const HeaderNode* known = Find(hash)) {
-        if (known->failed) return Refuse(What::kInvalid, {Invalid::What::kConsensus, "duplicate-invalid", "the block or one before it is known to be invalid"});
+        if (known->failed)
+            return Refuse(What::kInvalid, {Invalid::What::kConsensus, "duplicate-invalid",
+                                           "the block or one before it is known to be invalid"});
         return HeaderOutcome{What::kKnown, known, {}};
     }
     HeaderNode* parent = FindMutable(header.prev);
-    if (parent == nullptr) return Refuse(What::kUnknownParent, {Invalid::What::kMissingInputs, "prev-blk-not-found", "the header before this one is not known"});
-    if (parent->failed) return Refuse(What::kInvalid, {Invalid::What::kConsensus, "bad-prevblk", "a block before this one is invalid"});
-    if (const auto form = consensus::CheckHeaderForm(m_params, parent->state, header); !form) return Refuse(What::kInvalid, form.error());
+    if (parent == nullptr)
+        return Refuse(What::kUnknownParent,
+                      {Invalid::What::kMissingInputs, "prev-blk-not-found", "the header before this one is not known"});
+    if (parent->failed)
+        return Refuse(What::kInvalid, {Invalid::What::kConsensus, "bad-prevblk", "a block before this one is invalid"});
+    if (const auto form = consensus::CheckHeaderForm(m_params, parent->state, header); !form)
+        return Refuse(What::kInvalid, form.error());
 
-    ASSIGN_OR_RETURN(const SnapshotRef snapshot, snapshots(consensus::ElectingBoundary(m_params, parent->state, header.slot)));
+    ASSIGN_OR_RETURN(const SnapshotRef snapshot,
+                     snapshots(consensus::ElectingBoundary(m_params, parent->state, header.slot)));
     if (snapshot == nullptr)
-        return Refuse(What::kBeyondHorizon, {Invalid::What::kPremature, "beyond-horizon", "the stake that elects slot " + ToString(header.slot) + " is not known until more blocks are connected"});
+        return Refuse(What::kBeyondHorizon, {Invalid::What::kPremature, "beyond-horizon",
+                                             "the stake that elects slot " + ToString(header.slot) +
+                                                 " is not known until more blocks are connected"});
     const auto state = consensus::CheckHeader(m_params, m_genesis->hash(), parent->state, header, snapshot->stake);
     if (!state) return Refuse(What::kInvalid, state.error());
 
@@ -259,7 +276,8 @@ void HeaderTree::ChooseBest() {
     std::vector<const HeaderNode*> all;
     for (const auto& [hash, node] : m_nodes)
         if (!node->failed) all.push_back(node.get());
-    std::sort(all.begin(), all.end(), [](const HeaderNode* a, const HeaderNode* b) { return a->sequence < b->sequence; });
+    std::sort(all.begin(), all.end(),
+              [](const HeaderNode* a, const HeaderNode* b) { return a->sequence < b->sequence; });
     m_best = m_genesis;
     for (const HeaderNode* node : all)
         if (consensus::BetterTip(node->state, m_best->state)) m_best = node;

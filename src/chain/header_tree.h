@@ -13,14 +13,14 @@ namespace sluice::chain {
 // A header that passed every check, and what we know of its body. Lives as long as its tree; its address never changes.
 struct HeaderNode {
     consensus::HeaderState state;
-    const HeaderNode* parent{nullptr};     // null for genesis
-    const HeaderNode* skip{nullptr};       // an ancestor further back, for AncestorAt
-    std::vector<HeaderNode*> children;     // in the order they came
-    uint64_t sequence{0};                  // order of arrival
-    bool has_body{false};                  // its block is stored
-    bool has_all_bodies{false};            // and so are those of all its ancestors
-    bool invalid{false};                   // its own body broke a rule, or the operator refused it
-    bool failed{false};                    // it or an ancestor is invalid
+    const HeaderNode* parent{nullptr};  // null for genesis
+    const HeaderNode* skip{nullptr};    // an ancestor further back, for AncestorAt
+    std::vector<HeaderNode*> children;  // in the order they came
+    uint64_t sequence{0};               // order of arrival
+    bool has_body{false};               // its block is stored
+    bool has_all_bodies{false};         // and so are those of all its ancestors
+    bool invalid{false};                // its own body broke a rule, or the operator refused it
+    bool failed{false};                 // it or an ancestor is invalid
 
     const BlockHash& hash() const { return state.hash; }
     Height height() const { return state.height; }
@@ -43,30 +43,33 @@ struct HeaderOutcome {
         kBeyondHorizon,  // not checkable yet: connect the blocks that are known, then ask again. Nobody's fault
         kPremature,      // its slot lies in the future. The caller may hold it
         kTooDeep,        // forks off deeper than a caught-up node follows
-        kEquivocation,   // its staker has kMaxHeadersPerSlot others for the slot, and nothing longer than our chain builds on it (yet)
+        kEquivocation,   // its staker has kMaxHeadersPerSlot others for the slot, and nothing longer than our chain
+                         // builds on it (yet)
         kInvalid,        // `reason` says why; the sender is at fault
     };
     What what{What::kAdded};
-    const HeaderNode* node{nullptr};     // kAdded and kKnown
-    consensus::Invalid reason;           // all others
+    const HeaderNode* node{nullptr};  // kAdded and kKnown
+    consensus::Invalid reason;        // all others
 
     bool Ok() const { return node != nullptr; }
 };
 
 inline constexpr size_t kMaxHeadersPerAnswer = 2000;
-inline constexpr size_t kMaxHeadersPerSlot = 2;   // of one staker, if no better branch needs more: two prove its fault
+inline constexpr size_t kMaxHeadersPerSlot = 2;  // of one staker, if no better branch needs more: two prove its fault
 
 // All checked headers, as a tree that starts at genesis. Nothing is stored before its last check has passed.
-// Chain worker. Kept in the key-value table 'H' (hash -> header, HeaderState, marks), loaded whole when opened: the states
-// are in memory (about 400 bytes each), the headers themselves are read from disk when asked for.
+// Chain worker. Kept in the key-value table 'H' (hash -> header, HeaderState, marks), loaded whole when opened: the
+// states are in memory (about 400 bytes each), the headers themselves are read from disk when asked for.
 class HeaderTree {
   public:
     // `store` must outlive the tree.
     static Result<std::unique_ptr<HeaderTree>> Open(const consensus::Params& params, const BlockHeader& genesis_header,
-                                                    const consensus::HeaderState& genesis, storage::KeyValueStore& store);
+                                                    const consensus::HeaderState& genesis,
+                                                    storage::KeyValueStore& store);
     HeaderTree(const HeaderTree&) = delete;
 
-    // Known? parent known? form; snapshot known; staker, signature, threshold, VRF; then stored. An error is kEnvironment.
+    // Known? parent known? form; snapshot known; staker, signature, threshold, VRF; then stored. An error is
+    // kEnvironment.
     Result<HeaderOutcome> Add(const BlockHeader& header, const SnapshotLookup& snapshots);
 
     const HeaderNode* Find(const BlockHash& hash) const;
@@ -76,7 +79,8 @@ class HeaderTree {
     Result<BlockHeader> ReadHeader(const BlockHash& hash) const;
     size_t size() const { return m_nodes.size(); }
 
-    // Notes that a body is stored or lost. SetBody returns the nodes whose whole branch became complete by it, parents first.
+    // Notes that a body is stored or lost. SetBody returns the nodes whose whole branch became complete by it, parents
+    // first.
     std::vector<const HeaderNode*> SetBody(const BlockHash& hash);
     void ClearBody(const BlockHash& hash);
 
@@ -111,7 +115,7 @@ class HeaderTree {
     storage::KeyValueStore& m_store;
     std::unordered_map<BlockHash, std::unique_ptr<HeaderNode>, FixedBytesHasher> m_nodes;
     std::map<std::pair<Slot, StakerId>, size_t> m_counts;
-    std::map<uint64_t, const HeaderNode*> m_leaves;   // by sequence
+    std::map<uint64_t, const HeaderNode*> m_leaves;  // by sequence
     HeaderNode* m_genesis{nullptr};
     const HeaderNode* m_best{nullptr};
     uint64_t m_next_sequence{0};

@@ -10,16 +10,16 @@ namespace sluice::chain {
 namespace {
 
 enum Table : char {
-    kTx = 't',               // txid -> TxLocation
-    kFeed = 'f',             // place, newest first -> PublishEntry
-    kPublish = 'a',          // anchor -> PublishEntry
-    kClaimPublishes = 'c',   // claim, place -> PublishEntry
-    kPurchase = 'q',         // lock -> PurchaseEntry
-    kClaimPurchases = 'p',   // claim, place -> PurchaseEntry
-    kGrant = 'g',            // claim, tier, buyer, lock -> GrantEntry
-    kGrantOf = 'k',          // lock -> GrantEntry
-    kSpender = 'o',          // outpoint -> SpenderEntry
-    kSettle = 'z',           // place, newest first -> SettleEntry
+    kTx = 't',              // txid -> TxLocation
+    kFeed = 'f',            // place, newest first -> PublishEntry
+    kPublish = 'a',         // anchor -> PublishEntry
+    kClaimPublishes = 'c',  // claim, place -> PublishEntry
+    kPurchase = 'q',        // lock -> PurchaseEntry
+    kClaimPurchases = 'p',  // claim, place -> PurchaseEntry
+    kGrant = 'g',           // claim, tier, buyer, lock -> GrantEntry
+    kGrantOf = 'k',         // lock -> GrantEntry
+    kSpender = 'o',         // outpoint -> SpenderEntry
+    kSettle = 'z',          // place, newest first -> SettleEntry
 };
 
 class Key {
@@ -30,8 +30,12 @@ class Key {
         return *this;
     }
     Key& Add(const OutPoint& outpoint) { return Add(ByteSpan(outpoint.txid.bytes)).Number(outpoint.index); }
-    Key& Add(const ChainPlace& place) { return Number(place.height.value).Number(place.tx_position).Number(place.output); }
-    Key& AddNewestFirst(const ChainPlace& place) { return Number(~place.height.value).Number(~place.tx_position).Number(~place.output); }
+    Key& Add(const ChainPlace& place) {
+        return Number(place.height.value).Number(place.tx_position).Number(place.output);
+    }
+    Key& AddNewestFirst(const ChainPlace& place) {
+        return Number(~place.height.value).Number(~place.tx_position).Number(~place.output);
+    }
     Key& Number(std::unsigned_integral auto value) {
         AppendBigEndian(m_bytes, value);
         return *this;
@@ -80,7 +84,8 @@ class EntryMaker {
     Result<std::vector<std::pair<Bytes, Bytes>>> Run() {
         for (uint32_t position = 0; position < m_block.block->transactions.size(); ++position) {
             const Transaction& tx = *m_block.block->transactions[position];
-            Put(Key(kTx).Add(ByteSpan(tx.txid().bytes)), TxLocation{m_block.state.hash, m_block.state.height, position});
+            Put(Key(kTx).Add(ByteSpan(tx.txid().bytes)),
+                TxLocation{m_block.state.hash, m_block.state.height, position});
             if (!tx.IsCoinbase()) Spends(tx);
             for (uint32_t output = 0; output < tx.outputs().size(); ++output) {
                 const auto script = ParseOutputScript(tx.outputs()[output].script);
@@ -110,7 +115,8 @@ class EntryMaker {
     Status Record(const sluice::Record& record, const Transaction& tx, const ChainPlace& place) {
         const OutPoint bound = tx.Output(place.output + 1);
         if (const auto* publish = std::get_if<PublishRecord>(&record)) {
-            const PublishEntry entry{place, publish->updates.value_or(consensus::MakeClaimId(bound)), bound, publish->updates.has_value()};
+            const PublishEntry entry{place, publish->updates.value_or(consensus::MakeClaimId(bound)), bound,
+                                     publish->updates.has_value()};
             m_bound.insert(bound);
             m_publishes[bound] = entry;
             Put(Key(kFeed).AddNewestFirst(place), entry);
@@ -121,10 +127,12 @@ class EntryMaker {
             if (const auto found = m_publishes.find(purchase->publish); found != m_publishes.end()) {
                 publish_entry = found->second;
             } else {
-                ASSIGN_OR_RETURN(publish_entry, Lookup<PublishEntry>(m_store, Key(kPublish).Add(purchase->publish).Take()));
+                ASSIGN_OR_RETURN(publish_entry,
+                                 Lookup<PublishEntry>(m_store, Key(kPublish).Add(purchase->publish).Take()));
             }
             if (!publish_entry) return Fail(Corrupt("the publish of a purchase is not indexed"));
-            const PurchaseEntry entry{place, bound, purchase->publish, publish_entry->claim, purchase->tier, purchase->buyer_key};
+            const PurchaseEntry entry{
+                place, bound, purchase->publish, publish_entry->claim, purchase->tier, purchase->buyer_key};
             m_bound.insert(bound);
             m_purchases[bound] = entry;
             Put(Key(kPurchase).Add(bound), entry);
@@ -150,7 +158,12 @@ class EntryMaker {
         uint32_t input = 0;
         while (input < tx.inputs().size() && tx.inputs()[input].prevout != lock) ++input;
         const GrantEntry entry{place, lock, purchase->claim, purchase->tier, purchase->buyer_key, tx.txid(), input};
-        Put(Key(kGrant).Add(ByteSpan(entry.claim.bytes)).Number(entry.tier).Add(ByteSpan(entry.buyer_key.bytes)).Add(lock), entry);
+        Put(Key(kGrant)
+                .Add(ByteSpan(entry.claim.bytes))
+                .Number(entry.tier)
+                .Add(ByteSpan(entry.buyer_key.bytes))
+                .Add(lock),
+            entry);
         Put(Key(kGrantOf).Add(lock), entry);
         return {};
     }
@@ -158,14 +171,16 @@ class EntryMaker {
     const storage::KeyValueStore& m_store;
     const ConnectedBlock& m_block;
     std::vector<std::pair<Bytes, Bytes>> m_entries;
-    std::set<OutPoint> m_bound;                        // outputs of this block that a record made special
-    std::map<OutPoint, PublishEntry> m_publishes;      // of this block
+    std::set<OutPoint> m_bound;                    // outputs of this block that a record made special
+    std::map<OutPoint, PublishEntry> m_publishes;  // of this block
     std::map<OutPoint, PurchaseEntry> m_purchases;
 };
 
 }  // namespace
 
-Result<Indexes::Entries> Indexes::EntriesOf(const ConnectedBlock& block) const { return EntryMaker(m_store, block).Run(); }
+Result<Indexes::Entries> Indexes::EntriesOf(const ConnectedBlock& block) const {
+    return EntryMaker(m_store, block).Run();
+}
 
 Status Indexes::PutBlock(storage::WriteBatch& batch, const ConnectedBlock& block) const {
     ASSIGN_OR_RETURN(Entries entries, EntriesOf(block));
@@ -184,7 +199,8 @@ Result<std::optional<TxLocation>> Indexes::FindTx(const Txid& txid) const {
 }
 
 Result<std::vector<PublishEntry>> Indexes::Feed(std::optional<ChainPlace> before, size_t limit) const {
-    return List<PublishEntry>(m_store, Key(kFeed).Take(), before ? Next(Key(kFeed).AddNewestFirst(*before).Take()) : Bytes(), limit);
+    return List<PublishEntry>(m_store, Key(kFeed).Take(),
+                              before ? Next(Key(kFeed).AddNewestFirst(*before).Take()) : Bytes(), limit);
 }
 
 Result<std::optional<PublishEntry>> Indexes::FindPublish(const OutPoint& anchor) const {
@@ -199,9 +215,11 @@ Result<std::optional<PurchaseEntry>> Indexes::FindPurchase(const OutPoint& lock)
     return Lookup<PurchaseEntry>(m_store, Key(kPurchase).Add(lock).Take());
 }
 
-Result<std::vector<PurchaseEntry>> Indexes::PurchasesOf(const ClaimId& claim, std::optional<ChainPlace> after, size_t limit) const {
+Result<std::vector<PurchaseEntry>> Indexes::PurchasesOf(const ClaimId& claim, std::optional<ChainPlace> after,
+                                                        size_t limit) const {
     const Key prefix = Key(kClaimPurchases).Add(ByteSpan(claim.bytes));
-    return List<PurchaseEntry>(m_store, Key(prefix).Take(), after ? Next(Key(prefix).Add(*after).Take()) : Bytes(), limit);
+    return List<PurchaseEntry>(m_store, Key(prefix).Take(), after ? Next(Key(prefix).Add(*after).Take()) : Bytes(),
+                               limit);
 }
 
 Result<std::vector<GrantEntry>> Indexes::GrantsOf(const ClaimId& claim, std::optional<uint16_t> tier,
@@ -222,7 +240,8 @@ Result<std::optional<SpenderEntry>> Indexes::SpenderOf(const OutPoint& outpoint)
 }
 
 Result<std::vector<SettleEntry>> Indexes::Settles(std::optional<ChainPlace> before, size_t limit) const {
-    return List<SettleEntry>(m_store, Key(kSettle).Take(), before ? Next(Key(kSettle).AddNewestFirst(*before).Take()) : Bytes(), limit);
+    return List<SettleEntry>(m_store, Key(kSettle).Take(),
+                             before ? Next(Key(kSettle).AddNewestFirst(*before).Take()) : Bytes(), limit);
 }
 
 }  // namespace sluice::chain

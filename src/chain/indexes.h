@@ -10,7 +10,7 @@ namespace sluice::chain {
 struct TxLocation {
     BlockHash block;
     Height height;
-    uint32_t position{0};    // in the block
+    uint32_t position{0};  // in the block
 
     friend bool operator==(const TxLocation&, const TxLocation&) = default;
     static void Serialize(auto& self, auto& archive) { archive(self.block, self.height, self.position); }
@@ -29,7 +29,7 @@ struct ChainPlace {
 struct PublishEntry {
     ChainPlace place;
     ClaimId claim;
-    OutPoint anchor;         // the publish outpoint
+    OutPoint anchor;  // the publish outpoint
     bool update{false};
 
     friend bool operator==(const PublishEntry&, const PublishEntry&) = default;
@@ -38,7 +38,7 @@ struct PublishEntry {
 
 struct PurchaseEntry {
     ChainPlace place;
-    OutPoint lock;           // the purchase outpoint
+    OutPoint lock;  // the purchase outpoint
     OutPoint publish;
     ClaimId claim;
     uint16_t tier{0};
@@ -88,8 +88,8 @@ struct SpenderEntry {
     static void Serialize(auto& self, auto& archive) { archive(self.txid, self.input, self.height); }
 };
 
-// What can be found by name on the active chain, from blocks alone (table 'i'). Changes in the same batch as the state, and is taken
-// back exactly when a block is disconnected. Chain worker; errors are kEnvironment.
+// What can be found by name on the active chain, from blocks alone (table 'i'). Changes in the same batch as the state,
+// and is taken back exactly when a block is disconnected. Chain worker; errors are kEnvironment.
 class Indexes {
   public:
     // `store` must outlive it.
@@ -106,7 +106,8 @@ class Indexes {
     Result<std::vector<PublishEntry>> PublishesOf(const ClaimId& claim, size_t limit = 1000) const;
     Result<std::optional<PurchaseEntry>> FindPurchase(const OutPoint& lock) const;
     // Oldest first, those after `after`.
-    Result<std::vector<PurchaseEntry>> PurchasesOf(const ClaimId& claim, std::optional<ChainPlace> after, size_t limit) const;
+    Result<std::vector<PurchaseEntry>> PurchasesOf(const ClaimId& claim, std::optional<ChainPlace> after,
+                                                   size_t limit) const;
     // Grants of a claim, also of one tier, also of one buyer.
     Result<std::vector<GrantEntry>> GrantsOf(const ClaimId& claim, std::optional<uint16_t> tier = {},
                                              const std::optional<XOnlyPubKey>& buyer = {}, size_t limit = 1000) const;

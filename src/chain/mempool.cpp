@@ -15,7 +15,9 @@ using Why = RemovedTransaction::Why;
 using Wide = unsigned __int128;
 
 // fee_a / vsize_a > fee_b / vsize_b, exactly.
-bool HigherRate(Amount fee_a, size_t vsize_a, Amount fee_b, size_t vsize_b) { return Wide(fee_a.drops) * vsize_b > Wide(fee_b.drops) * vsize_a; }
+bool HigherRate(Amount fee_a, size_t vsize_a, Amount fee_b, size_t vsize_b) {
+    return Wide(fee_a.drops) * vsize_b > Wide(fee_b.drops) * vsize_a;
+}
 
 Amount FeeAt(uint64_t per_kvb, size_t vsize) { return Amount((per_kvb * vsize + 999) / 1000); }
 
@@ -32,14 +34,20 @@ void ForEachRecord(const Transaction& tx, const Visit& visit) {
 size_t UsageBytes(const MempoolEntry& entry) {
     constexpr size_t kOverhead = 1500;
     constexpr size_t kPerItem = 150;
-    return kOverhead + 3 * entry.tx->total_bytes() + kPerItem * (entry.tx->inputs().size() + entry.tx->outputs().size());
+    return kOverhead + 3 * entry.tx->total_bytes() +
+           kPerItem * (entry.tx->inputs().size() + entry.tx->outputs().size());
 }
 
 }  // namespace
 
-Mempool::Mempool(const consensus::Params& params, const consensus::StateReader& state, const consensus::HeaderState& tip,
-                 consensus::SpendRunner runner, MempoolPolicy policy)
-    : m_params(params), m_state(state), m_tip(tip), m_runner(std::move(runner)), m_policy(policy), m_view(std::make_unique<StateCache>(state)) {}
+Mempool::Mempool(const consensus::Params& params, const consensus::StateReader& state,
+                 const consensus::HeaderState& tip, consensus::SpendRunner runner, MempoolPolicy policy)
+    : m_params(params),
+      m_state(state),
+      m_tip(tip),
+      m_runner(std::move(runner)),
+      m_policy(policy),
+      m_view(std::make_unique<StateCache>(state)) {}
 
 consensus::TxContext Mempool::NextContext() const { return {m_tip.height + 1, m_tip.slot + 1, m_tip.slot}; }
 
@@ -48,16 +56,19 @@ uint64_t Mempool::min_fee_per_kvb() const { return std::max(m_policy.min_fee_per
 Verdict<void> Mempool::CheckKnown(const Transaction& tx) const {
     if (m_by_wtxid.contains(tx.wtxid())) return Reject(Invalid::What::kPolicy, "txn-already-in-mempool");
     if (m_entries.contains(tx.txid()))
-        return Reject(Invalid::What::kPolicy, "txn-same-nonwitness-data-in-mempool", "the pool has this transaction with another witness");
+        return Reject(Invalid::What::kPolicy, "txn-same-nonwitness-data-in-mempool",
+                      "the pool has this transaction with another witness");
     if (tx.IsCoinbase()) return Reject("coinbase", "a coinbase is valid in its block only");
     return {};
 }
 
 Verdict<void> Mempool::CheckStandard(const Transaction& tx) const {
     constexpr auto kPolicy = Invalid::What::kPolicy;
-    if (tx.tx().version < 1 || tx.tx().version > 3) return Reject(kPolicy, "version", fmt::format("version {} is not 1 to 3", tx.tx().version));
+    if (tx.tx().version < 1 || tx.tx().version > 3)
+        return Reject(kPolicy, "version", fmt::format("version {} is not 1 to 3", tx.tx().version));
     if (tx.weight() > m_policy.max_weight)
-        return Reject(kPolicy, "tx-size", fmt::format("weight {} is over the limit of {}", tx.weight(), m_policy.max_weight));
+        return Reject(kPolicy, "tx-size",
+                      fmt::format("weight {} is over the limit of {}", tx.weight(), m_policy.max_weight));
     // Grants and settlements pay amounts that were agreed on before.
     bool agreed = false;
     ForEachRecord(tx, [&](const Record& record) {
@@ -66,7 +77,9 @@ Verdict<void> Mempool::CheckStandard(const Transaction& tx) const {
     for (size_t i = 0; i < tx.outputs().size() && !agreed; ++i) {
         const auto script = ParseOutputScript(tx.outputs()[i].script);
         if (script && script->kind != OutputKind::kRecord && tx.outputs()[i].value < m_policy.dust)
-            return Reject(kPolicy, "dust", fmt::format("output {} has {} drops, the least that is relayed is {}", i, tx.outputs()[i].value.drops, m_policy.dust.drops));
+            return Reject(kPolicy, "dust",
+                          fmt::format("output {} has {} drops, the least that is relayed is {}", i,
+                                      tx.outputs()[i].value.drops, m_policy.dust.drops));
     }
     return {};
 }
@@ -78,7 +91,8 @@ Verdict<void> Mempool::CheckPurchases(const Transaction& tx) const {
             confirmed &= m_state.Get<consensus::PublishState>(purchase->publish).has_value();
     });
     if (!confirmed)
-        return Reject(Invalid::What::kPolicy, "purchase-of-unconfirmed", "the publish that is bought is not in a block yet: buy it once it is");
+        return Reject(Invalid::What::kPolicy, "purchase-of-unconfirmed",
+                      "the publish that is bought is not in a block yet: buy it once it is");
     return {};
 }
 
@@ -90,7 +104,8 @@ Verdict<std::set<Txid>> Mempool::FindReplaced(const Transaction& tx) const {
     for (const Txid& txid : direct) {
         CollectDescendants(txid, leaving);
         if (leaving.size() > m_policy.max_replaced)
-            return Reject(Invalid::What::kPolicy, "too-many-replacements", fmt::format("it would replace over {} transactions", m_policy.max_replaced));
+            return Reject(Invalid::What::kPolicy, "too-many-replacements",
+                          fmt::format("it would replace over {} transactions", m_policy.max_replaced));
     }
     for (const TxInput& input : tx.inputs())
         if (leaving.contains(input.prevout.txid))
@@ -102,7 +117,8 @@ Verdict<void> Mempool::CheckFee(const Transaction& tx, Amount fee, const std::se
     const size_t vsize = tx.vsize();
     const Amount least = FeeAt(min_fee_per_kvb(), vsize);
     if (fee < least)
-        return Reject(Invalid::What::kPolicy, "min relay fee not met", fmt::format("the fee is {} drops, the least for {} vB is {}", fee.drops, vsize, least.drops));
+        return Reject(Invalid::What::kPolicy, "min relay fee not met",
+                      fmt::format("the fee is {} drops, the least for {} vB is {}", fee.drops, vsize, least.drops));
     if (leaving.empty()) return {};
     uint64_t replaced_fees = 0;
     for (const Txid& txid : leaving) replaced_fees += m_entries.at(txid).fee.drops;
@@ -111,24 +127,29 @@ Verdict<void> Mempool::CheckFee(const Transaction& tx, Amount fee, const std::se
         if (!spender) continue;
         const MempoolEntry& conflict = m_entries.at(*spender);
         if (!HigherRate(fee, vsize, conflict.fee, conflict.vsize()))
-            return Reject(Invalid::What::kPolicy, "insufficient fee", "its fee rate is not higher than that of " + spender->Hex() + ", which it would replace");
+            return Reject(Invalid::What::kPolicy, "insufficient fee",
+                          "its fee rate is not higher than that of " + spender->Hex() + ", which it would replace");
     }
     const uint64_t wanted = replaced_fees + FeeAt(m_policy.incremental_fee_per_kvb, vsize).drops;
     if (fee.drops < wanted)
-        return Reject(Invalid::What::kPolicy, "insufficient fee", fmt::format("the fee is {} drops, to replace what is there it takes {}", fee.drops, wanted));
+        return Reject(Invalid::What::kPolicy, "insufficient fee",
+                      fmt::format("the fee is {} drops, to replace what is there it takes {}", fee.drops, wanted));
     return {};
 }
 
 Verdict<void> Mempool::CheckPackageLimits(const Transaction& tx, const std::set<Txid>& leaving) const {
     const std::set<Txid> ancestors = CollectAncestors(tx);
     if (ancestors.size() + 1 > m_policy.max_ancestors)
-        return Reject(Invalid::What::kPolicy, "too-long-mempool-chain", fmt::format("it would have {} unconfirmed ancestors with itself, the limit is {}", ancestors.size() + 1, m_policy.max_ancestors));
+        return Reject(Invalid::What::kPolicy, "too-long-mempool-chain",
+                      fmt::format("it would have {} unconfirmed ancestors with itself, the limit is {}",
+                                  ancestors.size() + 1, m_policy.max_ancestors));
     for (const Txid& ancestor : ancestors) {
         std::set<Txid> descendants;
         CollectDescendants(ancestor, descendants);
         std::erase_if(descendants, [&](const Txid& txid) { return leaving.contains(txid); });
         if (descendants.size() + 1 > m_policy.max_descendants)
-            return Reject(Invalid::What::kPolicy, "too-long-mempool-chain", fmt::format("{} would have over {} descendants", ancestor.Hex(), m_policy.max_descendants));
+            return Reject(Invalid::What::kPolicy, "too-long-mempool-chain",
+                          fmt::format("{} would have over {} descendants", ancestor.Hex(), m_policy.max_descendants));
     }
     return {};
 }
@@ -142,7 +163,9 @@ Verdict<void> Mempool::CheckUpgradable(const consensus::SpendCheck& spends) cons
         const size_t items = witness.size() - (consensus::FindAnnex(witness) ? 1 : 0);
         if (items < 2) continue;  // the key path has nothing to upgrade
         const auto facts = consensus::VerifyInput(spending, i, {.discourage_upgradable = true});
-        if (!facts) return Reject(Invalid::What::kPolicy, "non-mandatory-script-verify-flag", fmt::format("input {}: {}", i, facts.error()));
+        if (!facts)
+            return Reject(Invalid::What::kPolicy, "non-mandatory-script-verify-flag",
+                          fmt::format("input {}: {}", i, facts.error()));
     }
     return {};
 }
@@ -171,12 +194,16 @@ Verdict<Mempool::Plan> Mempool::Check(const TransactionRef& tx, UnixMillis now) 
     Plan plan;
     ASSIGN_OR_RETURN(plan.leaving, FindReplaced(*tx));
     if (!plan.leaving.empty()) {
-        // Replaying the pool is work: first see that the fee could pay for it. Values that rewards or stake add are left out.
+        // Replaying the pool is work: first see that the fee could pay for it. Values that rewards or stake add are
+        // left out.
         const auto greatest = GreatestFee(*tx);
-        if (!greatest) return Reject(Invalid::What::kMissingInputs, "bad-txns-inputs-missingorspent", "an input does not exist or is spent");
+        if (!greatest)
+            return Reject(Invalid::What::kMissingInputs, "bad-txns-inputs-missingorspent",
+                          "an input does not exist or is spent");
         RETURN_IF_ERROR(CheckFee(*tx, *greatest, plan.leaving));
         plan.view = ViewWithout(plan.leaving);
-        if (!plan.view) return Reject(Invalid::What::kPolicy, "bad-replacement", "other transactions need what it would replace");
+        if (!plan.view)
+            return Reject(Invalid::What::kPolicy, "bad-replacement", "other transactions need what it would replace");
     }
     const consensus::StateReader& below = plan.view ? *plan.view : *m_view;
     plan.layer = std::make_unique<StateCache>(below);
@@ -187,8 +214,13 @@ Verdict<Mempool::Plan> Mempool::Check(const TransactionRef& tx, UnixMillis now) 
     RETURN_IF_ERROR(CheckPackageLimits(*tx, plan.leaving));
     RETURN_IF_ERROR(m_runner(std::span(&effect.spends, 1)));
     RETURN_IF_ERROR(CheckUpgradable(effect.spends));
-    plan.entry = {.tx = tx, .fee = effect.fee, .burned = effect.burned, .time = now, .slot = context.slot,
-                  .record_count = effect.record_count, .record_bytes = effect.record_bytes};
+    plan.entry = {.tx = tx,
+                  .fee = effect.fee,
+                  .burned = effect.burned,
+                  .time = now,
+                  .slot = context.slot,
+                  .record_count = effect.record_count,
+                  .record_bytes = effect.record_bytes};
     return plan;
 }
 
@@ -213,7 +245,8 @@ Verdict<AcceptResult> Mempool::Accept(const TransactionRef& tx, UnixMillis now) 
     std::vector<RemovedTransaction> evicted;
     EvictToFit(evicted);
     for (const RemovedTransaction& each : evicted) {
-        if (each.tx->wtxid() == tx->wtxid()) return Reject(Invalid::What::kPolicy, "mempool full", "the pool is full of transactions that pay more");
+        if (each.tx->wtxid() == tx->wtxid())
+            return Reject(Invalid::What::kPolicy, "mempool full", "the pool is full of transactions that pay more");
         result.replaced.push_back(each.tx);
     }
     return result;
@@ -305,7 +338,8 @@ void Mempool::RemoveMined(const TipChange& change, std::vector<RemovedTransactio
                 Remove(tx->txid());
             }
             for (const TxInput& input : tx->inputs())
-                if (const auto spender = SpenderOf(input.prevout)) RemoveWithDescendants(*spender, Why::kConflict, removed);
+                if (const auto spender = SpenderOf(input.prevout))
+                    RemoveWithDescendants(*spender, Why::kConflict, removed);
         }
     }
 }
@@ -321,8 +355,10 @@ void Mempool::Rebuild(std::vector<MempoolEntry> entries, std::vector<RemovedTran
     for (MempoolEntry& entry : entries) {
         const bool known = m_entries.contains(entry.tx->txid());
         if (known) continue;  // it was in the pool and came back from a block
-        const auto effect = CheckPurchases(*entry.tx) ? consensus::ApplyTransaction(m_params, NextContext(), *m_view, entry.tx)
-                                                      : Verdict<consensus::TxEffect>(Reject(Invalid::What::kPolicy, "purchase-of-unconfirmed"));
+        const auto effect =
+            CheckPurchases(*entry.tx)
+                ? consensus::ApplyTransaction(m_params, NextContext(), *m_view, entry.tx)
+                : Verdict<consensus::TxEffect>(Reject(Invalid::What::kPolicy, "purchase-of-unconfirmed"));
         if (!effect) {
             removed.push_back({entry.tx, Why::kReorg});
             continue;
@@ -353,7 +389,8 @@ std::vector<RemovedTransaction> Mempool::BlocksChanged(const TipChange& change, 
     std::vector<MempoolEntry> entries;
     for (auto block = change.disconnected.rbegin(); block != change.disconnected.rend(); ++block)
         for (const TransactionRef& tx : block->block->transactions)
-            if (!tx->IsCoinbase() && !mined.contains(tx->txid())) entries.push_back({.tx = tx, .time = returned_at, .slot = tip.slot + 1});
+            if (!tx->IsCoinbase() && !mined.contains(tx->txid()))
+                entries.push_back({.tx = tx, .time = returned_at, .slot = tip.slot + 1});
     const bool reordered = !entries.empty();
     for (const auto& [sequence, txid] : m_by_sequence) entries.push_back(m_entries.at(txid));
     if (reordered)
@@ -367,7 +404,8 @@ std::vector<RemovedTransaction> Mempool::BlocksChanged(const TipChange& change, 
 
 void Mempool::EvictToFit(std::vector<RemovedTransaction>& removed) {
     if (m_usage_bytes <= m_policy.max_bytes) return;
-    // Worst first, by the better of its own rate and that of it with its descendants. Scores are taken once: they only order the eviction.
+    // Worst first, by the better of its own rate and that of it with its descendants. Scores are taken once: they only
+    // order the eviction.
     struct Score {
         Amount fee;
         size_t vsize;
@@ -391,7 +429,8 @@ void Mempool::EvictToFit(std::vector<RemovedTransaction>& removed) {
     for (const Score& score : scores) {
         if (m_usage_bytes <= goal) break;
         if (!m_entries.contains(score.txid)) continue;
-        m_full_fee_per_kvb = std::max(m_full_fee_per_kvb, score.fee.drops * 1000 / score.vsize + m_policy.incremental_fee_per_kvb);
+        m_full_fee_per_kvb =
+            std::max(m_full_fee_per_kvb, score.fee.drops * 1000 / score.vsize + m_policy.incremental_fee_per_kvb);
         RemoveWithDescendants(score.txid, Why::kEvicted, removed);
     }
     std::vector<MempoolEntry> entries;
@@ -469,15 +508,20 @@ bool Mempool::SanityCheck() const {
     for (const auto& [txid, entry] : m_entries) {
         usage += UsageBytes(entry);
         inputs += entry.tx->inputs().size();
-        if (m_by_wtxid.find(entry.tx->wtxid()) == m_by_wtxid.end() || m_by_sequence.find(entry.sequence) == m_by_sequence.end()) return false;
+        if (m_by_wtxid.find(entry.tx->wtxid()) == m_by_wtxid.end() ||
+            m_by_sequence.find(entry.sequence) == m_by_sequence.end())
+            return false;
         for (const Txid& parent : entry.parents)
-            if (!m_entries.contains(parent) || !m_entries.at(parent).children.contains(txid) || m_entries.at(parent).sequence > entry.sequence) return false;
+            if (!m_entries.contains(parent) || !m_entries.at(parent).children.contains(txid) ||
+                m_entries.at(parent).sequence > entry.sequence)
+                return false;
         for (const TxInput& input : entry.tx->inputs())
             if (SpenderOf(input.prevout) != txid) return false;
     }
     const auto replayed = ViewWithout({});
-    return replayed != nullptr && replayed->Delta() == m_view->Delta() && usage == m_usage_bytes && inputs == m_spenders.size() &&
-           m_by_wtxid.size() == m_entries.size() && m_by_sequence.size() == m_entries.size();
+    return replayed != nullptr && replayed->Delta() == m_view->Delta() && usage == m_usage_bytes &&
+           inputs == m_spenders.size() && m_by_wtxid.size() == m_entries.size() &&
+           m_by_sequence.size() == m_entries.size();
 }
 
 }  // namespace sluice::chain

@@ -11,12 +11,12 @@ namespace sluice::chain {
 
 // Relay policy, beside the rules of consensus.
 struct MempoolPolicy {
-    uint64_t min_fee_per_kvb{1'000};           // 1 drop/vB
-    uint64_t incremental_fee_per_kvb{1'000};   // what a replacement pays for its own relay
-    Amount dust{330};                          // least value of an output that can be spent
+    uint64_t min_fee_per_kvb{1'000};          // 1 drop/vB
+    uint64_t incremental_fee_per_kvb{1'000};  // what a replacement pays for its own relay
+    Amount dust{330};                         // least value of an output that can be spent
     size_t max_weight{100'000};
-    size_t max_ancestors{25};                  // with the transaction itself
-    size_t max_descendants{100};               // of each ancestor, with itself
+    size_t max_ancestors{25};     // with the transaction itself
+    size_t max_descendants{100};  // of each ancestor, with itself
     size_t max_replaced{100};
     size_t max_bytes{50'000'000};
     uint64_t expiry_slots{14 * 86'400};
@@ -24,14 +24,14 @@ struct MempoolPolicy {
 
 struct MempoolEntry {
     TransactionRef tx;
-    Amount fee;                   // to the producer
+    Amount fee;  // to the producer
     Amount burned;
-    UnixMillis time;              // of arrival
-    uint64_t sequence{0};         // order of arrival; parents come before children
-    Slot slot;                    // of the next block when it came
+    UnixMillis time;       // of arrival
+    uint64_t sequence{0};  // order of arrival; parents come before children
+    Slot slot;             // of the next block when it came
     size_t record_count{0};
     size_t record_bytes{0};
-    std::set<Txid> parents;       // in the pool
+    std::set<Txid> parents;  // in the pool
     std::set<Txid> children;
 
     size_t vsize() const { return tx->vsize(); }
@@ -47,7 +47,7 @@ struct PackageTotals {
 struct AcceptResult {
     Amount fee;
     size_t vsize{0};
-    std::vector<TransactionRef> replaced;   // with their descendants
+    std::vector<TransactionRef> replaced;  // with their descendants
 };
 
 struct RemovedTransaction {
@@ -63,14 +63,14 @@ class Mempool {
     Mempool(const consensus::Params& params, const consensus::StateReader& state, const consensus::HeaderState& tip,
             consensus::SpendRunner runner, MempoolPolicy policy = {});
 
-    // Checks and adds. kMissingInputs: perhaps an orphan. kPolicy: valid, but not relayed. "txn-already-in-mempool" if it is there
-    // (by wtxid), "txn-same-nonwitness-data-in-mempool" by txid only.
+    // Checks and adds. kMissingInputs: perhaps an orphan. kPolicy: valid, but not relayed. "txn-already-in-mempool" if
+    // it is there (by wtxid), "txn-same-nonwitness-data-in-mempool" by txid only.
     consensus::Verdict<AcceptResult> Accept(const TransactionRef& tx, UnixMillis now);
     // The same without keeping it (testmempoolaccept).
     consensus::Verdict<AcceptResult> Test(const TransactionRef& tx, UnixMillis now);
 
-    // The tip moved: takes out what was mined or conflicts, puts back what was disconnected, drops what is not valid any more or too
-    // old. Returns what left the pool.
+    // The tip moved: takes out what was mined or conflicts, puts back what was disconnected, drops what is not valid
+    // any more or too old. Returns what left the pool.
     std::vector<RemovedTransaction> BlocksChanged(const TipChange& change, const consensus::HeaderState& tip);
 
     const MempoolEntry* Find(const Txid& txid) const;
@@ -104,9 +104,9 @@ class Mempool {
     // What is to be done to take a transaction in.
     struct Plan {
         MempoolEntry entry;
-        std::set<Txid> leaving;                              // replaced, with their descendants
-        std::unique_ptr<consensus::StateCache> view;         // without those; null if there are none
-        std::unique_ptr<consensus::StateCache> layer;        // the transaction's own changes, over `view` or m_view
+        std::set<Txid> leaving;                        // replaced, with their descendants
+        std::unique_ptr<consensus::StateCache> view;   // without those; null if there are none
+        std::unique_ptr<consensus::StateCache> layer;  // the transaction's own changes, over `view` or m_view
     };
     consensus::Verdict<Plan> Check(const TransactionRef& tx, UnixMillis now) const;
     consensus::Verdict<void> CheckKnown(const Transaction& tx) const;

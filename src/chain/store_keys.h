@@ -3,8 +3,8 @@
 #include "primitives/ids.h"
 #include "util/serialize.h"
 
-// Keys of the chain's key-value store: one letter for each table, then the key. Numbers in keys are big-endian, so that the order
-// of keys is the order of numbers.
+// Keys of the chain's key-value store: one letter for each table, then the key. Numbers in keys are big-endian, so that
+// the order of keys is the order of numbers.
 
 namespace sluice::chain {
 
@@ -30,7 +30,8 @@ inline void AppendBigEndian(Bytes& key, std::unsigned_integral auto value) {
 }
 
 inline Error Corrupt(const std::string& what) {
-    return {ErrorKind::kEnvironment, "the chain database is damaged (" + what + "): start again with an empty chain folder to fetch it anew"};
+    return {ErrorKind::kEnvironment,
+            "the chain database is damaged (" + what + "): start again with an empty chain folder to fetch it anew"};
 }
 
 }  // namespace sluice::chain

@@ -7,7 +7,9 @@ namespace {
 
 constexpr size_t kChangeOverheadBytes = 100;
 
-bool StartsWith(const Bytes& key, ByteSpan prefix) { return key.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), key.begin()); }
+bool StartsWith(const Bytes& key, ByteSpan prefix) {
+    return key.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), key.begin());
+}
 bool Less(ByteSpan a, ByteSpan b) { return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end()); }
 
 // Visits the pairs of the store below with the changes put in, in the order that `before` says.
@@ -77,22 +79,28 @@ Result<std::optional<Bytes>> WriteBuffer::Get(ByteSpan key) const {
 
 WriteBuffer::Changes WriteBuffer::InRange(ByteSpan prefix, ByteSpan from) const {
     Changes range;
-    for (auto it = m_changes.lower_bound(ToBytes(Less(prefix, from) ? from : prefix)); it != m_changes.end() && StartsWith(it->first, prefix); ++it)
+    for (auto it = m_changes.lower_bound(ToBytes(Less(prefix, from) ? from : prefix));
+         it != m_changes.end() && StartsWith(it->first, prefix); ++it)
         range.insert(*it);
     return range;
 }
 
-Status WriteBuffer::Scan(ByteSpan prefix, ByteSpan from, const std::function<bool(ByteSpan key, ByteSpan value)>& visit) const {
+Status WriteBuffer::Scan(ByteSpan prefix, ByteSpan from,
+                         const std::function<bool(ByteSpan key, ByteSpan value)>& visit) const {
     if (m_failure) return Fail(*m_failure);
     const Changes range = InRange(prefix, from);
-    return Merge(range.begin(), range.end(), Less, [&](const auto& each) { return m_base->Scan(prefix, from, each); }, visit);
+    return Merge(
+        range.begin(), range.end(), Less, [&](const auto& each) { return m_base->Scan(prefix, from, each); }, visit);
 }
 
-Status WriteBuffer::ScanBackwards(ByteSpan prefix, const std::function<bool(ByteSpan key, ByteSpan value)>& visit) const {
+Status WriteBuffer::ScanBackwards(ByteSpan prefix,
+                                  const std::function<bool(ByteSpan key, ByteSpan value)>& visit) const {
     if (m_failure) return Fail(*m_failure);
     const Changes range = InRange(prefix, {});
     const auto greater = [](ByteSpan a, ByteSpan b) { return Less(b, a); };
-    return Merge(range.rbegin(), range.rend(), greater, [&](const auto& each) { return m_base->ScanBackwards(prefix, each); }, visit);
+    return Merge(
+        range.rbegin(), range.rend(), greater, [&](const auto& each) { return m_base->ScanBackwards(prefix, each); },
+        visit);
 }
 
 }  // namespace sluice::chain

@@ -13,14 +13,16 @@ Script CoinbaseScriptSig(Height height) { return ScriptBuilder().Number(height.v
 
 // What is wrong with a transaction is wrong with the block that holds it, for ever.
 tl::unexpected<Invalid> InBlock(const Transaction& tx, const Invalid& invalid) {
-    return Reject(invalid.code, "transaction " + tx.txid().Hex() + (invalid.detail.empty() ? "" : ": " + invalid.detail));
+    return Reject(invalid.code,
+                  "transaction " + tx.txid().Hex() + (invalid.detail.empty() ? "" : ": " + invalid.detail));
 }
 
 Verdict<void> CheckRoots(const Block& block) {
     if (TxMerkleRoot(block.transactions) != block.header.tx_root)
         return Reject(Invalid::What::kMutatedBody, "bad-txnmrklroot", "the transactions are not those of the header");
     if (WitnessMerkleRoot(block.transactions) != block.header.witness_root)
-        return Reject(Invalid::What::kMutatedBody, "bad-witness-merkle-match", "the witnesses are not those of the header");
+        return Reject(Invalid::What::kMutatedBody, "bad-witness-merkle-match",
+                      "the witnesses are not those of the header");
     return {};
 }
 
@@ -32,7 +34,8 @@ Verdict<void> CheckCoinbase(const Transaction& coinbase, Height height) {
     if (input.sequence != kCoinbaseSequence || !input.witness.empty() || coinbase.tx().version != kCoinbaseVersion ||
         coinbase.tx().lock_time != 0)
         return Reject("bad-cb-form", "the coinbase is not of version 3, without witness and lock time");
-    if (coinbase.outputs().size() != 1) return Reject("bad-cb-outputs", "the coinbase does not have exactly one output");
+    if (coinbase.outputs().size() != 1)
+        return Reject("bad-cb-outputs", "the coinbase does not have exactly one output");
     return {};
 }
 
@@ -41,7 +44,8 @@ Verdict<std::vector<TxForm>> CheckBlockForm(const Params& params, const Block& b
     RETURN_IF_ERROR(CheckRoots(block));
     if (block.transactions.empty()) return Reject("bad-cb-missing", "the block has no transaction");
     if (block.weight() > kMaxBlockWeight)
-        return Reject("bad-blk-weight", "the weight " + std::to_string(block.weight()) + " is over " + std::to_string(kMaxBlockWeight));
+        return Reject("bad-blk-weight",
+                      "the weight " + std::to_string(block.weight()) + " is over " + std::to_string(kMaxBlockWeight));
     RETURN_IF_ERROR(CheckCoinbase(*block.transactions[0], block.header.height));
     std::vector<TxForm> forms;
     size_t records = 0, record_bytes = 0;
@@ -58,7 +62,8 @@ Verdict<std::vector<TxForm>> CheckBlockForm(const Params& params, const Block& b
         return Reject("bad-blk-records", "the block has " + std::to_string(records) + " records, the limit is " +
                                              std::to_string(kMaxRecordsPerBlock));
     if (record_bytes > kMaxRecordBytesPerBlock)
-        return Reject("bad-blk-record-bytes", "the block has " + std::to_string(record_bytes) + " bytes of records, the limit is " +
+        return Reject("bad-blk-record-bytes", "the block has " + std::to_string(record_bytes) +
+                                                  " bytes of records, the limit is " +
                                                   std::to_string(kMaxRecordBytesPerBlock));
     return forms;
 }
@@ -180,8 +185,8 @@ Verdict<void> RunSpendsInOrder(std::span<const SpendCheck> checks) {
     return {};
 }
 
-Verdict<StateDelta> ConnectBlock(const Params& params, const BlockContext& context, const StateReader& state, const Block& block,
-                                 const SpendRunner& run) {
+Verdict<StateDelta> ConnectBlock(const Params& params, const BlockContext& context, const StateReader& state,
+                                 const Block& block, const SpendRunner& run) {
     ASSIGN_OR_RETURN(const std::vector<TxForm> forms, CheckBlockForm(params, block));
     if (block.header.commitment != HeaderCommitment({}, context.previous_snapshot_hash))
         return Reject("bad-commitment", "the header does not commit to the stake snapshot of its epoch's start");
@@ -205,8 +210,12 @@ MutableTransaction MakeCoinbase(Height height, Amount reward, const Script& payo
     return tx;
 }
 
-Amount RecordFee(const Params& params, size_t record_bytes) { return Amount(params.record_fee_per_byte.drops * record_bytes); }
+Amount RecordFee(const Params& params, size_t record_bytes) {
+    return Amount(params.record_fee_per_byte.drops * record_bytes);
+}
 
-Amount MinAnchor(const Params& params, size_t record_bytes) { return Amount(params.anchor_per_byte.drops * record_bytes); }
+Amount MinAnchor(const Params& params, size_t record_bytes) {
+    return Amount(params.anchor_per_byte.drops * record_bytes);
+}
 
 }  // namespace sluice::consensus

@@ -11,48 +11,52 @@
 namespace sluice::consensus {
 
 inline constexpr size_t kMaxRecordsPerBlock = 500;
-// A quarter of the stripped bytes that a full block has. Rationale: a share of the block's own size would keep a large record
-// out of every block that is not nearly full, so a quiet network could not publish.
+// A quarter of the stripped bytes that a full block has. Rationale: a share of the block's own size would keep a large
+// record out of every block that is not nearly full, so a quiet network could not publish.
 inline constexpr size_t kMaxRecordBytesPerBlock = kMaxBlockWeight / kWitnessScaleFactor / 4;
 
 // The block that a transaction is (or would be) part of.
 struct TxContext {
     Height height;
     Slot slot;
-    Slot parent_slot;             // lock times compare with the parent's time
+    Slot parent_slot;  // lock times compare with the parent's time
 };
 
 // Signature work of one transaction, to be run on any thread: verifies every input and the rules on how a transaction
 // with records is signed. Owns all it needs.
 struct SpendCheck {
     TransactionRef tx;
-    std::vector<Coin> spent;          // one for each input
+    std::vector<Coin> spent;  // one for each input
     bool bears_record{false};
-    std::vector<uint32_t> pay_leaf_inputs;   // spend a purchase or channel through leaf 1: its owner may sign SINGLE|ANYONECANPAY
-    std::vector<uint32_t> updated_anchors;   // spend the anchor of a claim that is updated: signed DEFAULT or ALL themselves
+    std::vector<uint32_t>
+        pay_leaf_inputs;  // spend a purchase or channel through leaf 1: its owner may sign SINGLE|ANYONECANPAY
+    std::vector<uint32_t>
+        updated_anchors;  // spend the anchor of a claim that is updated: signed DEFAULT or ALL themselves
     Verdict<void> Run() const;
 };
 
 // What a transaction did, beside its changes to the state.
 struct TxEffect {
-    Amount fee;                       // inputs - outputs - burned: goes to the block's producer
+    Amount fee;  // inputs - outputs - burned: goes to the block's producer
     Amount burned;
     size_t record_count{0};
     size_t record_bytes{0};
     SpendCheck spends;
-    std::vector<OutPoint> superseded;  // anchors of the publishes that it replaced or retired: ConnectBlock schedules their erasure
+    std::vector<OutPoint>
+        superseded;  // anchors of the publishes that it replaced or retired: ConnectBlock schedules their erasure
 };
 
-// Rules that need no state: sizes, values, output forms, duplicate inputs, records' form, at most one purchase, annex only
-// where a purchase carries its pre-signature.
+// Rules that need no state: sizes, values, output forms, duplicate inputs, records' form, at most one purchase, annex
+// only where a purchase carries its pre-signature.
 Verdict<void> CheckTransaction(const Params& params, const Transaction& tx);
 
-// Applies a transaction that is not a coinbase to `state` (untouched if it is invalid), without its signature work, which the
-// caller runs. Checks form too. LedgerTotals and PublishExpiry are kept by ConnectBlock, once a block.
-Verdict<TxEffect> ApplyTransaction(const Params& params, const TxContext& context, StateCache& state, const TransactionRef& tx);
+// Applies a transaction that is not a coinbase to `state` (untouched if it is invalid), without its signature work,
+// which the caller runs. Checks form too. LedgerTotals and PublishExpiry are kept by ConnectBlock, once a block.
+Verdict<TxEffect> ApplyTransaction(const Params& params, const TxContext& context, StateCache& state,
+                                   const TransactionRef& tx);
 
-// Rules of a block that need no state: size, merkle roots (kMutatedBody if they fail), coinbase first and only there, coinbase
-// commits to the height, every transaction's form, record limits.
+// Rules of a block that need no state: size, merkle roots (kMutatedBody if they fail), coinbase first and only there,
+// coinbase commits to the height, every transaction's form, record limits.
 Verdict<void> CheckBlock(const Params& params, const Block& block);
 
 // Runs signature work; may do it in parallel. Returns the first failure in order.
@@ -62,16 +66,17 @@ Verdict<void> RunSpendsInOrder(std::span<const SpendCheck> checks);
 // What a block needs to know beside the state before it.
 struct BlockContext {
     HeaderState parent;
-    HeaderState self;                    // from CheckHeader
-    const StakeSnapshot& elects;         // of self.elects
-    Hash256 previous_snapshot_hash;      // hash of the snapshot of self.previous, which the commitment binds
+    HeaderState self;                // from CheckHeader
+    const StakeSnapshot& elects;     // of self.elects
+    Hash256 previous_snapshot_hash;  // hash of the snapshot of self.previous, which the commitment binds
 };
 
 // The effect of `block` on `state`, which is the state after its parent. Checks everything that CheckHeader did not.
 Verdict<StateDelta> ConnectBlock(const Params& params, const BlockContext& context, const StateReader& state,
                                  const Block& block, const SpendRunner& run = RunSpendsInOrder);
 
-// Newly minted for the producer of a block in `epoch` (protocol.md §1): the epoch's share of the reserve, evenly over the expected blocks.
+// Newly minted for the producer of a block in `epoch` (protocol.md §1): the epoch's share of the reserve, evenly over
+// the expected blocks.
 Amount BlockSubsidy(const Params& params, const LedgerTotals& before, Epoch epoch);
 
 // The coinbase of a block: pays `reward` to `payout_script`, commits to the height.

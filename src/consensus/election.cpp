@@ -2,8 +2,8 @@
 
 #include "consensus/header_rules.h"
 
-// The chance to lead a slot, in integers. With P = 384, all numbers are integers n that stand for n / 2^P, all divisions round
-// down, and f = a/d:
+// The chance to lead a slot, in integers. With P = 384, all numbers are integers n that stand for n / 2^P, all
+// divisions round down, and f = a/d:
 //
 //   L = -ln(1-f) = 2 artanh(z),  z = a / (2d - a):
 //       p_0 = 2^P a / (2d-a),  p_i = p_{i-1} a^2 / (2d-a)^2,  L = 2 (p_0/1 + p_1/3 + p_2/5 + ...)  until p_i = 0
@@ -14,11 +14,12 @@
 //
 // weight = total gives ⌊2^256 f⌋ itself; f = 1 gives 2^256 - 1 for every weight but 0; weight 0 gives 0.
 //
-// Error, in units of 2^-P, for f <= 9/10 (z <= 9/11): every p_i is short by less than 1/(1-z^2) <= 3.03, there are at most 666
-// of them, so L is short by less than 2^12; x inherits that and 1 more. With x <= 2.31 every t_i is off by less than 3 beside
-// what x brings, there are fewer than 110, and the derivative of 1 - e^-x is at most 1. So |S - (1-(1-f)^σ)| < 2^13 units =
-// 2^-371: T is the exact floor unless 2^256 (1-(1-f)^σ) is closer than 2^-115 to an integer, and is then off by at most 1.
-// Two different σ differ by at least 2^-102 (totals are below 2^51), so T grows with σ strictly.
+// Error, in units of 2^-P, for f <= 9/10 (z <= 9/11): every p_i is short by less than 1/(1-z^2) <= 3.03, there are at
+// most 666 of them, so L is short by less than 2^12; x inherits that and 1 more. With x <= 2.31 every t_i is off by
+// less than 3 beside what x brings, there are fewer than 110, and the derivative of 1 - e^-x is at most 1. So |S -
+// (1-(1-f)^σ)| < 2^13 units = 2^-371: T is the exact floor unless 2^256 (1-(1-f)^σ) is closer than 2^-115 to an
+// integer, and is then off by at most 1. Two different σ differ by at least 2^-102 (totals are below 2^51), so T grows
+// with σ strictly.
 
 namespace sluice::consensus {
 namespace {

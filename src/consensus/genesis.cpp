@@ -14,7 +14,8 @@ void WriteParams(const Params& params, Writer& writer) {
     writer.Raw(params.magic);
     writer(params.p2p_port, params.rpc_port);
     writer(int64_t{params.genesis_time.time_since_epoch().count()}, int64_t{params.slot_duration.count()});
-    writer(params.active_slots_numerator, params.active_slots_denominator, params.epoch_slots, params.nonce_cutoff_slots, params.k);
+    writer(params.active_slots_numerator, params.active_slots_denominator, params.epoch_slots,
+           params.nonce_cutoff_slots, params.k);
     writer(params.subsidy_numerator, params.subsidy_denominator);
     writer(params.record_fee_per_byte, params.anchor_per_byte, params.bond, params.unbonding_slots);
     writer(params.refund_window_blocks, params.superseded_grace_blocks, params.channel_window_blocks);
@@ -41,7 +42,8 @@ Hash256 GenesisHash(const Genesis& genesis) {
 MutableTransaction MakeGenesisCoinbase(const Genesis& genesis) {
     MutableTransaction tx;
     tx.inputs.push_back({kNullOutPoint, ScriptBuilder().Push(GenesisHash(genesis).bytes).Take(), 0xffffffff, {}});
-    for (const GenesisAllocation& allocation : genesis.allocations) tx.outputs.push_back({allocation.amount, allocation.script});
+    for (const GenesisAllocation& allocation : genesis.allocations)
+        tx.outputs.push_back({allocation.amount, allocation.script});
     for (const GenesisStaker& staker : genesis.stakers) tx.outputs.push_back({genesis.params.bond, staker.bond_script});
     return tx;
 }
@@ -101,7 +103,8 @@ StateDelta Genesis::MakeState() const {
     StakerList list;
     for (size_t i = 0; i < stakers.size(); ++i) {
         list.ids.push_back(stakers[i].id);
-        state.Put(stakers[i].id, MakeStaker(stakers[i], coinbase.Output(static_cast<uint32_t>(allocations.size() + i))));
+        state.Put(stakers[i].id,
+                  MakeStaker(stakers[i], coinbase.Output(static_cast<uint32_t>(allocations.size() + i))));
         state.Put(stakers[i].keys.vrf_key, VrfKeyOwner{stakers[i].id});
     }
     std::sort(list.ids.begin(), list.ids.end());

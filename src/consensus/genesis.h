@@ -5,25 +5,25 @@
 namespace sluice::consensus {
 
 struct GenesisAllocation {
-    Script script;            // taproot or stake output
+    Script script;  // taproot or stake output
     Amount amount;
 };
 struct GenesisStaker {
     StakerId id;
     RegisterRecord keys;
-    Script bond_script;       // the bond comes out of the allocations' total too
+    Script bond_script;  // the bond comes out of the allocations' total too
 };
 
 // A network as it starts: parameters, money and the first stakers.
 struct Genesis {
     Params params;
-    Hash256 first_nonce;                       // η0
+    Hash256 first_nonce;  // η0
     std::vector<GenesisAllocation> allocations;
     std::vector<GenesisStaker> stakers;
 
-    // The genesis block. Its coinbase has one output for each allocation, then one for each bond; its input's script is one push of
-    // taggedhash("Sluice/genesis", everything above). Its header has no staker, proof, commitment or signature (all zeros).
-    // Precondition of all four: CheckGenesis passes.
+    // The genesis block. Its coinbase has one output for each allocation, then one for each bond; its input's script is
+    // one push of taggedhash("Sluice/genesis", everything above). Its header has no staker, proof, commitment or
+    // signature (all zeros). Precondition of all four: CheckGenesis passes.
     Block MakeBlock() const;
     BlockHash Hash() const { return MakeBlock().header.Hash(); }
     HeaderState MakeHeaderState() const;
@@ -41,7 +41,8 @@ Result<Genesis> BuiltInGenesis(std::string_view network);
 // coins belong to the BIP86 account 0 of the BIP39 phrase "abandon abandon ... about" (kRegtestPhrase).
 inline constexpr std::string_view kRegtestPhrase =
     "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
-// Indexes 0, 1 and 2 are staked at genesis: 0 has all the stake, 1 and 2 only their bonds. Any other index is free to register.
+// Indexes 0, 1 and 2 are staked at genesis: 0 has all the stake, 1 and 2 only their bonds. Any other index is free to
+// register.
 OperatorKeys RegtestOperator(uint32_t index);
 
 }  // namespace sluice::consensus

@@ -28,7 +28,8 @@ Status CheckRange(std::string_view field, int64_t value, int64_t least, int64_t 
 }
 Status CheckRange(std::string_view field, Amount value, Amount least, Amount most) {
     if (value >= least && value <= most) return {};
-    return Fail(fmt::format("genesis: {} is {} drops, it must be from {} to {}", field, value.drops, least.drops, most.drops));
+    return Fail(
+        fmt::format("genesis: {} is {} drops, it must be from {} to {}", field, value.drops, least.drops, most.drops));
 }
 // For unsigned fields, whose upper half must not turn negative.
 Status CheckRange(std::string_view field, uint64_t value, uint64_t least, uint64_t most) {
@@ -37,7 +38,8 @@ Status CheckRange(std::string_view field, uint64_t value, uint64_t least, uint64
 }
 
 Status CheckTime(const Params& params) {
-    RETURN_IF_ERROR(CheckRange("genesis_time (ms)", int64_t{params.genesis_time.time_since_epoch().count()}, int64_t{0}, kMaxGenesisTimeMs));
+    RETURN_IF_ERROR(CheckRange("genesis_time (ms)", int64_t{params.genesis_time.time_since_epoch().count()}, int64_t{0},
+                               kMaxGenesisTimeMs));
     return CheckRange("slot_duration (ms)", int64_t{params.slot_duration.count()}, int64_t{1}, kMaxSlotDurationMs);
 }
 
@@ -49,12 +51,14 @@ Status CheckElection(const Params& params) {
         return Fail(fmt::format("genesis: active_slots {}/{} must be over 0 and at most 9/10, or 1", a, d));
     RETURN_IF_ERROR(CheckRange("epoch_slots", params.epoch_slots, 1, kMaxEpochSlots));
     RETURN_IF_ERROR(CheckRange("nonce_cutoff_slots", params.nonce_cutoff_slots, 0, params.epoch_slots - 1));
-    if (params.ExpectedEpochBlocks() == 0) return Fail("genesis: epoch_slots times active_slots must be at least one block");
+    if (params.ExpectedEpochBlocks() == 0)
+        return Fail("genesis: epoch_slots times active_slots must be at least one block");
     return CheckRange("k", uint64_t{params.k}, uint64_t{1}, uint64_t{kMaxWindowBlocks});
 }
 
 Status CheckParams(const Params& params) {
-    if (!IsName(params.network)) return Fail(fmt::format("genesis: network must be 1 to {} of a-z, 0-9 and -", kMaxNameBytes));
+    if (!IsName(params.network))
+        return Fail(fmt::format("genesis: network must be 1 to {} of a-z, 0-9 and -", kMaxNameBytes));
     if (!IsName(params.hrp)) return Fail(fmt::format("genesis: hrp must be 1 to {} of a-z, 0-9 and -", kMaxNameBytes));
     RETURN_IF_ERROR(CheckTime(params));
     RETURN_IF_ERROR(CheckElection(params));
@@ -65,29 +69,34 @@ Status CheckParams(const Params& params) {
     RETURN_IF_ERROR(CheckRange("bond", params.bond, Amount(1), kGenesisSupply));
     RETURN_IF_ERROR(CheckRange("unbonding_slots", params.unbonding_slots, 0, kMaxEpochSlots));
     RETURN_IF_ERROR(CheckRange("refund_window_blocks", uint64_t{params.refund_window_blocks}, 1, kMaxWindowBlocks));
-    RETURN_IF_ERROR(CheckRange("superseded_grace_blocks", uint64_t{params.superseded_grace_blocks}, 0, kMaxWindowBlocks));
+    RETURN_IF_ERROR(
+        CheckRange("superseded_grace_blocks", uint64_t{params.superseded_grace_blocks}, 0, kMaxWindowBlocks));
     return CheckRange("channel_window_blocks", uint64_t{params.channel_window_blocks}, 1, kMaxWindowBlocks);
 }
 
 // A taproot or stake output that somebody may be able to spend.
 Result<OutputScript> CheckOutput(const std::string& field, const Script& script) {
     const auto output = ParseOutputScript(script);
-    if (!output || output->kind == OutputKind::kRecord) return Fail("genesis: " + field + " must be a taproot or stake output");
+    if (!output || output->kind == OutputKind::kRecord)
+        return Fail("genesis: " + field + " must be a taproot or stake output");
     if (!crypto::IsOnCurve(output->key)) return Fail("genesis: the key of " + field + " is not a point on the curve");
     return *output;
 }
 
 Status CheckStaker(const GenesisStaker& staker) {
     const std::string name = "staker " + staker.id.Hex();
-    if (staker.keys.updates) return Fail("genesis: " + name + " updates a registration, but there is none before genesis");
+    if (staker.keys.updates)
+        return Fail("genesis: " + name + " updates a registration, but there is none before genesis");
     if (!crypto::VrfKeyIsValid(staker.keys.vrf_key)) return Fail("genesis: the VRF key of " + name + " is not valid");
-    if (!crypto::IsOnCurve(staker.keys.signing_key)) return Fail("genesis: the signing key of " + name + " is not a point on the curve");
+    if (!crypto::IsOnCurve(staker.keys.signing_key))
+        return Fail("genesis: the signing key of " + name + " is not a point on the curve");
     if (staker.keys.commission_permille > kMaxCommissionPermille)
-        return Fail(fmt::format("genesis: the commission of {} is {} permille, the limit is {}", name, staker.keys.commission_permille,
-                                kMaxCommissionPermille));
+        return Fail(fmt::format("genesis: the commission of {} is {} permille, the limit is {}", name,
+                                staker.keys.commission_permille, kMaxCommissionPermille));
     RETURN_IF_ERROR(CheckOutput("the payout of " + name, staker.keys.payout_script));
     ASSIGN_OR_RETURN(const OutputScript bond, CheckOutput("the bond of " + name, staker.bond_script));
-    if (bond.kind != OutputKind::kTaproot) return Fail("genesis: the bond of " + name + " must be a taproot output: a bond is not stake");
+    if (bond.kind != OutputKind::kTaproot)
+        return Fail("genesis: the bond of " + name + " must be a taproot output: a bond is not stake");
     return {};
 }
 
@@ -130,7 +139,8 @@ Status CheckGenesis(const Genesis& genesis) {
     }
     for (size_t i = 0; i < genesis.stakers.size(); ++i) fits = add(genesis.params.bond) && fits;
     if (!fits)
-        return Fail(fmt::format("genesis: allocations and bonds are over the genesis supply of {} SLU", FormatSlu(kGenesisSupply)));
+        return Fail(fmt::format("genesis: allocations and bonds are over the genesis supply of {} SLU",
+                                FormatSlu(kGenesisSupply)));
     return {};
 }
 

@@ -56,7 +56,9 @@ Genesis RegtestGenesis() {
     const Amount stake(kRegtestStakeSlu * kDropsPerSlu);
     genesis.allocations.push_back({StakeScript(*XOnlyPubKey::FromHex(kRegtestStakeKey), genesis.stakers[0].id), stake});
     const uint64_t rest = kGenesisSupply.drops - stake.drops - kRegtestStakers * genesis.params.bond.drops;
-    static_assert((kGenesisSupply.drops - kRegtestStakeSlu * kDropsPerSlu - kRegtestStakers * Params().bond.drops) % kRegtestCoins == 0);
+    static_assert((kGenesisSupply.drops - kRegtestStakeSlu * kDropsPerSlu - kRegtestStakers * Params().bond.drops) %
+                      kRegtestCoins ==
+                  0);
     for (uint64_t i = 0; i < kRegtestCoins; ++i) genesis.allocations.push_back({plain, Amount(rest / kRegtestCoins)});
     return genesis;
 }
@@ -67,7 +69,8 @@ OperatorKeys RegtestOperator(uint32_t index) {
     const Hash256 id = RegtestSeed("staker", index);
     auto signing = crypto::SecretKey::FromBytes(RegtestSeed("signing", index).bytes);
     CHECK(signing.has_value());  // fails for one hash in 2^127
-    return {StakerId::FromSpan(std::span(id.bytes).first<8>()), crypto::VrfSecretKey(RegtestSeed("vrf", index).bytes), std::move(*signing)};
+    return {StakerId::FromSpan(std::span(id.bytes).first<8>()), crypto::VrfSecretKey(RegtestSeed("vrf", index).bytes),
+            std::move(*signing)};
 }
 
 Result<Genesis> BuiltInGenesis(std::string_view network) {

@@ -20,8 +20,8 @@ Hash256 OutputValue(char letter, const crypto::VrfOutput& beta) {
     return Finish(kTag, {AsBytes({&letter, 1}), beta.bytes});
 }
 
-// η of `epoch` from that of the newest epoch with a block before it. Epochs between that are empty add no entropy, so they
-// are skipped in one step: a child of an old block costs the same as any other.
+// η of `epoch` from that of the newest epoch with a block before it. Epochs between that are empty add no entropy, so
+// they are skipped in one step: a child of an old block costs the same as any other.
 Hash256 NextNonce(const Hash256& nonce, Epoch epoch, const Hash256& accumulator) {
     static const crypto::Sha256 kTag = crypto::TaggedHasher("Sluice/nonce");
     return Finish(kTag, {nonce.bytes, Encode(epoch), accumulator.bytes});
@@ -53,7 +53,11 @@ EpochContext NextContext(const Params& params, const HeaderState& parent, Slot s
     const EpochBoundary elects = ElectingBoundary(params, parent, slot);
     const Epoch epoch = params.EpochOf(slot);
     if (epoch == parent.epoch) return {epoch, parent.nonce, parent.nonce_accumulator, parent.previous, elects};
-    return {epoch, NextNonce(parent.nonce, epoch, parent.nonce_accumulator), Hash256(), {parent.hash, parent.epoch}, elects};
+    return {epoch,
+            NextNonce(parent.nonce, epoch, parent.nonce_accumulator),
+            Hash256(),
+            {parent.hash, parent.epoch},
+            elects};
 }
 
 Bytes VrfAlpha(const Hash256& nonce, Slot slot) {
@@ -69,15 +73,20 @@ Hash256 TieBreakValue(const crypto::VrfOutput& beta) { return OutputValue('T', b
 
 Verdict<void> CheckHeaderForm(const Params&, const HeaderState& parent, const BlockHeader& header) {
     if (header.version != kHeaderVersion)
-        return Reject("bad-version", fmt::format("the header has version {}, it must be {}", header.version, kHeaderVersion));
+        return Reject("bad-version",
+                      fmt::format("the header has version {}, it must be {}", header.version, kHeaderVersion));
     if (header.prev != parent.hash)
-        return Reject("bad-prevblk", fmt::format("the header builds on {}, not on {}", header.prev.Hex(), parent.hash.Hex()));
+        return Reject("bad-prevblk",
+                      fmt::format("the header builds on {}, not on {}", header.prev.Hex(), parent.hash.Hex()));
     if (parent.height.value == UINT32_MAX || header.height != parent.height + 1)
-        return Reject("bad-height", fmt::format("the header has height {}, its parent {}", header.height.value, parent.height.value));
+        return Reject("bad-height",
+                      fmt::format("the header has height {}, its parent {}", header.height.value, parent.height.value));
     if (header.slot <= parent.slot)
-        return Reject("time-too-old", fmt::format("the header's slot {} is not after its parent's, {}", header.slot.value, parent.slot.value));
+        return Reject("time-too-old", fmt::format("the header's slot {} is not after its parent's, {}",
+                                                  header.slot.value, parent.slot.value));
     if (header.slot.value > kMaxSlot)
-        return Reject("time-too-new", fmt::format("the header's slot {} is over the limit of {}", header.slot.value, kMaxSlot));
+        return Reject("time-too-new",
+                      fmt::format("the header's slot {} is over the limit of {}", header.slot.value, kMaxSlot));
     return {};
 }
 
@@ -87,17 +96,21 @@ Verdict<HeaderState> CheckHeader(const Params& params, const BlockHash& genesis,
     CHECK(snapshot.block == ElectingBoundary(params, parent, header.slot).block);
     const SnapshotEntry* entry = snapshot.Find(header.staker);
     if (!entry)
-        return Reject("bad-staker", fmt::format("staker {} is not in the snapshot of block {}", header.staker.Hex(), snapshot.block.Hex()));
+        return Reject("bad-staker", fmt::format("staker {} is not in the snapshot of block {}", header.staker.Hex(),
+                                                snapshot.block.Hex()));
     if (!crypto::VerifySchnorr(entry->signing_key, header.SigningHash(genesis), header.signature))
-        return Reject("bad-header-signature", fmt::format("the header's signature is not by the key of staker {}", header.staker.Hex()));
+        return Reject("bad-header-signature",
+                      fmt::format("the header's signature is not by the key of staker {}", header.staker.Hex()));
     const auto claimed = crypto::VrfProofToHash(header.vrf_proof);
     if (!claimed) return Reject("bad-vrf-proof", "the header's VRF proof is not an encoded proof");
     if (!Leads(params, snapshot, *entry, params.EpochOf(header.slot), *claimed))
-        return Reject("not-leader", fmt::format("staker {} does not lead slot {}", header.staker.Hex(), header.slot.value));
+        return Reject("not-leader",
+                      fmt::format("staker {} does not lead slot {}", header.staker.Hex(), header.slot.value));
     const EpochContext context = NextContext(params, parent, header.slot);
     const auto beta = crypto::VrfVerify(entry->vrf_key, VrfAlpha(context.nonce, header.slot), header.vrf_proof);
     if (!beta)
-        return Reject("bad-vrf-proof", fmt::format("the header's VRF proof is not by staker {} for slot {}", header.staker.Hex(), header.slot.value));
+        return Reject("bad-vrf-proof", fmt::format("the header's VRF proof is not by staker {} for slot {}",
+                                                   header.staker.Hex(), header.slot.value));
     return HeaderState{.hash = header.Hash(),
                        .prev = header.prev,
                        .height = header.height,
@@ -128,7 +141,8 @@ std::optional<crypto::VrfProof> ProveLeadership(const Params& params, const Head
     CHECK(snapshot.block == context.elects.block);
     const SnapshotEntry* entry = snapshot.Find(keys.staker);
     if (!entry || snapshot.Weight(*entry, context.epoch).drops == 0) return std::nullopt;
-    if (crypto::VrfPublic(keys.vrf) != entry->vrf_key || keys.signing.XOnly() != entry->signing_key) return std::nullopt;
+    if (crypto::VrfPublic(keys.vrf) != entry->vrf_key || keys.signing.XOnly() != entry->signing_key)
+        return std::nullopt;
     const crypto::VrfProof proof = crypto::VrfProve(keys.vrf, VrfAlpha(context.nonce, slot));
     const auto beta = crypto::VrfProofToHash(proof);
     CHECK(beta.has_value());

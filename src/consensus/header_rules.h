@@ -10,7 +10,7 @@ namespace sluice::consensus {
 // The last block of a branch up to an epoch's end.
 struct EpochBoundary {
     BlockHash block;
-    Epoch epoch;              // of that block
+    Epoch epoch;  // of that block
     friend bool operator==(const EpochBoundary&, const EpochBoundary&) = default;
     static void Serialize(auto& self, auto& archive) { archive(self.block, self.epoch); }
 };
@@ -22,16 +22,16 @@ struct HeaderState {
     Height height;
     Slot slot;
     Epoch epoch;
-    Hash256 nonce;                 // η of `epoch` on this branch
-    Hash256 nonce_accumulator;     // of the N-values of `epoch` so far, outside the cut-off
-    Hash256 tie_break;             // H("T" || β)
-    EpochBoundary previous;        // last block of an epoch <= epoch - 1
-    EpochBoundary elects;          // last block of an epoch <= epoch - 2: its snapshot elects this epoch's leaders
+    Hash256 nonce;              // η of `epoch` on this branch
+    Hash256 nonce_accumulator;  // of the N-values of `epoch` so far, outside the cut-off
+    Hash256 tie_break;          // H("T" || β)
+    EpochBoundary previous;     // last block of an epoch <= epoch - 1
+    EpochBoundary elects;       // last block of an epoch <= epoch - 2: its snapshot elects this epoch's leaders
 
     friend bool operator==(const HeaderState&, const HeaderState&) = default;
     static void Serialize(auto& self, auto& archive) {
-        archive(self.hash, self.prev, self.height, self.slot, self.epoch, self.nonce, self.nonce_accumulator, self.tie_break, self.previous,
-                self.elects);
+        archive(self.hash, self.prev, self.height, self.slot, self.epoch, self.nonce, self.nonce_accumulator,
+                self.tie_break, self.previous, self.elects);
     }
 };
 
@@ -39,13 +39,13 @@ struct HeaderState {
 struct EpochContext {
     Epoch epoch;
     Hash256 nonce;
-    Hash256 nonce_accumulator;     // before the child
+    Hash256 nonce_accumulator;  // before the child
     EpochBoundary previous;
     EpochBoundary elects;
 };
-// η of epoch e = taggedhash("Sluice/nonce", η_p || e || accumulator of p at its last block), where p is the newest epoch before e with a
-// block on this branch. Rationale: empty epochs add no entropy, so hashing each of them would only let a header with an old parent
-// cost its receiver work; this takes one hash however many epochs are skipped.
+// η of epoch e = taggedhash("Sluice/nonce", η_p || e || accumulator of p at its last block), where p is the newest
+// epoch before e with a block on this branch. Rationale: empty epochs add no entropy, so hashing each of them would
+// only let a header with an old parent cost its receiver work; this takes one hash however many epochs are skipped.
 // Precondition: slot > parent.slot.
 EpochContext NextContext(const Params& params, const HeaderState& parent, Slot slot);
 // `elects` of the above alone, without hashing: names the snapshot that CheckHeader and ProveLeadership need.
@@ -54,31 +54,33 @@ EpochBoundary ElectingBoundary(const Params& params, const HeaderState& parent, 
 // VRF input: taggedhash-free bytes "Sluice/vrf" || nonce || slot.
 Bytes VrfAlpha(const Hash256& nonce, Slot slot);
 // H is taggedhash("Sluice/vrf-value", ...).
-Hash256 LeaderValue(const crypto::VrfOutput& beta);     // H("L" || β)
-Hash256 NonceValue(const crypto::VrfOutput& beta);      // H("N" || β)
-Hash256 TieBreakValue(const crypto::VrfOutput& beta);   // H("T" || β)
+Hash256 LeaderValue(const crypto::VrfOutput& beta);    // H("L" || β)
+Hash256 NonceValue(const crypto::VrfOutput& beta);     // H("N" || β)
+Hash256 TieBreakValue(const crypto::VrfOutput& beta);  // H("T" || β)
 
-// T(σ) = ⌊2^256 (1 - (1-f)^σ)⌋ for σ = weight / total, by one fixed-point algorithm (doc/protocol.md gives it and its error bound). A leader
-// value, read as a big-endian number, leads if it is less. All bytes 0xff for f = 1; zero for weight 0. 7 µs for f = 1/10, 58 µs for f = 9/10.
-// Precondition: weight <= total; f is 1, or at most 9/10 with a denominator of at most 1,000.
+// T(σ) = ⌊2^256 (1 - (1-f)^σ)⌋ for σ = weight / total, by one fixed-point algorithm (doc/protocol.md gives it and its
+// error bound). A leader value, read as a big-endian number, leads if it is less. All bytes 0xff for f = 1; zero for
+// weight 0. 7 µs for f = 1/10, 58 µs for f = 9/10. Precondition: weight <= total; f is 1, or at most 9/10 with a
+// denominator of at most 1,000.
 Hash256 LeaderThreshold(const Params& params, Amount weight, Amount total);
 
 // Cheap checks that need no stake: version, parent hash, height, slot after the parent's and below 2^40.
 Verdict<void> CheckHeaderForm(const Params& params, const HeaderState& parent, const BlockHeader& header);
 
-// Accumulator of an epoch's N-values: acc' = taggedhash("Sluice/nonce-accumulator", acc || N) for each block outside the epoch's last
-// nonce_cutoff_slots slots, from all zeros.
+// Accumulator of an epoch's N-values: acc' = taggedhash("Sluice/nonce-accumulator", acc || N) for each block outside
+// the epoch's last nonce_cutoff_slots slots, from all zeros.
 //
 // The whole: form, staker in the snapshot, signature, threshold from Γ, full VRF, in this order. `snapshot` is that of
-// ElectingBoundary(parent, header.slot); having form checked is enough to ask for it. The commitment is ConnectBlock's to check.
+// ElectingBoundary(parent, header.slot); having form checked is enough to ask for it. The commitment is ConnectBlock's
+// to check.
 Verdict<HeaderState> CheckHeader(const Params& params, const BlockHash& genesis, const HeaderState& parent,
                                  const BlockHeader& header, const StakeSnapshot& snapshot);
 
 // Commitment = taggedhash("Sluice/commitment", certificate hash (zeros while there is none) || snapshot hash).
 Hash256 HeaderCommitment(const Hash256& certificate, const Hash256& snapshot);
 
-// Whether a chain whose tip is `candidate` is better than one whose tip is `current`: longer, or as long and, when the slots
-// differ by at most 3, with the lower tie-break value. Otherwise the first seen stays.
+// Whether a chain whose tip is `candidate` is better than one whose tip is `current`: longer, or as long and, when the
+// slots differ by at most 3, with the lower tie-break value. Otherwise the first seen stays.
 bool BetterTip(const HeaderState& candidate, const HeaderState& current);
 
 // The operator's hot keys, which produce headers and can never spend.

@@ -11,8 +11,9 @@ struct Step {
     uint32_t blocks;
 };
 
-// Ten-second blocks: half a minute for a song, an hour and more for what is worth a bond of 1,000 SLU. A branch of n blocks
-// that no honest producer builds on costs its makers the rewards of n blocks, so what may be lost and the depth grow together.
+// Ten-second blocks: half a minute for a song, an hour and more for what is worth a bond of 1,000 SLU. A branch of n
+// blocks that no honest producer builds on costs its makers the rewards of n blocks, so what may be lost and the depth
+// grow together.
 constexpr std::array kSchedule{Step{1, 3}, Step{10, 6}, Step{100, 20}, Step{1'000, 60}, Step{10'000, 180}};
 
 // One person plays all parts: shallow, but with more than one depth to be tested.

@@ -53,7 +53,8 @@ Verdict<void> CheckTexts(const PublishRecord& record) {
 Verdict<void> CheckSegments(const PublishRecord& record) {
     const uint64_t chunks = ChunkCount(record.content.size_bytes);
     if (record.manifest_chunks > chunks)
-        return Reject("bad-publish-manifest", "manifest_chunks is over the " + std::to_string(chunks) + " chunks of the content");
+        return Reject("bad-publish-manifest",
+                      "manifest_chunks is over the " + std::to_string(chunks) + " chunks of the content");
     for (size_t i = 0; i < record.segments.size(); ++i) {
         const Segment& segment = record.segments[i];
         const std::string name = "segment " + std::to_string(i);
@@ -61,8 +62,7 @@ Verdict<void> CheckSegments(const PublishRecord& record) {
             return Reject("bad-publish-segments", "the first segment starts after the end of the manifest");
         if (i > 0 && segment.first_chunk <= record.segments[i - 1].first_chunk)
             return Reject("bad-publish-segments", name + " does not start after the one before it");
-        if (segment.first_chunk >= chunks)
-            return Reject("bad-publish-segments", name + " starts after the last chunk");
+        if (segment.first_chunk >= chunks) return Reject("bad-publish-segments", name + " starts after the last chunk");
         if (!crypto::IsValidPubKey(segment.key)) return Reject("bad-publish-key", name + " has a key that is no point");
         if (!InMoneyRange(segment.price)) return Reject("bad-publish-price", name + " has a price over the supply");
     }
@@ -78,7 +78,8 @@ Verdict<void> CheckPrices(const PublishRecord& record) {
     }
     if (record.price != Amount(0)) return Reject("bad-publish-price", "content with a published key has a price");
     for (const Segment& segment : record.segments) {
-        if (segment.price != Amount(0)) return Reject("bad-publish-price", "content with a published key has a segment with a price");
+        if (segment.price != Amount(0))
+            return Reject("bad-publish-price", "content with a published key has a segment with a price");
     }
     const auto secret = crypto::SecretKey::FromBytes(record.free_key->bytes);
     if (!secret || secret->Public() != record.title_key)
@@ -138,7 +139,8 @@ Verdict<void> CheckBinding(const Params& params, const Transaction& tx, const Pl
     const size_t next = placed.output + size_t{1};
     if (next >= tx.outputs().size()) return Reject("bad-record-binding", "no output follows the " + name + " record");
     const TxOutput& bound = tx.outputs()[next];
-    if (!IsPayable(bound.script)) return Reject("bad-record-binding", "the output after the " + name + " record is a record");
+    if (!IsPayable(bound.script))
+        return Reject("bad-record-binding", "the output after the " + name + " record is a record");
     const Amount least = MinAnchor(params, placed.bytes.size());
     if (std::holds_alternative<PublishRecord>(placed.record) && bound.value < least)
         return Reject("bad-anchor-value", "the anchor holds " + FormatSlu(bound.value) + ", a record of " +
@@ -148,9 +150,11 @@ Verdict<void> CheckBinding(const Params& params, const Transaction& tx, const Pl
 
 template <class T>
 Verdict<void> CheckAtMostOne(const std::vector<PlacedRecord>& records, const char* name) {
-    const auto count = std::count_if(records.begin(), records.end(),
-                                     [](const PlacedRecord& placed) { return std::holds_alternative<T>(placed.record); });
-    if (count > 1) return Reject("bad-record-repeated", std::string("a transaction has more than one ") + name + " record");
+    const auto count = std::count_if(records.begin(), records.end(), [](const PlacedRecord& placed) {
+        return std::holds_alternative<T>(placed.record);
+    });
+    if (count > 1)
+        return Reject("bad-record-repeated", std::string("a transaction has more than one ") + name + " record");
     return {};
 }
 
@@ -167,9 +171,7 @@ bool IsCleanText(std::string_view text, bool lines) {
     return true;
 }
 
-uint64_t ChunkCount(uint64_t size_bytes) {
-    return size_bytes / kChunkBytes + (size_bytes % kChunkBytes != 0 ? 1 : 0);
-}
+uint64_t ChunkCount(uint64_t size_bytes) { return size_bytes / kChunkBytes + (size_bytes % kChunkBytes != 0 ? 1 : 0); }
 
 bool IsSealedSize(uint64_t size_bytes) {
     if (size_bytes < kMinLastChunkBytes || size_bytes > kMaxSealedBytes) return false;
@@ -183,7 +185,8 @@ Verdict<std::vector<PlacedRecord>> ParseRecords(const Params& params, const Tran
         auto parsed = ParseOutputScript(tx.outputs()[i].script);
         if (!parsed || parsed->kind != OutputKind::kRecord) continue;
         const std::string name = "output " + std::to_string(i);
-        if (tx.outputs()[i].value != Amount(0)) return Reject("bad-record-value", name + " is a record and has a value");
+        if (tx.outputs()[i].value != Amount(0))
+            return Reject("bad-record-value", name + " is a record and has a value");
         if (records.size() == kMaxRecordsPerTransaction)
             return Reject("bad-txns-too-many-records",
                           "a transaction has more than " + std::to_string(kMaxRecordsPerTransaction) + " records");

@@ -8,22 +8,22 @@ namespace sluice::consensus {
 
 // A record with where it stands in its transaction.
 struct PlacedRecord {
-    uint32_t output{0};   // index of the OP_RETURN output
-    Bytes bytes;          // as encoded
+    uint32_t output{0};  // index of the OP_RETURN output
+    Bytes bytes;         // as encoded
     Record record;
 };
 
-// Strict UTF-8 (no overlong forms, no surrogates, at most U+10FFFF) without control characters (C0, DEL, C1). A line feed
-// is allowed only if `lines`.
+// Strict UTF-8 (no overlong forms, no surrogates, at most U+10FFFF) without control characters (C0, DEL, C1). A line
+// feed is allowed only if `lines`.
 bool IsCleanText(std::string_view text, bool lines = false);
 
-// Chunks of a sealed file of `size_bytes`, and whether a sealed file can have this size: 17 bytes (one of plaintext) to 2^50, a last
-// chunk of 17 bytes or more.
+// Chunks of a sealed file of `size_bytes`, and whether a sealed file can have this size: 17 bytes (one of plaintext) to
+// 2^50, a last chunk of 17 bytes or more.
 uint64_t ChunkCount(uint64_t size_bytes);
 bool IsSealedSize(uint64_t size_bytes);
 
-// The records of a transaction whose outputs all parse: their number, encoding, bindings to the next output, and form. At most one
-// purchase, one grant and one settle.
+// The records of a transaction whose outputs all parse: their number, encoding, bindings to the next output, and form.
+// At most one purchase, one grant and one settle.
 Verdict<std::vector<PlacedRecord>> ParseRecords(const Params& params, const Transaction& tx);
 
 // What each output becomes: an anchor, a lock, or a plain coin.
@@ -31,13 +31,13 @@ std::vector<CoinKind> OutputKinds(const Transaction& tx, const std::vector<Place
 
 // What the records and the spent anchors and locks of a transaction did.
 struct RecordEffect {
-    std::vector<OutPoint> superseded;         // anchors of publishes replaced or retired
-    std::vector<uint32_t> pay_leaf_inputs;    // spend a purchase or channel through leaf 1
-    std::vector<uint32_t> updated_anchors;    // inputs that spend the anchor of a claim that is updated
+    std::vector<OutPoint> superseded;       // anchors of publishes replaced or retired
+    std::vector<uint32_t> pay_leaf_inputs;  // spend a purchase or channel through leaf 1
+    std::vector<uint32_t> updated_anchors;  // inputs that spend the anchor of a claim that is updated
 };
 
-// Applies records, and the spending of anchors, purchases and channels, to `state`, which the caller throws away on failure. `spent`
-// has one coin for each input; coins are the caller's matter.
+// Applies records, and the spending of anchors, purchases and channels, to `state`, which the caller throws away on
+// failure. `spent` has one coin for each input; coins are the caller's matter.
 Verdict<RecordEffect> ApplyRecords(const Params& params, Height height, StateCache& state, const Transaction& tx,
                                    const std::vector<PlacedRecord>& records, const std::vector<Coin>& spent);
 

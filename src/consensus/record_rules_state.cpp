@@ -40,11 +40,18 @@ class Applier {
     Verdict<void> SpendInputs() {
         for (uint32_t i = 0; i < m_spent.size(); ++i) {
             switch (m_spent[i].kind) {
-                case CoinKind::kPurchase: RETURN_IF_ERROR(SpendPurchase(i)); break;
-                case CoinKind::kChannel: RETURN_IF_ERROR(SpendChannel(i)); break;
-                case CoinKind::kAnchor: m_anchors.emplace(m_tx.inputs()[i].prevout, i); break;
+                case CoinKind::kPurchase:
+                    RETURN_IF_ERROR(SpendPurchase(i));
+                    break;
+                case CoinKind::kChannel:
+                    RETURN_IF_ERROR(SpendChannel(i));
+                    break;
+                case CoinKind::kAnchor:
+                    m_anchors.emplace(m_tx.inputs()[i].prevout, i);
+                    break;
                 case CoinKind::kPlain:
-                case CoinKind::kBond: break;
+                case CoinKind::kBond:
+                    break;
             }
         }
         return {};
@@ -54,10 +61,12 @@ class Applier {
         const OutPoint& lock = m_tx.inputs()[input].prevout;
         const auto purchase = m_state.Get<PurchaseState>(lock);
         if (!purchase) return Unreadable(lock);
-        const LockLeaf leaf = ShownLeaf(m_tx.inputs()[input].witness, MakePayLeaf(purchase->buyer_key, purchase->seller_key),
-                                        MakeRefundLeaf(purchase->buyer_key, purchase->refund_height));
+        const LockLeaf leaf =
+            ShownLeaf(m_tx.inputs()[input].witness, MakePayLeaf(purchase->buyer_key, purchase->seller_key),
+                      MakeRefundLeaf(purchase->buyer_key, purchase->refund_height));
         const std::string name = "input " + std::to_string(input);
-        if (leaf == LockLeaf::kNeither) return Reject("bad-purchase-spend", name + " shows neither leaf of its purchase");
+        if (leaf == LockLeaf::kNeither)
+            return Reject("bad-purchase-spend", name + " shows neither leaf of its purchase");
         if (leaf == LockLeaf::kPay) {
             if (input >= m_tx.outputs().size() ||
                 m_tx.outputs()[input] != TxOutput{purchase->price, purchase->payout_script})
@@ -74,8 +83,9 @@ class Applier {
         const OutPoint& lock = m_tx.inputs()[input].prevout;
         const auto channel = m_state.Get<ChannelState>(lock);
         if (!channel) return Unreadable(lock);
-        const LockLeaf leaf = ShownLeaf(m_tx.inputs()[input].witness, MakePayLeaf(channel->payer_key, channel->payee_key),
-                                        MakeRefundLeaf(channel->payer_key, channel->expiry_height));
+        const LockLeaf leaf =
+            ShownLeaf(m_tx.inputs()[input].witness, MakePayLeaf(channel->payer_key, channel->payee_key),
+                      MakeRefundLeaf(channel->payer_key, channel->expiry_height));
         if (leaf == LockLeaf::kNeither)
             return Reject("bad-channel-spend", "input " + std::to_string(input) + " shows neither leaf of its channel");
         if (leaf == LockLeaf::kPay) {
@@ -96,9 +106,11 @@ class Applier {
             }
         }
         if (granted != m_granted)
-            return Reject("bad-grant", "the grant record does not name exactly the purchases spent through leaf 1, in order");
+            return Reject("bad-grant",
+                          "the grant record does not name exactly the purchases spent through leaf 1, in order");
         if (settled != m_settled)
-            return Reject("bad-settle", "the settle record does not name exactly the channels spent through leaf 1, in order");
+            return Reject("bad-settle",
+                          "the settle record does not name exactly the channels spent through leaf 1, in order");
         return {};
     }
 
@@ -112,7 +124,8 @@ class Applier {
             if (!current) return Reject("bad-update-unknown-claim", "no live claim has the id " + id.Hex());
             const auto spent = m_anchors.find(current->anchor);
             if (spent == m_anchors.end())
-                return Reject("bad-update-anchor", "the transaction does not spend the anchor of the claim that it updates, once");
+                return Reject("bad-update-anchor",
+                              "the transaction does not spend the anchor of the claim that it updates, once");
             RETURN_IF_ERROR(Supersede(current->anchor));
             m_effect.updated_anchors.push_back(spent->second);
             m_anchors.erase(spent);
@@ -127,10 +140,12 @@ class Applier {
     Verdict<void> Apply(const PlacedRecord& placed, const PurchaseRecord& record) {
         const auto publish = m_state.Get<PublishState>(record.publish);
         if (!publish)
-            return Reject(Invalid::What::kMissingInputs, "bad-purchase-publish", "no publish is at " + record.publish.ToString());
+            return Reject(Invalid::What::kMissingInputs, "bad-purchase-publish",
+                          "no publish is at " + record.publish.ToString());
         if (publish->superseded && m_height > *publish->superseded + m_params.superseded_grace_blocks)
             return Reject(Invalid::What::kMissingInputs, "bad-purchase-publish",
-                          "the publish was replaced more than " + std::to_string(m_params.superseded_grace_blocks) + " blocks ago");
+                          "the publish was replaced more than " + std::to_string(m_params.superseded_grace_blocks) +
+                              " blocks ago");
         const PublishRecord terms = publish->Decoded();
         if (terms.free_key) return Reject("bad-purchase-free", "the content is free: its key is published");
         if (record.tier > terms.segments.size())
@@ -139,26 +154,31 @@ class Applier {
         const PubKey& key = record.tier == 0 ? terms.title_key : terms.segments[record.tier - 1u].key;
         const Amount price = record.tier == 0 ? terms.price : terms.segments[record.tier - 1u].price;
         if (price == Amount(0)) return Reject("bad-purchase-tier", "the segment is not sold on its own");
-        RETURN_IF_ERROR(CheckWindow("bad-purchase-window", "refund_height", record.refund_height, m_params.refund_window_blocks));
+        RETURN_IF_ERROR(
+            CheckWindow("bad-purchase-window", "refund_height", record.refund_height, m_params.refund_window_blocks));
         const TxOutput& locked = m_tx.outputs()[placed.output + 1];
-        RETURN_IF_ERROR(CheckLock("bad-purchase-lock", locked, record.buyer_key, terms.seller_key, record.refund_height));
+        RETURN_IF_ERROR(
+            CheckLock("bad-purchase-lock", locked, record.buyer_key, terms.seller_key, record.refund_height));
         if (locked.value < price)
-            return Reject("bad-purchase-value", "the lock holds " + FormatSlu(locked.value) + ", the price is " + FormatSlu(price));
+            return Reject("bad-purchase-value",
+                          "the lock holds " + FormatSlu(locked.value) + ", the price is " + FormatSlu(price));
         m_state.Put(m_tx.Output(placed.output + 1),
-                    PurchaseState{record.publish, publish->claim, record.tier, record.buyer_key, terms.seller_key, key, price,
-                                  terms.payout_script, record.refund_height});
+                    PurchaseState{record.publish, publish->claim, record.tier, record.buyer_key, terms.seller_key, key,
+                                  price, terms.payout_script, record.refund_height});
         return {};
     }
 
     Verdict<void> Apply(const PlacedRecord& placed, const ChannelRecord& record) {
-        RETURN_IF_ERROR(CheckWindow("bad-channel-window", "expiry_height", record.expiry_height, m_params.channel_window_blocks));
-        RETURN_IF_ERROR(CheckLock("bad-channel-lock", m_tx.outputs()[placed.output + 1], record.payer_key, record.payee_key,
-                                  record.expiry_height));
-        m_state.Put(m_tx.Output(placed.output + 1), ChannelState{record.payer_key, record.payee_key, record.expiry_height});
+        RETURN_IF_ERROR(
+            CheckWindow("bad-channel-window", "expiry_height", record.expiry_height, m_params.channel_window_blocks));
+        RETURN_IF_ERROR(CheckLock("bad-channel-lock", m_tx.outputs()[placed.output + 1], record.payer_key,
+                                  record.payee_key, record.expiry_height));
+        m_state.Put(m_tx.Output(placed.output + 1),
+                    ChannelState{record.payer_key, record.payee_key, record.expiry_height});
         return {};
     }
 
-    Verdict<void> Apply(const PlacedRecord&, const GrantRecord&) { return {}; }   // CheckNamed
+    Verdict<void> Apply(const PlacedRecord&, const GrantRecord&) { return {}; }  // CheckNamed
     Verdict<void> Apply(const PlacedRecord&, const SettleRecord&) { return {}; }
     // ParseRecords lets none of these through.
     Verdict<void> Apply(const PlacedRecord&, const RegisterRecord&) { return Reject("bad-record-not-open"); }
@@ -173,8 +193,8 @@ class Applier {
                           " blocks after the block's height " + ToString(m_height));
     }
 
-    static Verdict<void> CheckLock(const char* code, const TxOutput& locked, const XOnlyPubKey& owner, const XOnlyPubKey& payee,
-                                   Height height) {
+    static Verdict<void> CheckLock(const char* code, const TxOutput& locked, const XOnlyPubKey& owner,
+                                   const XOnlyPubKey& payee, Height height) {
         const auto lock = MakeLockTemplate(owner, payee, height);
         if (!lock || locked.script != lock->output_script)
             return Reject(code, "the output after the record is not the lock that the record stands for");

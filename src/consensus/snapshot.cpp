@@ -40,8 +40,9 @@ Amount EligibleStake(const StakeSnapshot& snapshot, const SnapshotEntry& entry, 
 }
 
 bool HasEligibleStake(const StakeSnapshot& snapshot, Epoch for_epoch) {
-    return std::any_of(snapshot.entries.begin(), snapshot.entries.end(),
-                       [&](const SnapshotEntry& entry) { return EligibleStake(snapshot, entry, for_epoch).drops != 0; });
+    return std::any_of(snapshot.entries.begin(), snapshot.entries.end(), [&](const SnapshotEntry& entry) {
+        return EligibleStake(snapshot, entry, for_epoch).drops != 0;
+    });
 }
 
 }  // namespace
@@ -49,8 +50,9 @@ bool HasEligibleStake(const StakeSnapshot& snapshot, Epoch for_epoch) {
 Hash256 StakeSnapshot::Hash() const { return crypto::TaggedHash("Sluice/snapshot", Encode(*this)); }
 
 const SnapshotEntry* StakeSnapshot::Find(const StakerId& staker) const {
-    const auto found = std::lower_bound(entries.begin(), entries.end(), staker,
-                                        [](const SnapshotEntry& entry, const StakerId& id) { return entry.staker < id; });
+    const auto found =
+        std::lower_bound(entries.begin(), entries.end(), staker,
+                         [](const SnapshotEntry& entry, const StakerId& id) { return entry.staker < id; });
     return found != entries.end() && found->staker == staker ? &*found : nullptr;
 }
 
@@ -73,8 +75,8 @@ StakeSnapshot TakeSnapshot(const StateReader& state, const BlockHash& block, Epo
         if (!staker || staker->status != StakerStatus::kActive) continue;
         if (const auto waiting = state.Get<WaitingStake>(id)) Merge(*staker, *waiting);
         const Amount recent = staker->recent_epoch == epoch ? staker->recent_stake : Amount();
-        snapshot.entries.push_back({id, staker->stake, recent, staker->vrf_key, staker->signing_key, staker->commission_permille,
-                                    std::move(staker->payout_script)});
+        snapshot.entries.push_back({id, staker->stake, recent, staker->vrf_key, staker->signing_key,
+                                    staker->commission_permille, std::move(staker->payout_script)});
     }
     return snapshot;
 }

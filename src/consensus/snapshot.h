@@ -4,11 +4,12 @@
 
 namespace sluice::consensus {
 
-// The stake by which blocks are elected: the state after a block, with all that headers and rewards need (protocol.md §2).
+// The stake by which blocks are elected: the state after a block, with all that headers and rewards need (protocol.md
+// §2).
 struct SnapshotEntry {
     StakerId staker;
-    Amount stake;             // of all unspent stake outputs
-    Amount recent_stake;      // of those made in the block's own epoch
+    Amount stake;         // of all unspent stake outputs
+    Amount recent_stake;  // of those made in the block's own epoch
     crypto::VrfPublicKey vrf_key;
     XOnlyPubKey signing_key;
     uint16_t commission_permille{0};
@@ -23,8 +24,8 @@ struct SnapshotEntry {
 
 struct StakeSnapshot {
     BlockHash block;
-    Epoch epoch;                        // of that block
-    std::vector<SnapshotEntry> entries; // active stakers, by id
+    Epoch epoch;                         // of that block
+    std::vector<SnapshotEntry> entries;  // active stakers, by id
 
     friend bool operator==(const StakeSnapshot&, const StakeSnapshot&) = default;
     static void Serialize(auto& self, auto& archive) {
@@ -35,13 +36,13 @@ struct StakeSnapshot {
     // taggedhash("Sluice/snapshot", all of it).
     Hash256 Hash() const;
     const SnapshotEntry* Find(const StakerId& staker) const;
-    // The weight that an entry has for leading in `epoch`: stake made in epoch-2 or later does not count, genesis' does.
-    // Precondition: this snapshot elects `for_epoch` (its block is the last one of an epoch <= for_epoch - 2, or genesis).
-    // When no stake counts at all, the bonds decide: every entry weighs kWeightWithoutStake.
+    // The weight that an entry has for leading in `epoch`: stake made in epoch-2 or later does not count, genesis'
+    // does. Precondition: this snapshot elects `for_epoch` (its block is the last one of an epoch <= for_epoch - 2, or
+    // genesis). When no stake counts at all, the bonds decide: every entry weighs kWeightWithoutStake.
     //
-    // Rationale: the chain must go on when everybody unstakes or moves stake in one epoch. Equal bonds are equal money at risk,
-    // need no older snapshot to be remembered, and nobody can bring this about while anybody else has stake. A snapshot
-    // without entries elects nobody: its epoch stays empty.
+    // Rationale: the chain must go on when everybody unstakes or moves stake in one epoch. Equal bonds are equal money
+    // at risk, need no older snapshot to be remembered, and nobody can bring this about while anybody else has stake. A
+    // snapshot without entries elects nobody: its epoch stays empty.
     Amount Weight(const SnapshotEntry& entry, Epoch for_epoch) const;
     Amount TotalWeight(Epoch for_epoch) const;
 };
@@ -51,7 +52,8 @@ inline constexpr Amount kWeightWithoutStake{1};
 StakeSnapshot TakeSnapshot(const StateReader& state, const BlockHash& block, Epoch epoch);
 
 // Stake sent to an id that is not registered (yet). Inert as long as it is here; moves into StakerState when the id is
-// registered, so that each coin counts exactly once, wherever in the chain or in a block the registration stands. Erased at 0.
+// registered, so that each coin counts exactly once, wherever in the chain or in a block the registration stands.
+// Erased at 0.
 struct WaitingStake {
     using Key = StakerId;
     static constexpr char kTable = 'w';
@@ -64,7 +66,8 @@ struct WaitingStake {
     static void Serialize(auto& self, auto& archive) { archive(self.stake, self.recent_epoch, self.recent_stake); }
 };
 
-// The `epoch` and `created` of a coin for the two calls below: that of its slot, but genesis coins count from the start.
+// The `epoch` and `created` of a coin for the two calls below: that of its slot, but genesis coins count from the
+// start.
 inline constexpr Epoch kGenesisStakeEpoch{UINT64_MAX};
 Epoch StakeEpoch(const Params& params, const Coin& coin);
 
@@ -72,7 +75,8 @@ Epoch StakeEpoch(const Params& params, const Coin& coin);
 // Precondition of RemoveStake: AddStake was called for the coin, with the same epoch.
 void AddStake(StateCache& state, const StakerId& staker, Amount amount, Epoch epoch);
 void RemoveStake(StateCache& state, const StakerId& staker, Amount amount, Epoch created);
-// Moves waiting stake into the StakerState of an id that was just registered. The calls above and TakeSnapshot do it as well.
+// Moves waiting stake into the StakerState of an id that was just registered. The calls above and TakeSnapshot do it as
+// well.
 void AdoptWaitingStake(StateCache& state, const StakerId& staker);
 
 }  // namespace sluice::consensus

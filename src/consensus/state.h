@@ -7,8 +7,8 @@
 #include "consensus/params.h"
 #include "primitives/record.h"
 
-// The state of the chain: a map of entries, each with a table letter, a key and a value, all canonically encoded. A block's
-// effect is a StateDelta; its `before` values are the undo data. Everything that a rule reads is in here.
+// The state of the chain: a map of entries, each with a table letter, a key and a value, all canonically encoded. A
+// block's effect is a StateDelta; its `before` values are the undo data. Everything that a rule reads is in here.
 
 namespace sluice::consensus {
 
@@ -20,8 +20,8 @@ struct Coin {
     static constexpr char kTable = 'c';
 
     TxOutput output;
-    Height height;            // of the block that made it
-    Slot slot;                // of that block; its epoch is the creation epoch, its time what CSV counts from
+    Height height;  // of the block that made it
+    Slot slot;      // of that block; its epoch is the creation epoch, its time what CSV counts from
     bool coinbase{false};
     CoinKind kind{CoinKind::kPlain};
 
@@ -36,15 +36,16 @@ struct ClaimState {
     using Key = ClaimId;
     static constexpr char kTable = 'l';
 
-    OutPoint anchor;          // of the newest publish: the publish outpoint
+    OutPoint anchor;  // of the newest publish: the publish outpoint
     Height first_height;
-    uint32_t version{1};      // publishes so far
+    uint32_t version{1};  // publishes so far
 
     friend bool operator==(const ClaimState&, const ClaimState&) = default;
     static void Serialize(auto& self, auto& archive) { archive(self.anchor, self.first_height, self.version); }
 };
 
-// The terms of one publish, by the anchor that it made. Erased superseded_grace_blocks after it was replaced or retired.
+// The terms of one publish, by the anchor that it made. Erased superseded_grace_blocks after it was replaced or
+// retired.
 struct PublishState {
     using Key = OutPoint;
     static constexpr char kTable = 'p';
@@ -52,7 +53,7 @@ struct PublishState {
     ClaimId claim;
     Height height;
     std::optional<Height> superseded;
-    Bytes record;             // the encoded PublishRecord
+    Bytes record;  // the encoded PublishRecord
 
     friend bool operator==(const PublishState&, const PublishState&) = default;
     static void Serialize(auto& self, auto& archive) {
@@ -70,7 +71,9 @@ struct PublishExpiry {
     static constexpr char kTable = 'x';
 
     std::vector<OutPoint> publishes;
-    static void Serialize(auto& self, auto& archive) { archive.Vector(self.publishes, kMaxBlockTransactions * kMaxRecordsPerTransaction, 36); }
+    static void Serialize(auto& self, auto& archive) {
+        archive.Vector(self.publishes, kMaxBlockTransactions * kMaxRecordsPerTransaction, 36);
+    }
 };
 
 // A purchase that is neither granted nor refunded, by its lock output. Holds its terms, so it outlives the publish.
@@ -83,7 +86,7 @@ struct PurchaseState {
     uint16_t tier{0};
     XOnlyPubKey buyer_key;
     XOnlyPubKey seller_key;
-    PubKey key;               // K or K_i: the point whose secret is sold
+    PubKey key;  // K or K_i: the point whose secret is sold
     Amount price;
     Script payout_script;
     Height refund_height;
@@ -123,13 +126,13 @@ struct StakerState {
     uint16_t commission_permille{0};
     Script payout_script;
     Epoch registered;
-    Slot exit_slot;                  // from kExiting on
-    Amount stake;                    // value of all unspent stake outputs to this id
-    Epoch recent_epoch;              // the last epoch in which a stake output to this id was made ...
-    Amount recent_stake;             // ... and the unspent value made in it, which does not count yet
+    Slot exit_slot;                             // from kExiting on
+    Amount stake;                               // value of all unspent stake outputs to this id
+    Epoch recent_epoch;                         // the last epoch in which a stake output to this id was made ...
+    Amount recent_stake;                        // ... and the unspent value made in it, which does not count yet
     std::array<uint8_t, 32> reward_per_drop{};  // accumulator, 2^-64 drops per drop, 256-bit little-endian
-    Amount pot;                      // minted for delegators and not yet spent
-    Amount eligible_stake;           // E: the stake of the current epoch's snapshot that is still unspent
+    Amount pot;                                 // minted for delegators and not yet spent
+    Amount eligible_stake;                      // E: the stake of the current epoch's snapshot that is still unspent
 
     friend bool operator==(const StakerState&, const StakerState&) = default;
     static void Serialize(auto& self, auto& archive) {
@@ -184,24 +187,22 @@ struct LedgerTotals {
     Amount genesis;
     Amount minted;
     Amount burned;
-    Amount unspent;                   // value of all coins
+    Amount unspent;  // value of all coins
     Amount pots;
     uint64_t coins{0};
-    Epoch epoch;                      // of the newest block
-    Amount reserve_at_epoch_start;    // what that epoch's subsidy is a share of
+    Epoch epoch;                    // of the newest block
+    Amount reserve_at_epoch_start;  // what that epoch's subsidy is a share of
 
     friend bool operator==(const LedgerTotals&, const LedgerTotals&) = default;
     static void Serialize(auto& self, auto& archive) {
         archive(self.genesis, self.minted, self.burned, self.unspent, self.pots, self.coins, self.epoch,
                 self.reserve_at_epoch_start);
     }
-    bool Conserved() const {
-        return genesis.drops + minted.drops == unspent.drops + pots.drops + burned.drops;
-    }
+    bool Conserved() const { return genesis.drops + minted.drops == unspent.drops + pots.drops + burned.drops; }
 };
 
-// Reads raw entries. An implementation that fails to read remembers it and says "absent"; its owner asks it before trusting a
-// verdict that was reached through it.
+// Reads raw entries. An implementation that fails to read remembers it and says "absent"; its owner asks it before
+// trusting a verdict that was reached through it.
 class StateReader {
   public:
     virtual ~StateReader() = default;

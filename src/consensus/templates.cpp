@@ -54,8 +54,8 @@ Hash256 SingleOutputSighash(const OutPoint& lock, const TxOutput& locked, const 
     tx.version = kLockSpendVersion;
     tx.inputs.push_back({lock, {}, kLockSpendSequence, {}});
     tx.outputs.push_back(output);
-    const auto hash =
-        SpendingTransaction(tx, {locked}).SignatureHash(0, kSingleAnyoneCanPay, ScriptPathData{lock_template.pay_leaf_hash});
+    const auto hash = SpendingTransaction(tx, {locked})
+                          .SignatureHash(0, kSingleAnyoneCanPay, ScriptPathData{lock_template.pay_leaf_hash});
     CHECK(hash.has_value());
     return *hash;
 }

@@ -10,13 +10,13 @@ namespace sluice::consensus {
 namespace {
 
 constexpr int32_t kMaxTransactionVersion = 3;
-constexpr size_t kForbiddenStrippedBytes = 64;   // could pass for two hashes of a Merkle tree
+constexpr size_t kForbiddenStrippedBytes = 64;  // could pass for two hashes of a Merkle tree
 constexpr uint32_t kLockTimeThreshold = 500'000'000;
 constexpr uint32_t kSequenceFinal = 0xffffffff;
 constexpr uint32_t kSequenceDisable = uint32_t{1} << 31;
 constexpr uint32_t kSequenceTypeTime = uint32_t{1} << 22;
 constexpr uint32_t kSequenceMask = 0xffff;
-constexpr int kSequenceGranularity = 9;          // 512 seconds
+constexpr int kSequenceGranularity = 9;  // 512 seconds
 
 std::string InputName(size_t index) { return "input " + std::to_string(index); }
 
@@ -80,7 +80,8 @@ Verdict<std::vector<Coin>> FindCoins(const Params& params, const TxContext& cont
             return Reject(Invalid::What::kPremature, "bad-txns-premature-spend-of-coinbase",
                           InputName(i) + " spends a coinbase less than " + std::to_string(params.k) + " blocks deep");
         if (coin->kind == CoinKind::kBond)
-            return Reject("bad-bond-spend", InputName(i) + " spends a bond: staker exit is not open on this network yet");
+            return Reject("bad-bond-spend",
+                          InputName(i) + " spends a bond: staker exit is not open on this network yet");
         coins.push_back(std::move(*coin));
     }
     return coins;
@@ -89,12 +90,14 @@ Verdict<std::vector<Coin>> FindCoins(const Params& params, const TxContext& cont
 // nLockTime: the first block that may hold the transaction is higher, or has a parent later, than it says.
 Verdict<void> CheckAbsoluteLock(const Params& params, const TxContext& context, const MutableTransaction& tx) {
     if (tx.lock_time == 0) return {};
-    const uint64_t now = tx.lock_time < kLockTimeThreshold ? context.height.value : params.SlotSeconds(context.parent_slot);
+    const uint64_t now =
+        tx.lock_time < kLockTimeThreshold ? context.height.value : params.SlotSeconds(context.parent_slot);
     if (tx.lock_time < now) return {};
     const bool final = std::all_of(tx.inputs.begin(), tx.inputs.end(),
                                    [](const TxInput& input) { return input.sequence == kSequenceFinal; });
     if (final) return {};
-    return Reject(Invalid::What::kPremature, "non-final", "the lock time " + std::to_string(tx.lock_time) + " is not over yet");
+    return Reject(Invalid::What::kPremature, "non-final",
+                  "the lock time " + std::to_string(tx.lock_time) + " is not over yet");
 }
 
 // BIP68, where the time of a coin is that of its block and the time now that of the parent.
@@ -113,7 +116,8 @@ Verdict<void> CheckRelativeLocks(const Params& params, const TxContext& context,
             over = spent[i].height.value + lock <= context.height.value;
         }
         if (!over)
-            return Reject(Invalid::What::kPremature, "non-BIP68-final", InputName(i) + " is under a relative lock that is not over yet");
+            return Reject(Invalid::What::kPremature, "non-BIP68-final",
+                          InputName(i) + " is under a relative lock that is not over yet");
     }
     return {};
 }
@@ -123,7 +127,8 @@ struct Money {
     Amount burned;
 };
 
-Verdict<Money> CheckMoney(const Params& params, const Transaction& tx, const TxForm& form, const std::vector<Coin>& spent) {
+Verdict<Money> CheckMoney(const Params& params, const Transaction& tx, const TxForm& form,
+                          const std::vector<Coin>& spent) {
     Amount in, out, burned;
     for (const Coin& coin : spent) {
         const auto sum = Add(in, coin.output.value);
@@ -150,7 +155,8 @@ bool SignsAll(uint8_t hash_type) { return hash_type == kSighashDefault || hash_t
 // The owner of a lock may have signed its one output only, before the transaction was known; the payee signs all.
 bool HashTypesFit(const std::vector<uint8_t>& hash_types, bool pay_leaf) {
     if (!pay_leaf) return std::all_of(hash_types.begin(), hash_types.end(), SignsAll);
-    return hash_types.size() == 2 && (SignsAll(hash_types[0]) || hash_types[0] == (kSighashSingle | kSighashAnyoneCanPay)) &&
+    return hash_types.size() == 2 &&
+           (SignsAll(hash_types[0]) || hash_types[0] == (kSighashSingle | kSighashAnyoneCanPay)) &&
            hash_types[1] == kSighashDefault;
 }
 
@@ -168,7 +174,8 @@ Verdict<TxForm> CheckTransactionForm(const Params& params, const Transaction& tx
     if (tx.stripped_bytes() == kForbiddenStrippedBytes)
         return Reject("bad-txns-stripped-64", "the transaction has exactly 64 bytes without its witnesses");
     if (tx.weight() > kMaxBlockWeight)
-        return Reject("bad-txns-oversize", "the weight " + std::to_string(tx.weight()) + " is over " + std::to_string(kMaxBlockWeight));
+        return Reject("bad-txns-oversize",
+                      "the weight " + std::to_string(tx.weight()) + " is over " + std::to_string(kMaxBlockWeight));
     RETURN_IF_ERROR(CheckInputs(tx));
     RETURN_IF_ERROR(CheckOutputs(tx));
     TxForm form;
@@ -196,8 +203,8 @@ void AddCoins(const Params& params, Height height, Slot slot, StateCache& state,
     }
 }
 
-Verdict<TxEffect> ApplyFormed(const Params& params, const TxContext& context, StateCache& state, const TransactionRef& tx,
-                              const TxForm& form) {
+Verdict<TxEffect> ApplyFormed(const Params& params, const TxContext& context, StateCache& state,
+                              const TransactionRef& tx, const TxForm& form) {
     StateCache layer(static_cast<const StateReader&>(state));
     ASSIGN_OR_RETURN(std::vector<Coin> spent, FindCoins(params, context, layer, *tx));
     RETURN_IF_ERROR(CheckAbsoluteLock(params, context, tx->tx()));
@@ -224,7 +231,8 @@ Verdict<TxEffect> ApplyFormed(const Params& params, const TxContext& context, St
     return effect;
 }
 
-Verdict<TxEffect> ApplyTransaction(const Params& params, const TxContext& context, StateCache& state, const TransactionRef& tx) {
+Verdict<TxEffect> ApplyTransaction(const Params& params, const TxContext& context, StateCache& state,
+                                   const TransactionRef& tx) {
     ASSIGN_OR_RETURN(const TxForm form, CheckTransactionForm(params, *tx));
     return ApplyFormed(params, context, state, tx, form);
 }
@@ -240,10 +248,12 @@ Verdict<void> SpendCheck::Run() const {
         if (!facts) return Reject("mandatory-script-verify-flag-failed", InputName(i) + ": " + facts.error());
         if (!bears_record) continue;
         if (!HashTypesFit(facts->hash_types, Contains(pay_leaf_inputs, i)))
-            return Reject("bad-record-sighash", InputName(i) + " is signed for a part of a transaction that bears a record");
+            return Reject("bad-record-sighash",
+                          InputName(i) + " is signed for a part of a transaction that bears a record");
         const bool signs_all = std::any_of(facts->hash_types.begin(), facts->hash_types.end(), SignsAll);
         if (Contains(updated_anchors, i) && !signs_all)
-            return Reject("bad-update-unsigned", InputName(i) + " spends the anchor of an updated claim without a signature");
+            return Reject("bad-update-unsigned",
+                          InputName(i) + " spends the anchor of an updated claim without a signature");
         signed_all = signed_all || signs_all;
     }
     if (bears_record && !signed_all)

@@ -10,12 +10,12 @@ bool TakesDebt(const consensus::Params& params, const ChannelLock& lock, Height 
     return uint64_t{height.value} + SettleMarginBlocks(params) < lock.expiry.value;
 }
 
-crypto::SecretKey DerivePayeeKey(const SecretBytes<32>& seed, const BlockHash& genesis, const crypto::X25519PublicKey& payer_node,
-                                 const ChannelSalt& salt) {
+crypto::SecretKey DerivePayeeKey(const SecretBytes<32>& seed, const BlockHash& genesis,
+                                 const crypto::X25519PublicKey& payer_node, const ChannelSalt& salt) {
     Writer info;
     info.Raw(AsBytes("Sluice/channel-payee"));
     info(genesis, payer_node, salt);
-    for (uint8_t counter = 0;; ++counter) {   // a hash that is no key has a chance of 2^-128
+    for (uint8_t counter = 0;; ++counter) {  // a hash that is no key has a chance of 2^-128
         Bytes labelled = info.bytes();
         labelled.push_back(counter);
         SecretBytes<32> bytes;
@@ -51,14 +51,19 @@ Status CheckChannelOpen(const consensus::Params& params, const BlockHash& genesi
                         const crypto::X25519PublicKey& payer_node, const crypto::X25519PublicKey& payee_node,
                         const XOnlyPubKey& our_key) {
     if (open.payee_key != our_key) return Fail("payee_key is not the one of our terms");
-    const ChannelLock lock{open.outpoint, open.payer_key, open.payee_key, open.expiry, open.capacity, open.return_script};
+    const ChannelLock lock{open.outpoint, open.payer_key, open.payee_key,
+                           open.expiry,   open.capacity,  open.return_script};
     if (!lock.Template()) return Fail("payer_key or expiry cannot be");
-    if (open.capacity <= kMinReturned) return Fail("capacity is not over the least output of " + std::to_string(kMinReturned.drops) + " drops");
+    if (open.capacity <= kMinReturned)
+        return Fail("capacity is not over the least output of " + std::to_string(kMinReturned.drops) + " drops");
     const auto script = ParseOutputScript(open.return_script);
     if (!script || script->kind != OutputKind::kTaproot) return Fail("return_script is no taproot output");
-    if (!TakesDebt(params, lock, tip)) return Fail("expiry is nearer than the settling margin of " + std::to_string(SettleMarginBlocks(params)) + " blocks");
+    if (!TakesDebt(params, lock, tip))
+        return Fail("expiry is nearer than the settling margin of " + std::to_string(SettleMarginBlocks(params)) +
+                    " blocks");
     const Hash256 hash = ChannelOpenHash(genesis, lock, open.salt, payer_node, payee_node);
-    if (!crypto::VerifySchnorr(open.payer_key, hash, open.signature)) return Fail("signature is not the payer key's over both node ids");
+    if (!crypto::VerifySchnorr(open.payer_key, hash, open.signature))
+        return Fail("signature is not the payer key's over both node ids");
     return {};
 }
 
@@ -77,7 +82,8 @@ Status AcceptVoucher(PayeeChannel& channel, const Voucher& voucher, Amount first
     const Amount paid(channel.lock.capacity.drops - voucher.returned.drops);
     const Amount most(channel.lock.capacity.drops - kMinReturned.drops);
     if (!channel.signature && paid < std::min(first_voucher, most))
-        return Fail("the first voucher pays " + std::to_string(paid.drops) + " drops, settling it is worth " + std::to_string(first_voucher.drops));
+        return Fail("the first voucher pays " + std::to_string(paid.drops) + " drops, settling it is worth " +
+                    std::to_string(first_voucher.drops));
     channel.returned = voucher.returned;
     channel.signature = voucher.signature;
     return {};

@@ -11,16 +11,18 @@
 
 namespace sluice::content {
 
-// Debts are settled at least this long before the expiry, and none is made inside it: a tenth of the window (25,920 blocks on main).
+// Debts are settled at least this long before the expiry, and none is made inside it: a tenth of the window (25,920
+// blocks on main).
 uint32_t SettleMarginBlocks(const consensus::Params& params);
 // True if a channel may take on new debt at `height`.
 bool TakesDebt(const consensus::Params& params, const ChannelLock& lock, Height height);
 
 // The payee's secret for one channel, from a seed that lasts.
-crypto::SecretKey DerivePayeeKey(const SecretBytes<32>& seed, const BlockHash& genesis, const crypto::X25519PublicKey& payer_node,
-                                 const ChannelSalt& salt);
+crypto::SecretKey DerivePayeeKey(const SecretBytes<32>& seed, const BlockHash& genesis,
+                                 const crypto::X25519PublicKey& payer_node, const ChannelSalt& salt);
 
-// taggedhash("Sluice/channel-open", genesis || lock || salt || payer node || payee node): what the payer key signs in ChannelOpen.
+// taggedhash("Sluice/channel-open", genesis || lock || salt || payer node || payee node): what the payer key signs in
+// ChannelOpen.
 Hash256 ChannelOpenHash(const BlockHash& genesis, const ChannelLock& lock, const ChannelSalt& salt,
                         const crypto::X25519PublicKey& payer_node, const crypto::X25519PublicKey& payee_node);
 
@@ -28,25 +30,28 @@ Hash256 ChannelOpenHash(const BlockHash& genesis, const ChannelLock& lock, const
 struct PayerChannel {
     ChannelLock lock;
     crypto::X25519PublicKey payee_node;
-    ChannelSalt salt;                  // from the terms
-    Amount first_voucher;              // from the terms
-    Amount returned;                   // of the last voucher signed, or the capacity
-    Meter meter;                       // everything received and verified
+    ChannelSalt salt;      // from the terms
+    Amount first_voucher;  // from the terms
+    Amount returned;       // of the last voucher signed, or the capacity
+    Meter meter;           // everything received and verified
     uint64_t received_bytes{0};
     bool closed{false};
 
     friend bool operator==(const PayerChannel&, const PayerChannel&) = default;
     static void Serialize(auto& self, auto& archive) {
-        archive(self.lock, self.payee_node, self.salt, self.first_voucher, self.returned, self.meter, self.received_bytes, self.closed);
+        archive(self.lock, self.payee_node, self.salt, self.first_voucher, self.returned, self.meter,
+                self.received_bytes, self.closed);
     }
 
     Amount Paid() const { return Amount(lock.capacity.drops - returned.drops); }
     // The most that the channel can pay in all.
     Amount Spendable() const { return Amount(lock.capacity.drops - kMinReturned.drops); }
     // True if what is owed and `bytes` more at that price can still be paid.
-    bool CanPay(uint64_t bytes, Amount price_per_mib) const { return !closed && meter.OwedAfter(bytes, price_per_mib) <= Spendable(); }
-    // The voucher that pays all that is owed (the first: at least first_voucher); nullopt if there is nothing new to pay or to pay it with.
-    // The state moves with it.
+    bool CanPay(uint64_t bytes, Amount price_per_mib) const {
+        return !closed && meter.OwedAfter(bytes, price_per_mib) <= Spendable();
+    }
+    // The voucher that pays all that is owed (the first: at least first_voucher); nullopt if there is nothing new to
+    // pay or to pay it with. The state moves with it.
     std::optional<Voucher> Pay(const crypto::SecretKey& payer_key);
     // Takes over a higher voucher that the payee shows: it carries our signature, so we made it and forgot.
     void Restore(Amount shown_returned, const std::optional<SchnorrSignature>& signature);
@@ -56,17 +61,18 @@ struct PayerChannel {
 struct ChannelFacts {
     TxOutput output;
     consensus::ChannelState state;
-    uint32_t depth{0};        // blocks it is in; 0: waiting in the mempool
+    uint32_t depth{0};  // blocks it is in; 0: waiting in the mempool
 };
 
-// Errors name the field: the opening is as the chain says, the keys are ours and theirs, the time is long enough, the script is payable.
+// Errors name the field: the opening is as the chain says, the keys are ours and theirs, the time is long enough, the
+// script is payable.
 Status CheckChannelOpen(const consensus::Params& params, const BlockHash& genesis, Height tip, const ChannelOpen& open,
                         const crypto::X25519PublicKey& payer_node, const crypto::X25519PublicKey& payee_node,
                         const XOnlyPubKey& our_key);
 Status CheckChannelFacts(const ChannelLock& lock, const ChannelFacts& facts);
 
-// The payee's judgement of a voucher: exact form, X in range and not above the one held, the first covers `first_voucher`.
-// On success the channel holds it.
+// The payee's judgement of a voucher: exact form, X in range and not above the one held, the first covers
+// `first_voucher`. On success the channel holds it.
 Status AcceptVoucher(PayeeChannel& channel, const Voucher& voucher, Amount first_voucher);
 
 }  // namespace sluice::content

@@ -115,7 +115,7 @@ class StoredContent final : public ChunkSource {
     ChunkStore& m_store;
     const ContentId m_id;
     const std::string m_path;
-    mutable std::mutex m_mutex;  // guards m_have, m_unsynced and m_removed; never held over input or output
+    mutable std::mutex m_mutex;        // guards m_have, m_unsynced and m_removed; never held over input or output
     mutable std::mutex m_write_mutex;  // writers take turns; taken before m_mutex
     std::unique_ptr<storage::File> m_data;
     std::unique_ptr<storage::File> m_hashes;

@@ -305,7 +305,7 @@ Status StoredContent::Drop(ChunkIndex chunk) {
 }
 
 uint32_t StoredContent::SyncedCount() const {
-    const std::lock_guard write_lock(m_write_mutex);   // no flush is under way
+    const std::lock_guard write_lock(m_write_mutex);  // no flush is under way
     const std::lock_guard lock(m_mutex);
     return m_have.count() - static_cast<uint32_t>(m_unsynced.size());
 }

@@ -15,19 +15,22 @@ uint64_t CreditBook::UnpaidBytes(const PayerId& payer) const {
     return found == m_payers.end() ? 0 : found->second.unpaid_bytes;
 }
 
-uint64_t CreditBook::LimitBytes() const { return std::max(m_limits.floor_bytes, m_uploaded_bytes / 1'000 * m_limits.upload_permille); }
+uint64_t CreditBook::LimitBytes() const {
+    return std::max(m_limits.floor_bytes, m_uploaded_bytes / 1'000 * m_limits.upload_permille);
+}
 
 CreditBook::Answer CreditBook::MayDeliver(const PayerId& payer, AddressGroup group, uint64_t bytes) const {
     if (UnpaidBytes(payer) + bytes > WindowBytes(payer)) return Answer::kWaitForPayment;
     const auto in_group = m_group_unpaid_bytes.find(group);
     const uint64_t group_unpaid = in_group == m_group_unpaid_bytes.end() ? 0 : in_group->second;
-    if (group_unpaid + bytes > m_limits.group_bytes || m_unpaid_bytes + bytes > LimitBytes()) return Answer::kBudgetUsedUp;
+    if (group_unpaid + bytes > m_limits.group_bytes || m_unpaid_bytes + bytes > LimitBytes())
+        return Answer::kBudgetUsedUp;
     return Answer::kYes;
 }
 
 void CreditBook::OnDelivered(const PayerId& payer, AddressGroup group, uint64_t bytes) {
     Payer& entry = m_payers[payer];
-    if (entry.unpaid_bytes > 0 && entry.group != group) {   // it came back from elsewhere: its debt comes along
+    if (entry.unpaid_bytes > 0 && entry.group != group) {  // it came back from elsewhere: its debt comes along
         m_group_unpaid_bytes[entry.group] -= std::min(m_group_unpaid_bytes[entry.group], entry.unpaid_bytes);
         m_group_unpaid_bytes[group] += entry.unpaid_bytes;
     }
@@ -75,7 +78,8 @@ void CreditBook::Tick(Instant now) {
     if (!m_last_write_off) m_last_write_off = now;
     const auto passed = now - *m_last_write_off;
     if (passed < seconds(60)) return;
-    const double share = static_cast<double>(std::chrono::duration_cast<seconds>(passed).count()) / static_cast<double>(m_limits.write_off.count());
+    const double share = static_cast<double>(std::chrono::duration_cast<seconds>(passed).count()) /
+                         static_cast<double>(m_limits.write_off.count());
     uint64_t left = static_cast<uint64_t>(share * static_cast<double>(m_limits.floor_bytes));
     m_last_write_off = now;
     for (auto entry = m_payers.begin(); entry != m_payers.end();) {

@@ -6,7 +6,8 @@
 #include "crypto/aead.h"
 #include "util/clock.h"
 
-// How much a payee delivers before it is paid (protocol.md §5). Everything not covered by a voucher of a final channel is credit:
+// How much a payee delivers before it is paid (protocol.md §5). Everything not covered by a voucher of a final channel
+// is credit:
 //
 //   window of a payer   max(1 chunk, chunks paid in final channels / 16), at most 64; back to 1 chunk after a default
 //   all payers          at most 2 % of what was ever uploaded, but at least a floor
@@ -23,11 +24,11 @@ struct CreditLimits {
     uint64_t floor_bytes{uint64_t{64} << 20};
     uint64_t group_bytes{uint64_t{16} << 20};
     uint32_t upload_permille{20};
-    seconds write_off{86'400};      // time in which floor_bytes of lost credit are forgotten
+    seconds write_off{86'400};  // time in which floor_bytes of lost credit are forgotten
 };
 
-using PayerId = crypto::X25519PublicKey;   // a payer's node id
-using AddressGroup = uint64_t;             // equal for addresses of one /24 or /48
+using PayerId = crypto::X25519PublicKey;  // a payer's node id
+using AddressGroup = uint64_t;            // equal for addresses of one /24 or /48
 
 class CreditBook {
   public:
@@ -47,7 +48,8 @@ class CreditBook {
     void OnPaid(const PayerId& payer, uint64_t bytes);
     // Sent for nothing, or taken back before it left.
     void OnReturned(const PayerId& payer, uint64_t bytes);
-    // The payer left with a debt, or its channel closed without paying: the window is 1 chunk again, the debt stays until written off.
+    // The payer left with a debt, or its channel closed without paying: the window is 1 chunk again, the debt stays
+    // until written off.
     void OnDefault(const PayerId& payer);
     // Free uploads widen the budget too.
     void OnFreeUpload(uint64_t bytes) { m_uploaded_bytes += bytes; }
@@ -57,7 +59,7 @@ class CreditBook {
     struct Payer {
         AddressGroup group{0};
         uint64_t unpaid_bytes{0};
-        uint64_t paid_bytes{0};    // since the last default
+        uint64_t paid_bytes{0};  // since the last default
         bool defaulted{false};
     };
     void Release(Payer& payer, uint64_t bytes);

@@ -14,7 +14,8 @@ uint16_t LeafMask(const ContentId& content, ChunkIndex chunk) {
 
 }  // namespace
 
-std::vector<uint8_t> VerifyChunk(const ContentId& content, ChunkIndex chunk, ByteSpan bytes, std::span<const Hash256> leaf_hashes) {
+std::vector<uint8_t> VerifyChunk(const ContentId& content, ChunkIndex chunk, ByteSpan bytes,
+                                 std::span<const Hash256> leaf_hashes) {
     std::vector<uint8_t> bad;
     for (uint32_t leaf = 0; leaf < LeavesOfChunk(content.size_bytes, chunk); ++leaf) {
         const size_t at = size_t{leaf} * kLeafBytes, size = LeafBytes(content.size_bytes, chunk, leaf);
@@ -51,7 +52,8 @@ void Swarm::Impl::OnHave(PeerId peer, const Have& have, Instant now) {
         download.picker.AddSeed(peer);
     } else {
         for (size_t i = 0; i < have.bits.size() * 8; ++i) {
-            if ((have.bits[i / 8] >> (i % 8) & 1) != 0) download.picker.OnPeerHas(peer, have.first + static_cast<uint32_t>(i));
+            if ((have.bits[i / 8] >> (i % 8) & 1) != 0)
+                download.picker.OnPeerHas(peer, have.first + static_cast<uint32_t>(i));
         }
     }
     Schedule(download, now);
@@ -79,7 +81,8 @@ void Swarm::Impl::OnHashes(PeerId peer, const Hashes& hashes, Instant now) {
     if (asked == download.spans_asked.end() || asked->second.first != peer ||
         hashes.span != HashSpanAround(hashes.content.size_bytes, hashes.span.first, kMaxRequestedHashSpan))
         return;
-    if (!VerifyHashProof(hashes.content, hashes.span, hashes.proof)) return Fault(peer, "a false proof of chunk hashes", now);
+    if (!VerifyHashProof(hashes.content, hashes.span, hashes.proof))
+        return Fault(peer, "a false proof of chunk hashes", now);
     asked->second.second = now;
     // Kept aside in place: OnHashesStored makes them count.
     for (size_t i = 0; i < hashes.proof.hashes.size(); ++i) {
@@ -114,7 +117,8 @@ void Swarm::Impl::OnLeaf(PeerId peer, const Leaf& leaf, Instant now) {
     const uint16_t bit = static_cast<uint16_t>(1u << leaf.leaf);
     if (at == provider.requests.end() || (at->second.wanted & bit) == 0 || (at->second.received & bit) != 0) return;
     ChunkRequest& request = at->second;
-    if (request.leaf_hashes.empty()) return Fault(peer, "a leaf of chunk " + ToString(leaf.chunk) + " before its hashes", now);
+    if (request.leaf_hashes.empty())
+        return Fault(peer, "a leaf of chunk " + ToString(leaf.chunk) + " before its hashes", now);
     request.received |= bit;
     provider.last_progress = now;
     provider.snubbed = false;
@@ -135,7 +139,8 @@ void Swarm::Impl::OnLeaf(PeerId peer, const Leaf& leaf, Instant now) {
     } else if (provider.ask.drops > 0) {
         // Somebody else was faster: a true copy is paid all the same.
         const Hash256& chunk_hash = download.hashes[leaf.chunk.value];
-        if (!chunk_hash.IsZero() && CheckLeafHashes(leaf.content.size_bytes, leaf.chunk, request.leaf_hashes, chunk_hash) &&
+        if (!chunk_hash.IsZero() &&
+            CheckLeafHashes(leaf.content.size_bytes, leaf.chunk, request.leaf_hashes, chunk_hash) &&
             CheckLeaf(leaf.content.size_bytes, leaf.chunk, leaf.leaf, leaf.bytes, request.leaf_hashes[leaf.leaf]))
             PayLeaves(download, peer, leaf.bytes.size(), request.ask, now);
     }
@@ -143,7 +148,8 @@ void Swarm::Impl::OnLeaf(PeerId peer, const Leaf& leaf, Instant now) {
         if (!request.late) {
             --provider.active;
             const double took = std::chrono::duration<double>(now - request.since).count();
-            provider.seconds_per_chunk = provider.seconds_per_chunk == 0 ? took : 0.8 * provider.seconds_per_chunk + 0.2 * took;
+            provider.seconds_per_chunk =
+                provider.seconds_per_chunk == 0 ? took : 0.8 * provider.seconds_per_chunk + 0.2 * took;
         }
         provider.requests.erase(at);
     }
@@ -156,7 +162,8 @@ void Swarm::Impl::DropLeaves(Download& download, ChunkIndex chunk, PeerId peer) 
     if (found == download.partials.end() || found->second.verifying) return;
     PartialChunk& partial = found->second;
     for (uint32_t leaf = 0; leaf < kLeavesPerChunk; ++leaf) {
-        if (((partial.received & ~partial.verified) >> leaf & 1) != 0 && partial.from[leaf] == peer) partial.received &= static_cast<uint16_t>(~(1u << leaf));
+        if (((partial.received & ~partial.verified) >> leaf & 1) != 0 && partial.from[leaf] == peer)
+            partial.received &= static_cast<uint16_t>(~(1u << leaf));
     }
     partial.hashes.erase(peer);
 }
@@ -211,7 +218,8 @@ void Swarm::Impl::PayLeaves(Download& download, PeerId peer, uint64_t bytes, Amo
     }
 }
 
-void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, const Result<std::vector<uint8_t>>& result, Instant now) {
+void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, const Result<std::vector<uint8_t>>& result,
+                           Instant now) {
     const auto found = download.partials.find(chunk);
     if (found == download.partials.end() || !found->second.verifying) return;
     PartialChunk& partial = found->second;
@@ -270,7 +278,9 @@ void Swarm::Impl::FailDownload(const ContentId content, Error error) {
         for (const auto& [chunk, request] : provider.requests) cancel.chunks.push_back(chunk);
         for (size_t at = 0; at < cancel.chunks.size(); at += kMaxRequestedChunks) {
             const auto end = std::min(cancel.chunks.size(), at + kMaxRequestedChunks);
-            Send(id, CancelChunks{content, {cancel.chunks.begin() + static_cast<ptrdiff_t>(at), cancel.chunks.begin() + static_cast<ptrdiff_t>(end)}});
+            Send(id, CancelChunks{content,
+                                  {cancel.chunks.begin() + static_cast<ptrdiff_t>(at),
+                                   cancel.chunks.begin() + static_cast<ptrdiff_t>(end)}});
         }
     }
     downloads.erase(found);
@@ -288,11 +298,14 @@ DownloadProgress Swarm::Impl::Progress(const Download& download) const {
         progress.peers += provider.active > 0;
         progress.providers += download.picker.IsUseful(id);
     }
-    progress.waiting_for = progress.peers > 0 ? "" : progress.providers == 0 ? "a peer that has it" : download.waiting_for;
+    progress.waiting_for = progress.peers > 0        ? ""
+                           : progress.providers == 0 ? "a peer that has it"
+                                                     : download.waiting_for;
     return progress;
 }
 
-Status Swarm::StartDownload(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits, Amount ask_per_mib, Instant now) {
+Status Swarm::StartDownload(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits,
+                            Amount ask_per_mib, Instant now) {
     RETURN_IF_ERROR(CheckContentSize(content.size_bytes));
     if (have.size() != ChunkCount(content.size_bytes)) return Fail("the set of chunks has not the size of the content");
     if (m_impl->downloads.contains(content)) return Fail("this content is being fetched already");
@@ -308,7 +321,8 @@ void Swarm::StopDownload(const ContentId& content, Instant) {
 void Swarm::SetDeadlines(const ContentId& content, const std::vector<ChunkIndex>& soonest_first) {
     const auto found = m_impl->downloads.find(content);
     if (found == m_impl->downloads.end()) return;
-    for (const ChunkIndex chunk : found->second.hurried) found->second.picker.SetPriority(chunk, ChunkPicker::kNormalPriority);
+    for (const ChunkIndex chunk : found->second.hurried)
+        found->second.picker.SetPriority(chunk, ChunkPicker::kNormalPriority);
     found->second.hurried = soonest_first;
     uint32_t priority = 0;
     for (const ChunkIndex chunk : soonest_first) {
@@ -323,7 +337,8 @@ void Swarm::OnHashesStored(const ContentId& content, const HashSpan& span, const
     if (!status) return m_impl->FailDownload(content, status.error());
     Download& download = found->second;
     std::vector<ChunkIndex> waiting;
-    for (auto proven = download.proven.lower_bound(span.first); proven != download.proven.end() && proven->first - span.first < span.count;) {
+    for (auto proven = download.proven.lower_bound(span.first);
+         proven != download.proven.end() && proven->first - span.first < span.count;) {
         download.hashes[proven->first.value] = proven->second;
         if (download.partials.contains(proven->first)) waiting.push_back(proven->first);
         proven = download.proven.erase(proven);
@@ -333,7 +348,8 @@ void Swarm::OnHashesStored(const ContentId& content, const HashSpan& span, const
     m_impl->Schedule(download, now);
 }
 
-void Swarm::OnChunkVerified(const ContentId& content, ChunkIndex chunk, Result<std::vector<uint8_t>> result, Instant now) {
+void Swarm::OnChunkVerified(const ContentId& content, ChunkIndex chunk, Result<std::vector<uint8_t>> result,
+                            Instant now) {
     const auto found = m_impl->downloads.find(content);
     if (found != m_impl->downloads.end()) m_impl->Verified(found->second, chunk, result, now);
 }

@@ -22,24 +22,27 @@ size_t Swarm::Impl::RoomAt(const Download& download, PeerId peer, const Provider
         if (!link->channel.CanPay(ahead_bytes, provider.ask)) limit = std::min<size_t>(limit, 1);
         uint64_t smallest = std::min<uint64_t>(kChunkBytes, download.LeftBytes());
         if (provider.active == 0 && !link->channel.CanPay(smallest, provider.ask)) {
-            link->useless = true;   // full: another one is wanted
+            link->useless = true;  // full: another one is wanted
             return 0;
         }
-        if (download.meter.OwedAfter(std::min(ahead_bytes, download.LeftBytes()), provider.ask) > download.limits.budget) return 0;
+        if (download.meter.OwedAfter(std::min(ahead_bytes, download.LeftBytes()), provider.ask) >
+            download.limits.budget)
+            return 0;
     }
     return limit > provider.active ? limit - provider.active : 0;
 }
 
-void Swarm::Impl::RequestFrom(Download& download, PeerId peer, Provider& provider, const std::vector<ChunkIndex>& chunks, Instant now) {
+void Swarm::Impl::RequestFrom(Download& download, PeerId peer, Provider& provider,
+                              const std::vector<ChunkIndex>& chunks, Instant now) {
     RequestChunks message{download.content, {}};
     for (const ChunkIndex chunk : chunks) {
         const uint32_t leaves = LeavesOfChunk(download.content.size_bytes, chunk);
         uint16_t wanted = static_cast<uint16_t>((1u << leaves) - 1);
         const auto partial = download.partials.find(chunk);
         if (partial != download.partials.end()) wanted &= static_cast<uint16_t>(~partial->second.received);
-        if (wanted == 0) continue;   // being verified
+        if (wanted == 0) continue;  // being verified
         AskForHashes(download, peer, chunk, now);
-        if (provider.requests.contains(chunk)) provider.requests.erase(chunk);   // a late one, asked anew
+        if (provider.requests.contains(chunk)) provider.requests.erase(chunk);  // a late one, asked anew
         if (provider.active == 0) provider.last_progress = now;
         provider.requests.emplace(chunk, ChunkRequest{wanted, 0, now, {}, provider.ask, false});
         ++provider.active;
@@ -58,7 +61,8 @@ bool Swarm::Impl::UsePaid(const Download& download, Instant now) const {
         rate += provider.bytes_per_s;
     }
     if (free_peers.empty() || download.picker.LacksAnywhere(free_peers)) return true;
-    return now - download.started >= kProviderPatience && rate < static_cast<double>(download.limits.target_bytes_per_s);
+    return now - download.started >= kProviderPatience &&
+           rate < static_cast<double>(download.limits.target_bytes_per_s);
 }
 
 void Swarm::Impl::Schedule(Download& download, Instant now) {
@@ -78,7 +82,8 @@ void Swarm::Impl::Schedule(Download& download, Instant now) {
         if (provider->ask.drops > 0 && !use_paid) continue;
         const PeerState* peer = Find(id);
         if (peer == nullptr) continue;
-        const size_t room = std::min(RoomAt(download, id, *provider, now), kMaxInFlightChunks - std::min(in_flight, kMaxInFlightChunks));
+        const size_t room = std::min(RoomAt(download, id, *provider, now),
+                                     kMaxInFlightChunks - std::min(in_flight, kMaxInFlightChunks));
         if (room == 0) continue;
         const auto chunks = download.picker.Pick(id, room);
         in_flight += chunks.size();
@@ -126,7 +131,9 @@ void Swarm::Impl::OnRefuse(PeerId peer, const Refuse& refuse, Instant now) {
             break;
         case RefuseReason::kNotHere:
         case RefuseReason::kBusy:
-        case RefuseReason::kNoCredit: provider.paused_until = now + kRefusedPause; break;
+        case RefuseReason::kNoCredit:
+            provider.paused_until = now + kRefusedPause;
+            break;
     }
     download.picker.OnReleased(refuse.chunk, peer);
     Schedule(download, now);
@@ -139,8 +146,9 @@ std::optional<Error> Swarm::Impl::TooExpensive(const Download& download) const {
         if (!cheapest || provider.ask < *cheapest) cheapest = provider.ask;
     }
     if (!cheapest || *cheapest <= download.limits.max_price_per_mib) return std::nullopt;
-    return Error{ErrorKind::kFunds, "every seeder asks more than max_price_per_mib: the cheapest asks " + FormatSlu(*cheapest) +
-                                        " SLU per MiB, the limit is " + FormatSlu(download.limits.max_price_per_mib)};
+    return Error{ErrorKind::kFunds, "every seeder asks more than max_price_per_mib: the cheapest asks " +
+                                        FormatSlu(*cheapest) + " SLU per MiB, the limit is " +
+                                        FormatSlu(download.limits.max_price_per_mib)};
 }
 
 void Swarm::Impl::TickDownload(Download& download, Instant now) {
@@ -152,7 +160,8 @@ void Swarm::Impl::TickDownload(Download& download, Instant now) {
             provider.rate_bytes = 0;
             provider.rate_since = now;
         }
-        const auto patience = std::max<microseconds>(kRequestTimeout, microseconds(static_cast<int64_t>(4e6 * provider.seconds_per_chunk)));
+        const auto patience = std::max<microseconds>(
+            kRequestTimeout, microseconds(static_cast<int64_t>(4e6 * provider.seconds_per_chunk)));
         if (provider.active == 0 || now - provider.last_progress < patience) continue;
         provider.snubbed = true;
         provider.paused_until = now + kRefusedPause;
@@ -167,14 +176,16 @@ void Swarm::Impl::TickDownload(Download& download, Instant now) {
         }
         if (!cancel.chunks.empty()) Send(id, cancel);
     }
-    std::erase_if(download.spans_asked, [&](const auto& entry) { return now - entry.second.second >= kRequestTimeout; });
-    for (const auto& [chunk, partial] : download.partials) {   // complete, and the hash was never given
+    std::erase_if(download.spans_asked,
+                  [&](const auto& entry) { return now - entry.second.second >= kRequestTimeout; });
+    for (const auto& [chunk, partial] : download.partials) {  // complete, and the hash was never given
         if (!partial.verifying && !download.providers.empty() && download.hashes[chunk.value].IsZero())
             AskForHashes(download, download.providers.begin()->first, chunk, now);
     }
     if (now - download.last_report >= seconds(1)) {
         const double passed = std::chrono::duration<double>(now - download.last_report).count();
-        download.bytes_per_s = static_cast<uint64_t>(static_cast<double>(download.stored_bytes - download.reported_bytes) / passed);
+        download.bytes_per_s =
+            static_cast<uint64_t>(static_cast<double>(download.stored_bytes - download.reported_bytes) / passed);
         download.reported_bytes = download.stored_bytes;
         download.last_report = now;
         actions.push_back(Progress(download));

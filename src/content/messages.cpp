@@ -5,12 +5,14 @@ namespace {
 
 Status CheckChunkOf(const ContentId& content, ChunkIndex chunk) {
     if (chunk.value < ChunkCount(content.size_bytes)) return {};
-    return Fail("chunk " + ToString(chunk) + " is after the end of the content of " + std::to_string(content.size_bytes) + " bytes");
+    return Fail("chunk " + ToString(chunk) + " is after the end of the content of " +
+                std::to_string(content.size_bytes) + " bytes");
 }
 
 Status CheckSpanOf(const ContentId& content, const HashSpan& span) {
     if (span.count > kMaxRequestedHashSpan)
-        return Fail("a span of " + std::to_string(span.count) + " hashes is over the limit of " + std::to_string(kMaxRequestedHashSpan));
+        return Fail("a span of " + std::to_string(span.count) + " hashes is over the limit of " +
+                    std::to_string(kMaxRequestedHashSpan));
     return CheckHashSpan(content.size_bytes, span);
 }
 
@@ -59,8 +61,8 @@ Status Check(const Leaf& leaf) {
     RETURN_IF_ERROR(CheckChunkOf(leaf.content, leaf.chunk));
     const uint32_t expected = LeafBytes(leaf.content.size_bytes, leaf.chunk, leaf.leaf);
     if (expected != 0 && leaf.bytes.size() == expected) return {};
-    return Fail("leaf " + std::to_string(leaf.leaf) + " of chunk " + ToString(leaf.chunk) + " has " + std::to_string(leaf.bytes.size()) +
-                " bytes, not " + std::to_string(expected));
+    return Fail("leaf " + std::to_string(leaf.leaf) + " of chunk " + ToString(leaf.chunk) + " has " +
+                std::to_string(leaf.bytes.size()) + " bytes, not " + std::to_string(expected));
 }
 Status Check(const CancelChunks& cancel) {
     for (const ChunkIndex chunk : cancel.chunks) RETURN_IF_ERROR(CheckChunkOf(cancel.content, chunk));
@@ -137,7 +139,8 @@ Result<ContentMessage> DecodeContentMessage(ByteSpan payload) {
     reader(type);
     const size_t limit = type == ContentMessageType::kLeaf ? kMaxLeafPayloadBytes : kMaxControlPayloadBytes;
     if (payload.size() > limit)
-        return Fail("a content message of " + std::to_string(payload.size()) + " bytes is over the limit of " + std::to_string(limit));
+        return Fail("a content message of " + std::to_string(payload.size()) + " bytes is over the limit of " +
+                    std::to_string(limit));
     return DecodeType(type, reader);
 }
 

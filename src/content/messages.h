@@ -7,8 +7,9 @@
 #include "crypto/aead.h"
 #include "primitives/transaction.h"
 
-// What peers say to each other about content. The first byte of a payload is its ContentMessageType; p2p carries payloads as opaque
-// bytes in two message types: leaves in the chunk class, everything else in the control class, which overtakes it.
+// What peers say to each other about content. The first byte of a payload is its ContentMessageType; p2p carries
+// payloads as opaque bytes in two message types: leaves in the chunk class, everything else in the control class, which
+// overtakes it.
 //
 //   downloader                         seeder
 //   HaveQuery          ------------->          which chunks, at what price
@@ -31,9 +32,9 @@ namespace sluice::content {
 
 inline constexpr size_t kMaxControlPayloadBytes = 16 << 10;
 inline constexpr size_t kMaxLeafPayloadBytes = kLeafBytes + 64;
-inline constexpr size_t kMaxHaveBitmapBytes = 8 << 10;     // 65,536 chunks, 16 GiB, a message
-inline constexpr size_t kMaxRequestedChunks = 256;         // in a message
-inline constexpr uint32_t kMaxRequestedHashSpan = 256;     // a proof of it fits in a control payload
+inline constexpr size_t kMaxHaveBitmapBytes = 8 << 10;  // 65,536 chunks, 16 GiB, a message
+inline constexpr size_t kMaxRequestedChunks = 256;      // in a message
+inline constexpr uint32_t kMaxRequestedHashSpan = 256;  // a proof of it fits in a control payload
 inline constexpr uint16_t kAllLeaves = 0xffff;
 
 using ChannelSalt = FixedBytes<16, struct ChannelSaltTag>;
@@ -66,15 +67,15 @@ struct HaveQuery {
     static void Serialize(auto& self, auto& archive) { archive(self.content); }
 };
 
-// What the sender serves of a content: everything, or the chunks whose bits are set (least significant first) from `first` on. Several of
-// them describe large content; an empty bitmap at chunk 0 means nothing at all.
+// What the sender serves of a content: everything, or the chunks whose bits are set (least significant first) from
+// `first` on. Several of them describe large content; an empty bitmap at chunk 0 means nothing at all.
 struct Have {
     static constexpr ContentMessageType kType = ContentMessageType::kHave;
     ContentId content;
-    Amount ask_per_mib;   // 0: free, needs no channel
+    Amount ask_per_mib;  // 0: free, needs no channel
     bool all{false};
     ChunkIndex first;
-    Bytes bits;           // empty if `all`
+    Bytes bits;  // empty if `all`
 
     friend bool operator==(const Have&, const Have&) = default;
     static void Serialize(auto& self, auto& archive) {
@@ -95,7 +96,7 @@ struct HaveUpdate {
 struct GetHashes {
     static constexpr ContentMessageType kType = ContentMessageType::kGetHashes;
     ContentId content;
-    HashSpan span;        // at most kMaxRequestedHashSpan
+    HashSpan span;  // at most kMaxRequestedHashSpan
 
     friend bool operator==(const GetHashes&, const GetHashes&) = default;
     static void Serialize(auto& self, auto& archive) { archive(self.content, self.span); }
@@ -152,7 +153,7 @@ struct Leaf {
     ContentId content;
     ChunkIndex chunk;
     uint8_t leaf{0};
-    ByteSpan bytes;       // the rest of the payload
+    ByteSpan bytes;  // the rest of the payload
 };
 
 struct CancelChunks {
@@ -168,12 +169,12 @@ struct CancelChunks {
 };
 
 enum class RefuseReason : uint8_t {
-    kNotHere = 1,          // the chunk is not served (any more)
-    kBusy = 2,             // too many requests are waiting
-    kNeedsChannel = 3,     // content with a price, and no accepted channel
-    kNeedsFinality = 4,    // the credit is used up until the channel is final; ChannelAccept follows then
-    kChannelFull = 5,      // the channel holds no more
-    kNoCredit = 6,         // the budget for unpaid bytes is used up: try later
+    kNotHere = 1,        // the chunk is not served (any more)
+    kBusy = 2,           // too many requests are waiting
+    kNeedsChannel = 3,   // content with a price, and no accepted channel
+    kNeedsFinality = 4,  // the credit is used up until the channel is final; ChannelAccept follows then
+    kChannelFull = 5,    // the channel holds no more
+    kNoCredit = 6,       // the budget for unpaid bytes is used up: try later
 };
 
 struct Refuse {
@@ -198,9 +199,9 @@ struct ChannelTerms {
     static constexpr ContentMessageType kType = ContentMessageType::kChannelTerms;
     ContentId content;
     XOnlyPubKey payee_key;
-    ChannelSalt salt;              // the payee derives the key's secret from it again
+    ChannelSalt salt;  // the payee derives the key's secret from it again
     Amount ask_per_mib;
-    Amount first_voucher;          // the least that the first voucher pays: twice the marginal cost of settling
+    Amount first_voucher;           // the least that the first voucher pays: twice the marginal cost of settling
     uint32_t min_window_blocks{0};  // the least from now to the expiry
 
     friend bool operator==(const ChannelTerms&, const ChannelTerms&) = default;
@@ -218,7 +219,7 @@ struct ChannelOpen {
     Height expiry;
     Amount capacity;
     Script return_script;
-    SchnorrSignature signature;    // by the payer key, over ChannelOpenHash (channel.h): binds it to both node ids
+    SchnorrSignature signature;  // by the payer key, over ChannelOpenHash (channel.h): binds it to both node ids
 
     friend bool operator==(const ChannelOpen&, const ChannelOpen&) = default;
     static void Serialize(auto& self, auto& archive) {
@@ -228,14 +229,15 @@ struct ChannelOpen {
     }
 };
 
-// The payee knows the opening. Shows the highest voucher that it holds, so that a payer that lost it goes on from there.
+// The payee knows the opening. Shows the highest voucher that it holds, so that a payer that lost it goes on from
+// there.
 struct ChannelAccept {
     static constexpr ContentMessageType kType = ContentMessageType::kChannelAccept;
     OutPoint outpoint;
-    bool final{false};             // deep enough: only vouchers are awaited from here on
-    Amount returned;               // X of the highest voucher, or the capacity
+    bool final{false};                          // deep enough: only vouchers are awaited from here on
+    Amount returned;                            // X of the highest voucher, or the capacity
     std::optional<SchnorrSignature> signature;  // of that voucher
-    uint64_t owed_low{0}, owed_high{0};  // the payee's meter
+    uint64_t owed_low{0}, owed_high{0};         // the payee's meter
 
     friend bool operator==(const ChannelAccept&, const ChannelAccept&) = default;
     static void Serialize(auto& self, auto& archive) {
@@ -246,10 +248,10 @@ struct ChannelAccept {
 };
 
 enum class ChannelRejectReason : uint8_t {
-    kUnknown = 1,          // no such output on the chain or waiting to be
-    kTerms = 2,            // keys, expiry, capacity or script are not as agreed
+    kUnknown = 1,  // no such output on the chain or waiting to be
+    kTerms = 2,    // keys, expiry, capacity or script are not as agreed
     kSignature = 3,
-    kVoucher = 4,          // a voucher that does not verify, pays less, or less than is owed
+    kVoucher = 4,  // a voucher that does not verify, pays less, or less than is owed
     kNearExpiry = 5,
     kTooMany = 6,
 };
@@ -266,8 +268,8 @@ struct ChannelReject {
 struct Voucher {
     static constexpr ContentMessageType kType = ContentMessageType::kVoucher;
     OutPoint outpoint;
-    Amount returned;               // X: what goes back to the payer
-    SchnorrSignature signature;    // SINGLE|ANYONECANPAY
+    Amount returned;             // X: what goes back to the payer
+    SchnorrSignature signature;  // SINGLE|ANYONECANPAY
 
     friend bool operator==(const Voucher&, const Voucher&) = default;
     static void Serialize(auto& self, auto& archive) { archive(self.outpoint, self.returned, self.signature); }
@@ -282,8 +284,8 @@ struct ChannelClosed {
 };
 
 using ContentMessage =
-    std::variant<HaveQuery, Have, HaveUpdate, GetHashes, Hashes, RequestChunks, ChunkLeafHashes, Leaf, CancelChunks, Refuse, TermsRequest,
-                 ChannelTerms, ChannelOpen, ChannelAccept, ChannelReject, Voucher, ChannelClosed>;
+    std::variant<HaveQuery, Have, HaveUpdate, GetHashes, Hashes, RequestChunks, ChunkLeafHashes, Leaf, CancelChunks,
+                 Refuse, TermsRequest, ChannelTerms, ChannelOpen, ChannelAccept, ChannelReject, Voucher, ChannelClosed>;
 
 // The payload of any message but a leaf.
 template <class T>
@@ -296,8 +298,8 @@ Bytes EncodeContentMessage(const T& message) {
 }
 Bytes EncodeLeaf(const ContentId& content, ChunkIndex chunk, uint8_t leaf, ByteSpan bytes);
 
-// Canonical payloads of known types only; the error names what is wrong. Checks form and limits: content sizes, indices within them, masks
-// and reasons; not whether anybody asked. A Leaf refers to `payload`.
+// Canonical payloads of known types only; the error names what is wrong. Checks form and limits: content sizes, indices
+// within them, masks and reasons; not whether anybody asked. A Leaf refers to `payload`.
 Result<ContentMessage> DecodeContentMessage(ByteSpan payload);
 
 }  // namespace sluice::content

@@ -5,7 +5,7 @@
 namespace sluice::content {
 namespace {
 
-uint64_t Mix(uint64_t x) {   // splitmix64's finaliser
+uint64_t Mix(uint64_t x) {  // splitmix64's finaliser
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
     x = (x ^ x >> 27) * 0x94d049bb133111eb;
     return x ^ x >> 31;
@@ -130,7 +130,8 @@ bool ChunkPicker::IsUseful(PeerId peer) const {
     for (const Place& place : m_missing) {
         if (partial->second.Has(place.chunk)) return true;
     }
-    return std::any_of(m_requested.begin(), m_requested.end(), [&](const auto& entry) { return partial->second.Has(entry.first); });
+    return std::any_of(m_requested.begin(), m_requested.end(),
+                       [&](const auto& entry) { return partial->second.Has(entry.first); });
 }
 
 void ChunkPicker::OnReleased(ChunkIndex chunk, PeerId peer) {

@@ -11,8 +11,9 @@
 //   missing --Pick--> requested (by one peer; by up to kMaxRequesters in the endgame) --OnStored--> stored
 //      ^------------------ OnReleased (refused, timed out, peer gone, forged) -------'
 //
-// Endgame: once every missing chunk is requested and at most 1 % (at least one) of all chunks are left, requested chunks are given to a second
-// peer. Duplicates that Pick makes are at most 1 % of all chunks, so none in content of less than 100.
+// Endgame: once every missing chunk is requested and at most 1 % (at least one) of all chunks are left, requested
+// chunks are given to a second peer. Duplicates that Pick makes are at most 1 % of all chunks, so none in content of
+// less than 100.
 
 namespace sluice::content {
 
@@ -25,8 +26,8 @@ class ChunkPicker {
     ChunkPicker(const ChunkSet& have, uint64_t tie_salt);
 
     void AddPeer(PeerId peer, const ChunkSet& has);
-    void AddSeed(PeerId peer);   // has everything; costs nothing
-    void RemovePeer(PeerId peer);   // its requests are released
+    void AddSeed(PeerId peer);     // has everything; costs nothing
+    void RemovePeer(PeerId peer);  // its requests are released
     void OnPeerHas(PeerId peer, ChunkIndex chunk);
     // Smaller is sooner. The streaming seam: deadlines in any unit below kNormalPriority.
     void SetPriority(ChunkIndex chunk, uint32_t priority);
@@ -44,7 +45,9 @@ class ChunkPicker {
     bool IsDone() const { return m_have.IsFull(); }
     uint32_t chunks() const { return m_have.size(); }
     uint32_t duplicates() const { return m_duplicates; }
-    uint32_t Availability(ChunkIndex chunk) const { return m_availability[chunk.value] + static_cast<uint32_t>(m_seeds.size()); }
+    uint32_t Availability(ChunkIndex chunk) const {
+        return m_availability[chunk.value] + static_cast<uint32_t>(m_seeds.size());
+    }
     // True if some chunk that is missing is at none of `peers`.
     bool LacksAnywhere(const std::vector<PeerId>& peers) const;
 
@@ -63,11 +66,11 @@ class ChunkPicker {
 
     ChunkSet m_have;
     uint64_t m_tie_salt;
-    std::vector<uint32_t> m_availability;             // at peers that are no seeds
-    std::map<ChunkIndex, uint32_t> m_priorities;      // other than normal
+    std::vector<uint32_t> m_availability;         // at peers that are no seeds
+    std::map<ChunkIndex, uint32_t> m_priorities;  // other than normal
     std::map<PeerId, ChunkSet> m_partial;
     std::set<PeerId> m_seeds;
-    std::set<Place> m_missing;                        // not requested
+    std::set<Place> m_missing;  // not requested
     std::map<ChunkIndex, std::vector<PeerId>> m_requested;
     uint32_t m_duplicates{0};
 };

@@ -9,19 +9,21 @@ constexpr uint8_t kAnnexPrefix = 0x50;
 constexpr size_t kPreSignatureBytes = 64;
 constexpr Amount kLeastChange{330};
 constexpr size_t kPayWitnessBytes = 1 + (1 + 64) + (1 + 65) + (1 + 68) + (1 + 65);
-constexpr size_t kKeyWitnessBytes = 1 + (1 + 64);   // of a wallet's taproot input
+constexpr size_t kKeyWitnessBytes = 1 + (1 + 64);  // of a wallet's taproot input
 
 struct Promise {
     consensus::LockTemplate lock;
-    Hash256 hash;   // what the buyer signs
+    Hash256 hash;  // what the buyer signs
 };
 
 Result<Promise> PromiseOf(const LockedPurchase& purchase) {
     const consensus::PurchaseState& terms = purchase.terms;
     auto lock = consensus::MakeLockTemplate(terms.buyer_key, terms.seller_key, terms.refund_height);
     if (!lock) return Fail("the purchase's keys or refund height cannot be");
-    if (purchase.output.script != lock->output_script) return Fail("the purchase's output is not the lock that its terms stand for");
-    const Hash256 hash = consensus::SingleOutputSighash(purchase.lock, purchase.output, *lock, {terms.price, terms.payout_script});
+    if (purchase.output.script != lock->output_script)
+        return Fail("the purchase's output is not the lock that its terms stand for");
+    const Hash256 hash =
+        consensus::SingleOutputSighash(purchase.lock, purchase.output, *lock, {terms.price, terms.payout_script});
     return Promise{std::move(*lock), hash};
 }
 
@@ -46,7 +48,8 @@ Bytes SealPreSignature(const crypto::AdaptorSignature& pre_signature, const cryp
 
 Result<crypto::AdaptorSignature> OpenPreSignature(ByteSpan annex, const crypto::X25519SecretKey& unseal_key) {
     if (annex.size() != consensus::kPurchaseAnnexBytes || annex[0] != kAnnexPrefix)
-        return Fail("the annex is not 0x50 and a box of " + std::to_string(consensus::kPurchaseAnnexBytes - 1) + " bytes");
+        return Fail("the annex is not 0x50 and a box of " + std::to_string(consensus::kPurchaseAnnexBytes - 1) +
+                    " bytes");
     const auto opened = crypto::OpenBox(unseal_key, annex.subspan(1));
     if (!opened || opened->size() != kPreSignatureBytes) return Fail("the annex is not sealed to this unseal key");
     return Decode<crypto::AdaptorSignature>(*opened);
@@ -60,9 +63,11 @@ Status VerifyPreSignature(const LockedPurchase& purchase, const crypto::AdaptorS
     return {};
 }
 
-Result<crypto::SecretKey> ExtractKey(const LockedPurchase& purchase, const crypto::AdaptorSignature& pre_signature, const WitnessStack& witness) {
+Result<crypto::SecretKey> ExtractKey(const LockedPurchase& purchase, const crypto::AdaptorSignature& pre_signature,
+                                     const WitnessStack& witness) {
     ASSIGN_OR_RETURN(const Promise promise, PromiseOf(purchase));
-    if (witness.size() != 4 || witness[2] != promise.lock.pay_leaf) return Fail("the purchase was not spent through its pay leaf");
+    if (witness.size() != 4 || witness[2] != promise.lock.pay_leaf)
+        return Fail("the purchase was not spent through its pay leaf");
     const Bytes& owner = witness[1];
     if (owner.size() != 65) return Fail("the buyer's signature in the grant has not 65 bytes");
     const auto signature = SchnorrSignature::FromBytes(ByteSpan(owner).first(64));
@@ -79,11 +84,14 @@ bool MayGrant(const consensus::Params& params, const LockedPurchase& purchase, H
 
 namespace {
 
-Status AddItem(const consensus::Params& params, Height tip, const GrantItem& item, Grant& grant, GrantRecord& record, uint64_t& allowance) {
+Status AddItem(const consensus::Params& params, Height tip, const GrantItem& item, Grant& grant, GrantRecord& record,
+               uint64_t& allowance) {
     const std::string name = "purchase " + item.purchase.lock.ToString();
     if (!MayGrant(params, item.purchase, tip))
-        return Fail(ErrorKind::kUnavailable, name + " can be refunded at height " + ToString(item.purchase.terms.refund_height) +
-                                                 ", less than " + std::to_string(GrantMarginBlocks(params)) + " blocks from now: it is not granted any more");
+        return Fail(ErrorKind::kUnavailable, name + " can be refunded at height " +
+                                                 ToString(item.purchase.terms.refund_height) + ", less than " +
+                                                 std::to_string(GrantMarginBlocks(params)) +
+                                                 " blocks from now: it is not granted any more");
     if (item.seller_key.XOnly() != item.purchase.terms.seller_key) return Fail(name + ": the seller key is another");
     if (item.secret.Public() != item.purchase.terms.key) return Fail(name + ": the secret is not that of the key sold");
     if (const Status verified = VerifyPreSignature(item.purchase, item.pre_signature); !verified)
@@ -104,8 +112,8 @@ Status SignItems(const std::vector<GrantItem>& items, Grant& grant) {
             ASSIGN_OR_RETURN(const Promise promise, PromiseOf(items[i].purchase));
             const auto owner = crypto::AdaptorComplete(items[i].pre_signature, items[i].secret);
             if (!owner) return Fail("a pre-signature cannot be completed");
-            const auto hash =
-                spending.SignatureHash(i, consensus::kSighashDefault, consensus::ScriptPathData{promise.lock.pay_leaf_hash});
+            const auto hash = spending.SignatureHash(i, consensus::kSighashDefault,
+                                                     consensus::ScriptPathData{promise.lock.pay_leaf_hash});
             CHECK(hash.has_value());
             witnesses.push_back(consensus::PayWitness(promise.lock, *owner, items[i].seller_key.Sign(*hash)));
         }
@@ -121,8 +129,8 @@ Status SignItems(const std::vector<GrantItem>& items, Grant& grant) {
 
 }  // namespace
 
-Result<Grant> BuildGrant(const consensus::Params& params, Height tip, const std::vector<GrantItem>& items, const Script& change_script,
-                         Amount fee_per_kvb, const GrantFunding& funding) {
+Result<Grant> BuildGrant(const consensus::Params& params, Height tip, const std::vector<GrantItem>& items,
+                         const Script& change_script, Amount fee_per_kvb, const GrantFunding& funding) {
     if (items.empty() || items.size() > kMaxGrantedPurchases)
         return Fail("a grant is of 1 to " + std::to_string(kMaxGrantedPurchases) + " purchases");
     Grant grant;
@@ -145,15 +153,16 @@ Result<Grant> BuildGrant(const consensus::Params& params, Height tip, const std:
     grant.burned = consensus::RecordFee(params, record_bytes.size());
 
     const auto fee_now = [&] {
-        const size_t weight = grant.tx.ToBytes(false).size() * kWitnessScaleFactor + 2 + items.size() * kPayWitnessBytes +
-                              funding.inputs.size() * kKeyWitnessBytes;
+        const size_t weight = grant.tx.ToBytes(false).size() * kWitnessScaleFactor + 2 +
+                              items.size() * kPayWitnessBytes + funding.inputs.size() * kKeyWitnessBytes;
         const uint64_t vsize = (weight + kWitnessScaleFactor - 1) / kWitnessScaleFactor;
         return (vsize * fee_per_kvb.drops + 999) / 1'000;
     };
     const uint64_t committed = spent_elsewhere + grant.burned.drops;
     const uint64_t needed = committed + fee_now();
     if (allowance < needed)
-        return Fail(ErrorKind::kFunds, "the fee allowance lacks " + std::to_string(needed - allowance) + " drops: add a wallet coin or wait for lower fees");
+        return Fail(ErrorKind::kFunds, "the fee allowance lacks " + std::to_string(needed - allowance) +
+                                           " drops: add a wallet coin or wait for lower fees");
     if (!change_script.empty()) {
         grant.tx.outputs.push_back({Amount(0), change_script});
         const uint64_t with_change = committed + fee_now();

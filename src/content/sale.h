@@ -6,8 +6,8 @@
 
 // The key sale (protocol.md §4), both sides, as pure steps.
 //
-//   buyer   MakePreSignature -> SealPreSignature (the annex of the purchase's first input) -> ... -> ExtractKey from the grant's witness
-//   seller  OpenPreSignature -> VerifyPreSignature -> BuildGrant
+//   buyer   MakePreSignature -> SealPreSignature (the annex of the purchase's first input) -> ... -> ExtractKey from
+//   the grant's witness seller  OpenPreSignature -> VerifyPreSignature -> BuildGrant
 
 namespace sluice::content {
 
@@ -18,7 +18,8 @@ struct LockedPurchase {
     consensus::PurchaseState terms;
 };
 
-// The buyer's promise to grant: deterministic in (buyer key, purchase). kInvalid if a key is not on the curve or is not the purchase's.
+// The buyer's promise to grant: deterministic in (buyer key, purchase). kInvalid if a key is not on the curve or is not
+// the purchase's.
 Result<crypto::AdaptorSignature> MakePreSignature(const crypto::SecretKey& buyer_key, const LockedPurchase& purchase);
 // The annex: 0x50 || box. `ephemeral` is fresh random.
 Bytes SealPreSignature(const crypto::AdaptorSignature& pre_signature, const crypto::X25519PublicKey& unseal_key,
@@ -26,32 +27,35 @@ Bytes SealPreSignature(const crypto::AdaptorSignature& pre_signature, const cryp
 Result<crypto::AdaptorSignature> OpenPreSignature(ByteSpan annex, const crypto::X25519SecretKey& unseal_key);
 Status VerifyPreSignature(const LockedPurchase& purchase, const crypto::AdaptorSignature& pre_signature);
 // The secret sold, from the witness of the grant's input; kInvalid if the witness is no grant or does not reveal it.
-Result<crypto::SecretKey> ExtractKey(const LockedPurchase& purchase, const crypto::AdaptorSignature& pre_signature, const WitnessStack& witness);
+Result<crypto::SecretKey> ExtractKey(const LockedPurchase& purchase, const crypto::AdaptorSignature& pre_signature,
+                                     const WitnessStack& witness);
 
 // No grant is made so close to the refund height that a reorganisation could let both happen.
-uint32_t GrantMarginBlocks(const consensus::Params& params);   // 2k
+uint32_t GrantMarginBlocks(const consensus::Params& params);  // 2k
 bool MayGrant(const consensus::Params& params, const LockedPurchase& purchase, Height tip);
 
 struct GrantItem {
     LockedPurchase purchase;
     crypto::AdaptorSignature pre_signature;
-    crypto::SecretKey secret;       // k or k_i: sold
-    crypto::SecretKey seller_key;   // S
+    crypto::SecretKey secret;      // k or k_i: sold
+    crypto::SecretKey seller_key;  // S
 };
-// Wallet coins that pay fees that the allowances do not cover; the wallet signs these inputs afterwards (their index follows the purchases').
+// Wallet coins that pay fees that the allowances do not cover; the wallet signs these inputs afterwards (their index
+// follows the purchases').
 struct GrantFunding {
     std::vector<std::pair<OutPoint, TxOutput>> inputs;
     std::vector<TxOutput> outputs;
 };
 struct Grant {
-    MutableTransaction tx;           // the purchases' inputs are signed
+    MutableTransaction tx;  // the purchases' inputs are signed
     std::vector<TxOutput> spent;
     Amount fee;
     Amount burned;
 };
-// Grants up to kMaxGrantedPurchases in one transaction. What the allowances leave over fee and burn goes to `change_script` if it is worth an
-// output, else to the fee. kFunds names what is missing to reach the fee rate; kUnavailable a purchase too near its refund.
-Result<Grant> BuildGrant(const consensus::Params& params, Height tip, const std::vector<GrantItem>& items, const Script& change_script,
-                         Amount fee_per_kvb, const GrantFunding& funding = {});
+// Grants up to kMaxGrantedPurchases in one transaction. What the allowances leave over fee and burn goes to
+// `change_script` if it is worth an output, else to the fee. kFunds names what is missing to reach the fee rate;
+// kUnavailable a purchase too near its refund.
+Result<Grant> BuildGrant(const consensus::Params& params, Height tip, const std::vector<GrantItem>& items,
+                         const Script& change_script, Amount fee_per_kvb, const GrantFunding& funding = {});
 
 }  // namespace sluice::content

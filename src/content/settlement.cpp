@@ -22,17 +22,22 @@ Amount FeeOfWeight(size_t weight, Amount fee_per_kvb) {
 }  // namespace
 
 Amount MarginalSettleCost(const consensus::Params& params, Amount fee_per_kvb) {
-    return Amount(FeeOfWeight(kMarginalWeight, fee_per_kvb).drops + kSettledEntryBytes * params.record_fee_per_byte.drops);
+    return Amount(FeeOfWeight(kMarginalWeight, fee_per_kvb).drops +
+                  kSettledEntryBytes * params.record_fee_per_byte.drops);
 }
 
-Amount FirstVoucher(const consensus::Params& params, Amount fee_per_kvb) { return Amount(2 * MarginalSettleCost(params, fee_per_kvb).drops); }
+Amount FirstVoucher(const consensus::Params& params, Amount fee_per_kvb) {
+    return Amount(2 * MarginalSettleCost(params, fee_per_kvb).drops);
+}
 
 bool WorthSettling(const consensus::Params& params, const PayeeChannel& channel, Amount fee_per_kvb) {
-    return channel.signature && channel.phase != ChannelPhase::kClosed && channel.Paid() > MarginalSettleCost(params, fee_per_kvb);
+    return channel.signature && channel.phase != ChannelPhase::kClosed &&
+           channel.Paid() > MarginalSettleCost(params, fee_per_kvb);
 }
 
-Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockHash& genesis, const std::vector<PayeeChannel>& channels,
-                                   const SecretBytes<32>& payee_seed, const Script& take_script, Amount fee_per_kvb) {
+Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockHash& genesis,
+                                   const std::vector<PayeeChannel>& channels, const SecretBytes<32>& payee_seed,
+                                   const Script& take_script, Amount fee_per_kvb) {
     std::vector<PayeeChannel> chosen;
     for (const PayeeChannel& channel : channels) {
         if (WorthSettling(params, channel, fee_per_kvb)) chosen.push_back(channel);
@@ -61,13 +66,14 @@ Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockH
     const Bytes record_bytes = record.channels.empty() ? Bytes{} : EncodeRecord(record);
     settlement.tx.outputs.push_back({Amount(0), take_script});
     settlement.tx.outputs.push_back({Amount(0), record_bytes.empty() ? Script{} : RecordScript(record_bytes)});
-    const size_t weight = settlement.tx.ToBytes(false).size() * kWitnessScaleFactor + 2 + chosen.size() * kPayWitnessBytes;
+    const size_t weight =
+        settlement.tx.ToBytes(false).size() * kWitnessScaleFactor + 2 + chosen.size() * kPayWitnessBytes;
     settlement.fee = FeeOfWeight(weight, fee_per_kvb);
     settlement.burned = consensus::RecordFee(params, record_bytes.size());
     const uint64_t cost = settlement.fee.drops + settlement.burned.drops;
     if (chosen.empty() || gross.drops < cost + kMinReturned.drops)
-        return Fail(ErrorKind::kFunds, "settling brings " + std::to_string(gross.drops) + " drops and costs " + std::to_string(cost) +
-                                           ": wait until more is owed or fees are lower");
+        return Fail(ErrorKind::kFunds, "settling brings " + std::to_string(gross.drops) + " drops and costs " +
+                                           std::to_string(cost) + ": wait until more is owed or fees are lower");
     settlement.take = Amount(gross.drops - cost);
     settlement.tx.outputs[chosen.size()].value = settlement.take;
 
@@ -76,8 +82,8 @@ Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockH
         const consensus::SpendingTransaction spending(settlement.tx, settlement.spent);
         for (size_t i = 0; i < chosen.size(); ++i) {
             const crypto::SecretKey key = DerivePayeeKey(payee_seed, genesis, chosen[i].payer_node, chosen[i].salt);
-            const auto hash =
-                spending.SignatureHash(i, consensus::kSighashDefault, consensus::ScriptPathData{locks[i].pay_leaf_hash});
+            const auto hash = spending.SignatureHash(i, consensus::kSighashDefault,
+                                                     consensus::ScriptPathData{locks[i].pay_leaf_hash});
             CHECK(hash.has_value());
             witnesses.push_back(consensus::PayWitness(locks[i], *chosen[i].signature, key.Sign(*hash)));
         }
@@ -91,8 +97,8 @@ Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockH
     return settlement;
 }
 
-Result<MutableTransaction> BuildChannelRefund(const ChannelLock& lock, const crypto::SecretKey& payer_key, const Script& to_script,
-                                              Amount fee_per_kvb) {
+Result<MutableTransaction> BuildChannelRefund(const ChannelLock& lock, const crypto::SecretKey& payer_key,
+                                              const Script& to_script, Amount fee_per_kvb) {
     const auto lock_template = lock.Template();
     if (!lock_template) return Fail("the channel's keys or expiry cannot be");
     MutableTransaction tx;
@@ -103,7 +109,8 @@ Result<MutableTransaction> BuildChannelRefund(const ChannelLock& lock, const cry
     const size_t weight = tx.ToBytes(false).size() * kWitnessScaleFactor + 2 + kPayWitnessBytes;
     const Amount fee = FeeOfWeight(weight, fee_per_kvb);
     if (lock.capacity.drops < fee.drops + kMinReturned.drops)
-        return Fail(ErrorKind::kFunds, "the channel's " + std::to_string(lock.capacity.drops) + " drops do not pay the fee of its refund");
+        return Fail(ErrorKind::kFunds,
+                    "the channel's " + std::to_string(lock.capacity.drops) + " drops do not pay the fee of its refund");
     tx.outputs[0].value = Amount(lock.capacity.drops - fee.drops);
     const std::vector<TxOutput> spent{{lock.capacity, lock_template->output_script}};
     const auto hash = consensus::SpendingTransaction(tx, spent).SignatureHash(

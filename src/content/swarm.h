@@ -8,26 +8,31 @@
 #include "content/messages.h"
 #include "util/random.h"
 
-// The swarm: fetches content from peers, serves it to peers, and keeps the money of both straight. A pure state machine on the network
-// strand: inputs are calls, outputs are actions (TakeActions), time is an argument. It never blocks and never hashes bulk bytes.
+// The swarm: fetches content from peers, serves it to peers, and keeps the money of both straight. A pure state machine
+// on the network strand: inputs are calls, outputs are actions (TakeActions), time is an argument. It never blocks and
+// never hashes bulk bytes.
 //
 // Contract with its owner, after every input: take the actions and do each. Bytes in actions are moved out.
 //   - SendControl and SendLeaf go to p2p as they are (kContentControl, kContentChunk).
-//   - ReadChunk, ReadHashes, VerifyAndStore, StoreHashes run on workers in any order; each is answered by its On... call.
-//   - PersistVoucher is answered by OnVoucherPersisted once it is on disk; no chunk that it would pay for leaves before.
-// What a peer can do: every message is bounded, every queue per peer too. A peer at fault is named once (PeerFault) and ignored from then on.
+//   - ReadChunk, ReadHashes, VerifyAndStore, StoreHashes run on workers in any order; each is answered by its On...
+//   call.
+//   - PersistVoucher is answered by OnVoucherPersisted once it is on disk; no chunk that it would pay for leaves
+//   before.
+// What a peer can do: every message is bounded, every queue per peer too. A peer at fault is named once (PeerFault) and
+// ignored from then on.
 
 namespace sluice::content {
 
 using NodeId = crypto::X25519PublicKey;
 
 struct DownloadLimits {
-    Amount max_price_per_mib;       // 0: free peers only
-    Amount budget;                  // the most that is locked in channels and paid, in all
+    Amount max_price_per_mib;              // 0: free peers only
+    Amount budget;                         // the most that is locked in channels and paid, in all
     uint64_t target_bytes_per_s{4 << 20};  // dearer peers are used when cheaper ones give less
 };
 
-// ---- actions -------------------------------------------------------------------------------------------------------------------------
+// ---- actions
+// -------------------------------------------------------------------------------------------------------------------------
 struct SendControl {
     PeerId peer;
     Bytes payload;
@@ -52,9 +57,9 @@ struct ReadHashes {
 struct VerifyAndStore {
     ContentId content;
     ChunkIndex chunk;
-    std::shared_ptr<const Bytes> bytes;   // the swarm keeps the good leaves if some are bad
-    std::vector<Hash256> leaf_hashes;     // proven
-    PeerId peer;                        // that gave the last leaf
+    std::shared_ptr<const Bytes> bytes;  // the swarm keeps the good leaves if some are bad
+    std::vector<Hash256> leaf_hashes;    // proven
+    PeerId peer;                         // that gave the last leaf
 };
 // StoredContent::AddHashes (the proof is verified already): OnHashesStored.
 struct StoreHashes {
@@ -77,7 +82,8 @@ struct WantChannels {
     ContentId content;
     std::vector<ChannelWanted> channels;
 };
-// Look the opening up (mempool, chain): OnChannelKnown. From then on OnChannelConfirmed as it gets deeper, OnChannelSpent when it is spent.
+// Look the opening up (mempool, chain): OnChannelKnown. From then on OnChannelConfirmed as it gets deeper,
+// OnChannelSpent when it is spent.
 struct CheckChannel {
     PeerId peer;
     ChannelLock lock;
@@ -107,30 +113,33 @@ struct DownloadProgress {
     uint64_t total_bytes{0};
     Amount paid;
     uint64_t bytes_per_s{0};
-    uint32_t peers{0};          // that are asked for chunks
-    uint32_t providers{0};      // that have some of it
-    std::string waiting_for;    // "" or what holds it up, for people
+    uint32_t peers{0};        // that are asked for chunks
+    uint32_t providers{0};    // that have some of it
+    std::string waiting_for;  // "" or what holds it up, for people
 };
-using SwarmAction = std::variant<SendControl, SendLeaf, ReadChunk, ReadHashes, VerifyAndStore, StoreHashes, WantChannels, CheckChannel,
-                                 PersistVoucher, SavePayerChannel, PeerFault, DownloadFinished, DownloadFailed, DownloadProgress>;
+using SwarmAction =
+    std::variant<SendControl, SendLeaf, ReadChunk, ReadHashes, VerifyAndStore, StoreHashes, WantChannels, CheckChannel,
+                 PersistVoucher, SavePayerChannel, PeerFault, DownloadFinished, DownloadFailed, DownloadProgress>;
 
 // What a worker does for ReadChunk.
 struct ChunkData {
     Bytes bytes;
     std::vector<Hash256> leaf_hashes;
 };
-// The bad leaves of a chunk; empty: it is whole and true. Pure, for workers. Precondition: as many leaf hashes as the chunk has leaves.
-std::vector<uint8_t> VerifyChunk(const ContentId& content, ChunkIndex chunk, ByteSpan bytes, std::span<const Hash256> leaf_hashes);
+// The bad leaves of a chunk; empty: it is whole and true. Pure, for workers. Precondition: as many leaf hashes as the
+// chunk has leaves.
+std::vector<uint8_t> VerifyChunk(const ContentId& content, ChunkIndex chunk, ByteSpan bytes,
+                                 std::span<const Hash256> leaf_hashes);
 
 struct SwarmConfig {
     consensus::Params params;
     BlockHash genesis;
-    NodeId node_id;                  // ours
-    SecretBytes<32> payee_seed;      // channel keys of our own earning side
-    Amount fee_per_kvb{1'000};       // what settling is expected to cost
+    NodeId node_id;              // ours
+    SecretBytes<32> payee_seed;  // channel keys of our own earning side
+    Amount fee_per_kvb{1'000};   // what settling is expected to cost
     CreditLimits credit;
-    uint64_t max_queued_bytes{2 << 20};   // handed to p2p and not drained, for each peer
-    bool sends_vouchers{true};            // false: a thief, to test payees with
+    uint64_t max_queued_bytes{2 << 20};  // handed to p2p and not drained, for each peer
+    bool sends_vouchers{true};           // false: a thief, to test payees with
 };
 
 class Swarm {
@@ -155,8 +164,9 @@ class Swarm {
     void OnHashesRead(uint64_t request, std::optional<HashProof> proof, Instant now);
 
     // ---- what we fetch (served as well from then on, at `ask_per_mib`)
-    Status StartDownload(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits, Amount ask_per_mib, Instant now);
-    void StopDownload(const ContentId& content, Instant now);   // pause: start again with the set stored so far
+    Status StartDownload(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits,
+                         Amount ask_per_mib, Instant now);
+    void StopDownload(const ContentId& content, Instant now);  // pause: start again with the set stored so far
     // Streaming: these chunks first, in this order.
     void SetDeadlines(const ContentId& content, const std::vector<ChunkIndex>& soonest_first);
     void OnHashesStored(const ContentId& content, const HashSpan& span, const Status& status, Instant now);
@@ -170,7 +180,7 @@ class Swarm {
     void OnChannelReady(PayerChannel channel, crypto::SecretKey payer_key, Instant now);
     void OnChannelsFailed(const ContentId& content, const Error& error, Instant now);
     // We are the payee.
-    void AddPayeeChannel(PayeeChannel channel);   // from before a restart
+    void AddPayeeChannel(PayeeChannel channel);  // from before a restart
     void OnChannelKnown(PeerId peer, const OutPoint& channel, const std::optional<ChannelFacts>& facts, Instant now);
     void OnVoucherPersisted(const OutPoint& channel, Amount returned, const Status& status, Instant now);
     // Stops new debt and tells the payer: it is being settled.

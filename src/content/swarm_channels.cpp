@@ -22,7 +22,8 @@ PayeeLink* Swarm::Impl::PayeeLinkOf(const PeerState& peer) {
     return phase == ChannelPhase::kKnown || phase == ChannelPhase::kFinal ? &link->second : nullptr;
 }
 
-// ---- payer ---------------------------------------------------------------------------------------------------------------------------
+// ---- payer
+// ---------------------------------------------------------------------------------------------------------------------------
 
 void Swarm::Impl::WantChannelsFor(Download& download, Instant now) {
     if (download.channels_paused_until && now < *download.channels_paused_until) return;
@@ -35,7 +36,9 @@ void Swarm::Impl::WantChannelsFor(Download& download, Instant now) {
     const uint64_t most = cheapest.drops + cheapest.drops / 4;
     std::vector<PeerId> cheap;
     for (const auto& [id, provider] : download.providers) {
-        if (provider.ask.drops == 0 || provider.ask > download.limits.max_price_per_mib || !download.picker.IsUseful(id)) continue;
+        if (provider.ask.drops == 0 || provider.ask > download.limits.max_price_per_mib ||
+            !download.picker.IsUseful(id))
+            continue;
         if (provider.ask.drops <= most) cheap.push_back(id);
         const PayerLink* link = PayerLinkOf(id);
         if ((link != nullptr && !link->useless) || provider.opening) {
@@ -47,7 +50,8 @@ void Swarm::Impl::WantChannelsFor(Download& download, Instant now) {
     std::sort(wanted.begin(), wanted.end());
     if (linked >= kMaxPaidPeers || wanted.empty()) return;
     // Dear peers are left alone while cheap ones have everything and are fast enough.
-    const bool slow = now - download.started >= kProviderPatience && download.bytes_per_s < download.limits.target_bytes_per_s;
+    const bool slow =
+        now - download.started >= kProviderPatience && download.bytes_per_s < download.limits.target_bytes_per_s;
     if (!slow && !download.picker.LacksAnywhere(cheap)) {
         std::erase_if(wanted, [&](const auto& entry) { return entry.first.drops > most; });
         if (wanted.empty()) return;
@@ -79,7 +83,8 @@ void Swarm::Impl::OpenChannels(Download& download, const std::vector<PeerId>& re
     for (const PeerId id : ready) dearest = std::max(dearest, download.providers.at(id).ask);
     all.Add(download.LeftBytes(), dearest);
     if (all.Owed() > download.limits.budget) {
-        download.failure = Error{ErrorKind::kFunds, "the download costs about " + FormatSlu(all.Owed()) + ", more than its budget of " +
+        download.failure = Error{ErrorKind::kFunds, "the download costs about " + FormatSlu(all.Owed()) +
+                                                        ", more than its budget of " +
                                                         FormatSlu(download.limits.budget) + ": raise the budget"};
         return;
     }
@@ -96,8 +101,8 @@ void Swarm::Impl::OpenChannels(Download& download, const std::vector<PeerId>& re
         least.Add(std::min<uint64_t>(kChunkBytes, download.LeftBytes()), provider.ask);
         if (spendable < least.Owed().drops || spendable < terms.first_voucher.drops / 2) continue;
         const Amount capacity(spendable + kMinReturned.drops);
-        want.channels.push_back({id, Find(id)->node, terms.payee_key, terms.salt, provider.ask, terms.first_voucher, capacity,
-                                 terms.min_window_blocks});
+        want.channels.push_back({id, Find(id)->node, terms.payee_key, terms.salt, provider.ask, terms.first_voucher,
+                                 capacity, terms.min_window_blocks});
         provider.opening = true;
         provider.locking = Amount(spendable);
         provider.terms.reset();
@@ -105,9 +110,12 @@ void Swarm::Impl::OpenChannels(Download& download, const std::vector<PeerId>& re
         download.locked.drops += spendable;
     }
     if (want.channels.empty()) {
-        if (std::any_of(download.providers.begin(), download.providers.end(), [](const auto& entry) { return entry.second.active > 0 || entry.second.opening; }))
+        if (std::any_of(download.providers.begin(), download.providers.end(),
+                        [](const auto& entry) { return entry.second.active > 0 || entry.second.opening; }))
             return;
-        download.failure = Error{ErrorKind::kFunds, "the budget of " + FormatSlu(download.limits.budget) + " is locked in channels: raise it, or wait until they are settled"};
+        download.failure =
+            Error{ErrorKind::kFunds, "the budget of " + FormatSlu(download.limits.budget) +
+                                         " is locked in channels: raise it, or wait until they are settled"};
         return;
     }
     download.waiting_for = "payment channels to be opened";
@@ -117,12 +125,13 @@ void Swarm::Impl::OpenChannels(Download& download, const std::vector<PeerId>& re
 
 void Swarm::Impl::Offer(PayerLink& link, PeerId peer, Instant now) {
     const ChannelLock& lock = link.channel.lock;
-    const Hash256 hash = ChannelOpenHash(config.genesis, lock, link.channel.salt, config.node_id, link.channel.payee_node);
-    Send(peer, ChannelOpen{lock.outpoint, lock.payer_key, lock.payee_key, link.channel.salt, lock.expiry, lock.capacity, lock.return_script,
-                           link.key.Sign(hash)});
+    const Hash256 hash =
+        ChannelOpenHash(config.genesis, lock, link.channel.salt, config.node_id, link.channel.payee_node);
+    Send(peer, ChannelOpen{lock.outpoint, lock.payer_key, lock.payee_key, link.channel.salt, lock.expiry, lock.capacity,
+                           lock.return_script, link.key.Sign(hash)});
     link.peer = peer;
     ++link.tries;
-    link.retry_at = now + 4 * kRetryOpen;   // in case it is not answered
+    link.retry_at = now + 4 * kRetryOpen;  // in case it is not answered
 }
 
 void Swarm::Impl::Pay(PayerLink& link) {
@@ -140,8 +149,9 @@ void Swarm::Impl::OnChannelTerms(PeerId peer, const ChannelTerms& terms, Instant
     if (found == downloads.end()) return;
     const auto provider = found->second.providers.find(peer);
     if (provider == found->second.providers.end() || !provider->second.terms_asked || provider->second.opening) return;
-    if (terms.first_voucher > Amount(kDropsPerSlu / 100) || terms.min_window_blocks > 2 * config.params.channel_window_blocks) {
-        provider->second.paused_until = now + seconds(600);   // terms nobody should take
+    if (terms.first_voucher > Amount(kDropsPerSlu / 100) ||
+        terms.min_window_blocks > 2 * config.params.channel_window_blocks) {
+        provider->second.paused_until = now + seconds(600);  // terms nobody should take
         return;
     }
     provider->second.ask = terms.ask_per_mib;
@@ -154,14 +164,15 @@ void Swarm::Impl::OnChannelAccept(PeerId peer, const ChannelAccept& accept, Inst
     if (found == payer_links.end() || found->second.peer != peer) return;
     PayerLink& link = found->second;
     link.channel.Restore(accept.returned, accept.signature);
-    // What was on its way when a connection broke is lost to us and counted by the payee: up to a sixteenth of what came, and a chunk,
-    // is taken as it says.
+    // What was on its way when a connection broke is lost to us and counted by the payee: up to a sixteenth of what
+    // came, and a chunk, is taken as it says.
     const Meter theirs{accept.owed_low, accept.owed_high};
     if (!link.accepted && theirs.Owed() > link.channel.meter.Owed()) {
         const Amount known = std::max(link.channel.meter.Owed(), link.channel.Paid());
         const uint64_t more = Subtract(theirs.Owed(), known).value_or(Amount(0)).drops;
         const uint64_t chunks = link.channel.received_bytes / kChunkBytes;
-        const uint64_t chunk_price = chunks == 0 ? link.channel.first_voucher.drops : link.channel.meter.Owed().drops / chunks;
+        const uint64_t chunk_price =
+            chunks == 0 ? link.channel.first_voucher.drops : link.channel.meter.Owed().drops / chunks;
         if (link.adopted.drops + more <= known.drops / kPaidChunksPerCreditChunk + chunk_price) {
             link.adopted.drops += more;
             link.channel.meter = theirs;
@@ -177,7 +188,7 @@ void Swarm::Impl::OnChannelAccept(PeerId peer, const ChannelAccept& accept, Inst
         provider->second.opening = false;
         if (link.final) provider->second.needs_finality = false;
     }
-    if (accept.returned > link.channel.returned) {   // the last voucher was lost on its way
+    if (accept.returned > link.channel.returned) {  // the last voucher was lost on its way
         if (const auto voucher = SignVoucher(link.channel.lock, link.key, link.channel.returned)) Send(peer, *voucher);
     }
     Pay(link);
@@ -189,7 +200,7 @@ void Swarm::Impl::OnChannelReject(PeerId peer, const ChannelReject& reject, Inst
     if (found == payer_links.end() || found->second.peer != peer) return;
     PayerLink& link = found->second;
     if (reject.reason == ChannelRejectReason::kUnknown && link.tries < kMaxOpenTries) {
-        link.retry_at = now + kRetryOpen;   // the opening has not reached it yet
+        link.retry_at = now + kRetryOpen;  // the opening has not reached it yet
         return;
     }
     link.useless = true;
@@ -215,7 +226,11 @@ void Swarm::OnChannelReady(PayerChannel channel, crypto::SecretKey payer_key, In
     const OutPoint outpoint = channel.lock.outpoint;
     const NodeId node = channel.payee_node;
     if (channel.closed || channel.lock.capacity <= kMinReturned || m_impl->payer_links.contains(outpoint)) return;
-    PayerLink& link = m_impl->payer_links.emplace(outpoint, PayerLink{std::move(channel), std::move(payer_key), {}, false, false, false, {}, 0, 0, {}, {}}).first->second;
+    PayerLink& link =
+        m_impl->payer_links
+            .emplace(outpoint,
+                     PayerLink{std::move(channel), std::move(payer_key), {}, false, false, false, {}, 0, 0, {}, {}})
+            .first->second;
     m_impl->actions.push_back(SavePayerChannel{link.channel});
     PeerId id;
     PeerState* peer = m_impl->FindNode(node, &id);
@@ -242,7 +257,8 @@ void Swarm::OnChannelsFailed(const ContentId& content, const Error& error, Insta
     if (error.kind == ErrorKind::kFunds) download.failure = error;
 }
 
-// ---- payee ---------------------------------------------------------------------------------------------------------------------------
+// ---- payee
+// ---------------------------------------------------------------------------------------------------------------------------
 
 void Swarm::Impl::OnTermsRequest(PeerId peer, const TermsRequest& request) {
     const auto content = served.find(request.content);
@@ -263,7 +279,8 @@ void Swarm::Impl::OnChannelOpen(PeerId peer, const ChannelOpen& open) {
     const XOnlyPubKey our_key = DerivePayeeKey(config.payee_seed, config.genesis, state.node, open.salt).XOnly();
     if (known != payee_links.end()) {
         PayeeLink& link = known->second;
-        if (link.channel.payer_node != state.node) return Send(peer, ChannelReject{open.outpoint, ChannelRejectReason::kTerms});
+        if (link.channel.payer_node != state.node)
+            return Send(peer, ChannelReject{open.outpoint, ChannelRejectReason::kTerms});
         if (link.channel.phase == ChannelPhase::kSettling || link.channel.phase == ChannelPhase::kClosed)
             return Send(peer, ChannelClosed{open.outpoint});
         link.peer = peer;
@@ -277,14 +294,18 @@ void Swarm::Impl::OnChannelOpen(PeerId peer, const ChannelOpen& open) {
     if (static_cast<size_t>(channels) + state.offers.size() >= kMaxChannelsOfPeer)
         return Send(peer, ChannelReject{open.outpoint, ChannelRejectReason::kTooMany});
     if (!CheckChannelOpen(config.params, config.genesis, tip, open, state.node, config.node_id, our_key)) {
-        const bool near = !TakesDebt(config.params, {open.outpoint, open.payer_key, open.payee_key, open.expiry, open.capacity, {}}, tip);
-        return Send(peer, ChannelReject{open.outpoint, near ? ChannelRejectReason::kNearExpiry : ChannelRejectReason::kTerms});
+        const bool near = !TakesDebt(
+            config.params, {open.outpoint, open.payer_key, open.payee_key, open.expiry, open.capacity, {}}, tip);
+        return Send(
+            peer, ChannelReject{open.outpoint, near ? ChannelRejectReason::kNearExpiry : ChannelRejectReason::kTerms});
     }
     state.offers.insert_or_assign(open.outpoint, open);
-    actions.push_back(CheckChannel{peer, {open.outpoint, open.payer_key, open.payee_key, open.expiry, open.capacity, open.return_script}});
+    actions.push_back(CheckChannel{
+        peer, {open.outpoint, open.payer_key, open.payee_key, open.expiry, open.capacity, open.return_script}});
 }
 
-void Swarm::OnChannelKnown(PeerId peer, const OutPoint& outpoint, const std::optional<ChannelFacts>& facts, Instant now) {
+void Swarm::OnChannelKnown(PeerId peer, const OutPoint& outpoint, const std::optional<ChannelFacts>& facts,
+                           Instant now) {
     PeerState* state = m_impl->Find(peer);
     if (state == nullptr) return;
     const auto offer = state->offers.find(outpoint);
@@ -294,7 +315,8 @@ void Swarm::OnChannelKnown(PeerId peer, const OutPoint& outpoint, const std::opt
     if (!facts) return m_impl->Send(peer, ChannelReject{outpoint, ChannelRejectReason::kUnknown});
     PayeeLink link;
     link.channel.lock = {open.outpoint, open.payer_key, open.payee_key, open.expiry, open.capacity, open.return_script};
-    if (!CheckChannelFacts(link.channel.lock, *facts)) return m_impl->Send(peer, ChannelReject{outpoint, ChannelRejectReason::kTerms});
+    if (!CheckChannelFacts(link.channel.lock, *facts))
+        return m_impl->Send(peer, ChannelReject{outpoint, ChannelRejectReason::kTerms});
     link.channel.payer_node = state->node;
     link.channel.salt = open.salt;
     link.channel.returned = open.capacity;
@@ -311,8 +333,8 @@ void Swarm::OnChannelKnown(PeerId peer, const OutPoint& outpoint, const std::opt
 void Swarm::Impl::Accept(PayeeLink& link) {
     if (!link.peer) return;
     const PayeeChannel& channel = link.channel;
-    Send(*link.peer, ChannelAccept{channel.lock.outpoint, channel.phase == ChannelPhase::kFinal, channel.returned, channel.signature,
-                                   channel.meter.low, channel.meter.high});
+    Send(*link.peer, ChannelAccept{channel.lock.outpoint, channel.phase == ChannelPhase::kFinal, channel.returned,
+                                   channel.signature, channel.meter.low, channel.meter.high});
 }
 
 void Swarm::Impl::Persist(PayeeLink& link) {
@@ -331,18 +353,22 @@ void Swarm::Impl::CoverDeliveries(PayeeLink& link) {
 }
 
 void Swarm::Impl::BecomeFinalIfDeep(PayeeLink& link) {
-    if (link.channel.phase != ChannelPhase::kKnown || link.depth < consensus::ConfirmationsFor(config.params, link.channel.lock.capacity)) return;
+    if (link.channel.phase != ChannelPhase::kKnown ||
+        link.depth < consensus::ConfirmationsFor(config.params, link.channel.lock.capacity))
+        return;
     link.channel.phase = ChannelPhase::kFinal;
     CoverDeliveries(link);
 }
 
 void Swarm::Impl::OnVoucher(PeerId peer, const Voucher& voucher, Instant now) {
     const auto found = payee_links.find(voucher.outpoint);
-    if (found == payee_links.end() || found->second.peer != peer || found->second.channel.phase == ChannelPhase::kClosed)
+    if (found == payee_links.end() || found->second.peer != peer ||
+        found->second.channel.phase == ChannelPhase::kClosed)
         return Send(peer, ChannelReject{voucher.outpoint, ChannelRejectReason::kUnknown});
     PayeeLink& link = found->second;
-    if (link.channel.signature && voucher.returned == link.channel.returned) return;   // sent again, in case it was lost
-    if (const Status accepted = AcceptVoucher(link.channel, voucher, FirstVoucher(config.params, config.fee_per_kvb)); !accepted) {
+    if (link.channel.signature && voucher.returned == link.channel.returned) return;  // sent again, in case it was lost
+    if (const Status accepted = AcceptVoucher(link.channel, voucher, FirstVoucher(config.params, config.fee_per_kvb));
+        !accepted) {
         Send(peer, ChannelReject{voucher.outpoint, ChannelRejectReason::kVoucher});
         return Fault(peer, accepted.error().message, now);
     }
@@ -354,8 +380,9 @@ void Swarm::OnVoucherPersisted(const OutPoint& channel, Amount returned, const S
     if (found == m_impl->payee_links.end()) return;
     PayeeLink& link = found->second;
     link.persisting = false;
-    if (!status) return;   // nothing is served against what is not on disk
-    link.persisted_paid = std::max(link.persisted_paid, Subtract(link.channel.lock.capacity, returned).value_or(Amount(0)));
+    if (!status) return;  // nothing is served against what is not on disk
+    link.persisted_paid =
+        std::max(link.persisted_paid, Subtract(link.channel.lock.capacity, returned).value_or(Amount(0)));
     m_impl->CoverDeliveries(link);
     if (link.channel.returned < returned) m_impl->Persist(link);
     m_impl->PumpUploads(now);
@@ -385,7 +412,8 @@ void Swarm::CloseForSettling(const OutPoint& channel, Instant) {
     if (found->second.peer) m_impl->Send(*found->second.peer, ChannelClosed{channel});
 }
 
-// ---- both ----------------------------------------------------------------------------------------------------------------------------
+// ---- both
+// ----------------------------------------------------------------------------------------------------------------------------
 
 void Swarm::OnChannelConfirmed(const OutPoint& channel, uint32_t depth, Instant now) {
     const auto payee = m_impl->payee_links.find(channel);
@@ -393,7 +421,8 @@ void Swarm::OnChannelConfirmed(const OutPoint& channel, uint32_t depth, Instant 
     payee->second.depth = depth;
     ChannelPhase& phase = payee->second.channel.phase;
     const ChannelPhase before = phase;
-    if (before == ChannelPhase::kClosed) phase = ChannelPhase::kSettling;   // what spent it left the chain: it can be settled again
+    if (before == ChannelPhase::kClosed)
+        phase = ChannelPhase::kSettling;  // what spent it left the chain: it can be settled again
     if (before == ChannelPhase::kFinal && depth == 0) phase = ChannelPhase::kKnown;
     m_impl->BecomeFinalIfDeep(payee->second);
     if (phase == before) return;

@@ -10,21 +10,21 @@
 
 namespace sluice::content {
 
-inline constexpr size_t kMaxQueuedRequests = 512;          // chunks that one peer may have waiting for us
-inline constexpr size_t kMaxReads = 64;                    // chunks being read for all peers
-inline constexpr size_t kMaxInFlightChunks = 256;          // of one download
+inline constexpr size_t kMaxQueuedRequests = 512;  // chunks that one peer may have waiting for us
+inline constexpr size_t kMaxReads = 64;            // chunks being read for all peers
+inline constexpr size_t kMaxInFlightChunks = 256;  // of one download
 inline constexpr size_t kMaxInFlightAtPeer = 64;
-inline constexpr size_t kMaxPaidPeers = 8;                 // that one download opens channels to
+inline constexpr size_t kMaxPaidPeers = 8;  // that one download opens channels to
 inline constexpr size_t kMaxChannelsOfPeer = 8;
-inline constexpr size_t kMaxContentsOfPeer = 1'024;        // that a peer is told the news of
+inline constexpr size_t kMaxContentsOfPeer = 1'024;  // that a peer is told the news of
 inline constexpr seconds kRequestTimeout{3};
 inline constexpr seconds kTermsPatience{1};
 inline constexpr seconds kRetryOpen{1};
 inline constexpr uint32_t kMaxOpenTries = 120;
-inline constexpr seconds kProviderPatience{5};             // before a download is called too expensive
+inline constexpr seconds kProviderPatience{5};  // before a download is called too expensive
 inline constexpr seconds kRefusedPause{2};
-inline constexpr seconds kDebtPatience{600};               // after which a payer that left with a debt has defaulted
-inline constexpr milliseconds kPayDelay{50};               // the longest that a small debt waits for more
+inline constexpr seconds kDebtPatience{600};  // after which a payer that left with a debt has defaulted
+inline constexpr milliseconds kPayDelay{50};  // the longest that a small debt waits for more
 
 // One of our requests at a peer.
 struct ChunkRequest {
@@ -32,36 +32,36 @@ struct ChunkRequest {
     uint16_t received{0};
     Instant since;
     std::vector<Hash256> leaf_hashes;
-    Amount ask;              // when it was made: a price raised since is not paid
-    bool late{false};        // given to another peer as well, or stored already
+    Amount ask;        // when it was made: a price raised since is not paid
+    bool late{false};  // given to another peer as well, or stored already
 };
 
 // A peer as a source of one content.
 struct Provider {
     Amount ask;
     std::map<ChunkIndex, ChunkRequest> requests;
-    size_t active{0};                // requests that are not late
+    size_t active{0};  // requests that are not late
     Instant last_progress;
-    double seconds_per_chunk{0};     // smoothed; 0: unknown
+    double seconds_per_chunk{0};  // smoothed; 0: unknown
     double bytes_per_s{0};
     Instant rate_since;
     uint64_t rate_bytes{0};
-    bool snubbed{false};             // was too slow: one request at a time
+    bool snubbed{false};  // was too slow: one request at a time
     std::optional<Instant> paused_until;
     bool needs_finality{false};
     std::optional<Instant> terms_asked;
     std::optional<ChannelTerms> terms;
-    bool opening{false};             // its channel is being made by the wallet
-    Amount locking;                  // in it, counted in Download::locked, until the wallet has made it
+    bool opening{false};  // its channel is being made by the wallet
+    Amount locking;       // in it, counted in Download::locked, until the wallet has made it
 };
 
 struct PartialChunk {
     std::shared_ptr<Bytes> bytes;
     uint16_t received{0};
-    uint16_t verified{0};            // true whatever becomes of who sent them
+    uint16_t verified{0};  // true whatever becomes of who sent them
     std::array<PeerId, kLeavesPerChunk> from{};
     std::map<PeerId, std::vector<Hash256>> hashes;
-    std::map<PeerId, Amount> asks;   // of the requests that brought leaves
+    std::map<PeerId, Amount> asks;  // of the requests that brought leaves
     bool verifying{false};
 };
 
@@ -72,21 +72,21 @@ struct Download {
     ContentId content;
     DownloadLimits limits;
     ChunkPicker picker;
-    std::vector<Hash256> hashes;     // proven and stored; zero: unknown
-    std::map<ChunkIndex, Hash256> proven;   // and being stored
+    std::vector<Hash256> hashes;           // proven and stored; zero: unknown
+    std::map<ChunkIndex, Hash256> proven;  // and being stored
     std::vector<ChunkIndex> hurried;
-    std::map<ChunkIndex, std::pair<PeerId, Instant>> spans_asked;   // by the span's first chunk
+    std::map<ChunkIndex, std::pair<PeerId, Instant>> spans_asked;  // by the span's first chunk
     std::map<PeerId, Provider> providers;
     std::map<ChunkIndex, PartialChunk> partials;
-    Meter meter;                     // of everything verified that had a price
-    Amount locked;                   // in channels opened for it
+    Meter meter;    // of everything verified that had a price
+    Amount locked;  // in channels opened for it
     uint64_t stored_bytes{0};
     Instant started, last_stored, last_report;
     uint64_t reported_bytes{0};
     uint64_t bytes_per_s{0};
     std::optional<Instant> channels_paused_until;
     std::string waiting_for;
-    std::optional<Error> failure;    // acted upon once nothing refers to the download
+    std::optional<Error> failure;  // acted upon once nothing refers to the download
 
     uint64_t LeftBytes() const { return content.size_bytes - stored_bytes; }
 };
@@ -102,11 +102,11 @@ struct PeerState {
     bool faulty{false};
     std::set<ContentId> interested;
     std::deque<Upload> uploads;
-    uint64_t queued_bytes{0};        // in p2p
+    uint64_t queued_bytes{0};  // in p2p
     uint64_t reading_bytes{0};
     std::optional<OutPoint> pays_us;
     std::optional<OutPoint> paid_by_us;
-    std::map<OutPoint, ChannelOpen> offers;   // being looked up
+    std::map<OutPoint, ChannelOpen> offers;  // being looked up
 };
 
 struct Served {
@@ -134,12 +134,12 @@ struct PayerLink {
     std::optional<PeerId> peer;
     bool accepted{false};
     bool final{false};
-    bool useless{false};             // rejected or closed
+    bool useless{false};  // rejected or closed
     std::optional<Instant> retry_at;
     uint32_t tries{0};
-    uint64_t unpaid_bytes{0};        // verified since the last voucher
+    uint64_t unpaid_bytes{0};  // verified since the last voucher
     std::optional<Instant> pay_at;
-    Amount adopted;                  // of the payee's claims that we could not check
+    Amount adopted;  // of the payee's claims that we could not check
 };
 
 struct Delivery {
@@ -202,7 +202,8 @@ struct Swarm::Impl {
     void Verified(Download& download, ChunkIndex chunk, const Result<std::vector<uint8_t>>& result, Instant now);
     void DropLeaves(Download& download, ChunkIndex chunk, PeerId peer);
     void ReleaseIdle(Download& download, ChunkIndex chunk);
-    void RequestFrom(Download& download, PeerId peer, Provider& provider, const std::vector<ChunkIndex>& chunks, Instant now);
+    void RequestFrom(Download& download, PeerId peer, Provider& provider, const std::vector<ChunkIndex>& chunks,
+                     Instant now);
     void AskForHashes(Download& download, PeerId peer, ChunkIndex chunk, Instant now);
     // At the price agreed on with the request, or a lower one of now.
     void PayLeaves(Download& download, PeerId peer, uint64_t bytes, Amount agreed, Instant now);
@@ -210,7 +211,7 @@ struct Swarm::Impl {
     bool UsePaid(const Download& download, Instant now) const;
     void Finish(Download& download, Instant now);
     void EndFailed();
-    void FailDownload(ContentId content, Error error);   // a copy: the download that it belongs to ends
+    void FailDownload(ContentId content, Error error);  // a copy: the download that it belongs to ends
     DownloadProgress Progress(const Download& download) const;
     std::optional<Error> TooExpensive(const Download& download) const;
 

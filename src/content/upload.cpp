@@ -72,9 +72,13 @@ void Swarm::Impl::OnRequestChunks(PeerId peer, const RequestChunks& request, Ins
 
 void Swarm::Impl::OnCancelChunks(PeerId peer, const CancelChunks& cancel) {
     const std::set<ChunkIndex> chunks(cancel.chunks.begin(), cancel.chunks.end());
-    std::erase_if(peers.at(peer).uploads, [&](const Upload& upload) { return upload.content == cancel.content && chunks.contains(upload.wanted.chunk); });
+    std::erase_if(peers.at(peer).uploads, [&](const Upload& upload) {
+        return upload.content == cancel.content && chunks.contains(upload.wanted.chunk);
+    });
     for (auto& [request, read] : reads) {
-        if (read.peer == peer && !read.is_hashes && read.content == cancel.content && chunks.contains(read.wanted.chunk)) read.cancelled = true;
+        if (read.peer == peer && !read.is_hashes && read.content == cancel.content &&
+            chunks.contains(read.wanted.chunk))
+            read.cancelled = true;
     }
 }
 
@@ -109,7 +113,8 @@ bool Swarm::Impl::PumpOne(PeerId id, PeerState& peer, Instant now) {
         return true;
     };
     const auto content = served.find(upload.content);
-    if (content == served.end() || !content->second.have.Has(upload.wanted.chunk)) return refuse(RefuseReason::kNotHere);
+    if (content == served.end() || !content->second.have.Has(upload.wanted.chunk))
+        return refuse(RefuseReason::kNotHere);
 
     PendingRead read;
     read.peer = id;
@@ -125,13 +130,16 @@ bool Swarm::Impl::PumpOne(PeerId id, PeerState& peer, Instant now) {
         if (link == nullptr) return refuse(RefuseReason::kNeedsChannel);
         PayeeChannel& channel = link->channel;
         const Amount owed = channel.meter.OwedAfter(read.bytes, read.ask);
-        if (owed.drops + kMinReturned.drops > channel.lock.capacity.drops || !TakesDebt(config.params, channel.lock, tip))
+        if (owed.drops + kMinReturned.drops > channel.lock.capacity.drops ||
+            !TakesDebt(config.params, channel.lock, tip))
             return refuse(RefuseReason::kChannelFull);
         const bool is_final = channel.phase == ChannelPhase::kFinal;
         if (!is_final || owed > link->persisted_paid) {
             switch (credit.MayDeliver(peer.node, peer.group, read.bytes)) {
-                case CreditBook::Answer::kYes: break;
-                case CreditBook::Answer::kBudgetUsedUp: return refuse(RefuseReason::kNoCredit);
+                case CreditBook::Answer::kYes:
+                    break;
+                case CreditBook::Answer::kBudgetUsedUp:
+                    return refuse(RefuseReason::kNoCredit);
                 case CreditBook::Answer::kWaitForPayment:
                     if (!is_final) return refuse(RefuseReason::kNeedsFinality);
                     return false;
@@ -161,12 +169,14 @@ void Swarm::Impl::UndoRead(const PendingRead& read) {
     link->second.channel.served_bytes -= std::min(link->second.channel.served_bytes, read.bytes);
     // Deliveries are in order of what they owe; the newest of this size stands for it.
     auto& unpaid = link->second.unpaid;
-    const auto delivery = std::find_if(unpaid.rbegin(), unpaid.rend(), [&](const Delivery& d) { return d.bytes == read.bytes; });
+    const auto delivery =
+        std::find_if(unpaid.rbegin(), unpaid.rend(), [&](const Delivery& d) { return d.bytes == read.bytes; });
     if (delivery == unpaid.rend()) return;
     Meter one;
     one.Add(read.bytes, read.ask);
     const auto at = std::next(delivery).base();
-    for (auto later = at; later != unpaid.end(); ++later) later->owed_after = Subtract(later->owed_after, one.Owed()).value_or(Amount(0));
+    for (auto later = at; later != unpaid.end(); ++later)
+        later->owed_after = Subtract(later->owed_after, one.Owed()).value_or(Amount(0));
     unpaid.erase(at);
     credit.OnReturned(read.payer, read.bytes);
 }
@@ -178,7 +188,8 @@ void Swarm::Impl::SendChunk(const PendingRead& read, const ChunkData& data) {
         if ((read.wanted.leaves >> leaf & 1) == 0) continue;
         const size_t at = size_t{leaf} * kLeafBytes;
         const size_t size = LeafBytes(read.content.size_bytes, read.wanted.chunk, leaf);
-        Bytes payload = EncodeLeaf(read.content, read.wanted.chunk, static_cast<uint8_t>(leaf), ByteSpan(data.bytes).subspan(at, size));
+        Bytes payload = EncodeLeaf(read.content, read.wanted.chunk, static_cast<uint8_t>(leaf),
+                                   ByteSpan(data.bytes).subspan(at, size));
         peer.queued_bytes += payload.size();
         actions.push_back(SendLeaf{read.peer, std::move(payload)});
     }
@@ -202,7 +213,8 @@ void Swarm::RemoveContent(const ContentId& content) {
     m_impl->served.erase(content);
     for (auto& [id, peer] : m_impl->peers) {
         for (const Upload& upload : peer.uploads) {
-            if (upload.content == content) m_impl->Send(id, Refuse{content, upload.wanted.chunk, RefuseReason::kNotHere});
+            if (upload.content == content)
+                m_impl->Send(id, Refuse{content, upload.wanted.chunk, RefuseReason::kNotHere});
         }
         std::erase_if(peer.uploads, [&](const Upload& upload) { return upload.content == content; });
     }
@@ -219,7 +231,8 @@ void Swarm::OnChunkRead(uint64_t request, Result<ChunkData> data, Instant now) {
                        data->leaf_hashes.size() == LeavesOfChunk(read.content.size_bytes, read.wanted.chunk);
     if (peer == nullptr || read.cancelled || !whole) {
         m_impl->UndoRead(read);
-        if (peer != nullptr && !read.cancelled) m_impl->Send(read.peer, Refuse{read.content, read.wanted.chunk, RefuseReason::kNotHere});
+        if (peer != nullptr && !read.cancelled)
+            m_impl->Send(read.peer, Refuse{read.content, read.wanted.chunk, RefuseReason::kNotHere});
     } else {
         m_impl->SendChunk(read, *data);
     }
@@ -231,7 +244,8 @@ void Swarm::OnHashesRead(uint64_t request, std::optional<HashProof> proof, Insta
     if (found == m_impl->reads.end() || !found->second.is_hashes) return;
     const PendingRead read = std::move(found->second);
     m_impl->reads.erase(found);
-    if (proof && m_impl->Find(read.peer) != nullptr) m_impl->Send(read.peer, Hashes{read.content, read.span, std::move(*proof)});
+    if (proof && m_impl->Find(read.peer) != nullptr)
+        m_impl->Send(read.peer, Hashes{read.content, read.span, std::move(*proof)});
 }
 
 void Swarm::OnPeerDrained(PeerId peer, uint64_t queued_bytes, Instant now) {

@@ -7,7 +7,7 @@ using Wide = unsigned __int128;
 
 constexpr uint8_t kSaveEntry = 1;
 constexpr uint8_t kForgetEntry = 2;
-constexpr uint64_t kCompactAtBytes = 64 << 10;   // and four times what the live channels need
+constexpr uint64_t kCompactAtBytes = 64 << 10;  // and four times what the live channels need
 
 Wide Units(const Meter& meter) { return Wide{meter.high} << 64 | meter.low; }
 Meter FromUnits(Wide units) { return {static_cast<uint64_t>(units), static_cast<uint64_t>(units >> 64)}; }
@@ -20,7 +20,9 @@ Bytes SaveEntry(const PayeeChannel& channel) {
 
 }  // namespace
 
-void Meter::Add(uint64_t bytes, Amount price_per_mib) { *this = FromUnits(Units(*this) + Wide{bytes} * price_per_mib.drops); }
+void Meter::Add(uint64_t bytes, Amount price_per_mib) {
+    *this = FromUnits(Units(*this) + Wide{bytes} * price_per_mib.drops);
+}
 
 void Meter::Subtract(uint64_t bytes, Amount price_per_mib) {
     const Wide units = Wide{bytes} * price_per_mib.drops;
@@ -45,28 +47,30 @@ std::optional<consensus::LockTemplate> ChannelLock::Template() const {
 std::optional<Voucher> SignVoucher(const ChannelLock& lock, const crypto::SecretKey& payer_key, Amount returned) {
     const auto lock_template = lock.Template();
     if (!lock_template || returned < kMinReturned || returned > lock.capacity) return std::nullopt;
-    const Hash256 hash = consensus::SingleOutputSighash(lock.outpoint, {lock.capacity, lock_template->output_script}, *lock_template,
-                                                        {returned, lock.return_script});
+    const Hash256 hash = consensus::SingleOutputSighash(lock.outpoint, {lock.capacity, lock_template->output_script},
+                                                        *lock_template, {returned, lock.return_script});
     return Voucher{lock.outpoint, returned, payer_key.Sign(hash)};
 }
 
 Status VerifyVoucher(const ChannelLock& lock, const Voucher& voucher) {
     if (voucher.outpoint != lock.outpoint) return Fail("the voucher is of another channel");
     if (voucher.returned < kMinReturned)
-        return Fail("the voucher returns " + std::to_string(voucher.returned.drops) + " drops, less than the least output of " +
-                    std::to_string(kMinReturned.drops));
+        return Fail("the voucher returns " + std::to_string(voucher.returned.drops) +
+                    " drops, less than the least output of " + std::to_string(kMinReturned.drops));
     if (voucher.returned > lock.capacity) return Fail("the voucher returns more than the channel holds");
     const auto lock_template = lock.Template();
     if (!lock_template) return Fail("the channel's keys or expiry cannot be");
-    const Hash256 hash = consensus::SingleOutputSighash(lock.outpoint, {lock.capacity, lock_template->output_script}, *lock_template,
-                                                        {voucher.returned, lock.return_script});
-    if (!crypto::VerifySchnorr(lock.payer_key, hash, voucher.signature)) return Fail("the voucher's signature is not the payer's");
+    const Hash256 hash = consensus::SingleOutputSighash(lock.outpoint, {lock.capacity, lock_template->output_script},
+                                                        *lock_template, {voucher.returned, lock.return_script});
+    if (!crypto::VerifySchnorr(lock.payer_key, hash, voucher.signature))
+        return Fail("the voucher's signature is not the payer's");
     return {};
 }
 
 Result<std::unique_ptr<VoucherLog>> VoucherLog::Open(storage::FileSystem& files, std::string path) {
     std::unique_ptr<VoucherLog> log(new VoucherLog(files, std::move(path)));
-    ASSIGN_OR_RETURN(log->m_log, storage::AppendLog::Open(files, log->m_path, [&](ByteSpan record) { return log->Replay(record); }));
+    ASSIGN_OR_RETURN(
+        log->m_log, storage::AppendLog::Open(files, log->m_path, [&](ByteSpan record) { return log->Replay(record); }));
     return log;
 }
 
@@ -89,7 +93,8 @@ Status VoucherLog::Replay(ByteSpan record) {
             return {};
         }
     }
-    return Fail(ErrorKind::kEnvironment, "the voucher log " + m_path + " holds an entry of another format: restore it from a backup");
+    return Fail(ErrorKind::kEnvironment,
+                "the voucher log " + m_path + " holds an entry of another format: restore it from a backup");
 }
 
 Status VoucherLog::Save(const PayeeChannel& channel) {
@@ -118,9 +123,11 @@ Status VoucherLog::CompactIfWorthIt() {
     const std::string fresh = m_path + ".new";
     if (m_files.Exists(fresh)) RETURN_IF_ERROR(m_files.Remove(fresh));
     {
-        ASSIGN_OR_RETURN(const auto log, storage::AppendLog::Open(m_files, fresh, [](ByteSpan) -> Status { return {}; }));
+        ASSIGN_OR_RETURN(const auto log,
+                         storage::AppendLog::Open(m_files, fresh, [](ByteSpan) -> Status { return {}; }));
         size_t left = m_channels.size();
-        for (const auto& [outpoint, channel] : m_channels) RETURN_IF_ERROR(log->Append(SaveEntry(channel), --left == 0));
+        for (const auto& [outpoint, channel] : m_channels)
+            RETURN_IF_ERROR(log->Append(SaveEntry(channel), --left == 0));
     }
     RETURN_IF_ERROR(m_files.Rename(fresh, m_path));
     ASSIGN_OR_RETURN(m_log, storage::AppendLog::Open(m_files, m_path, [&](ByteSpan record) { return Replay(record); }));

@@ -9,16 +9,16 @@
 
 // Money inside a channel: what is owed, and the vouchers that pay it (protocol.md §5).
 //
-// A voucher is the payer's SINGLE|ANYONECANPAY signature over {X, return script}: "this input may be spent if the output of its index returns
-// X to me". The payee takes capacity - X; a better voucher has a lower X.
+// A voucher is the payer's SINGLE|ANYONECANPAY signature over {X, return script}: "this input may be spent if the
+// output of its index returns X to me". The payee takes capacity - X; a better voucher has a lower X.
 
 namespace sluice::content {
 
-inline constexpr Amount kMinReturned{330};   // dust: X is never below
+inline constexpr Amount kMinReturned{330};  // dust: X is never below
 
 // What bytes at a price per MiB add up to, exactly: 2^-20 drops. Rounded up once, in Owed.
 struct Meter {
-    uint64_t low{0}, high{0};   // a 128-bit sum
+    uint64_t low{0}, high{0};  // a 128-bit sum
 
     friend bool operator==(const Meter&, const Meter&) = default;
     static void Serialize(auto& self, auto& archive) { archive(self.low, self.high); }
@@ -55,18 +55,18 @@ Status VerifyVoucher(const ChannelLock& lock, const Voucher& voucher);
 
 // What a payee keeps of a channel: enough to settle it with nothing else but its seed.
 enum class ChannelPhase : uint8_t {
-    kKnown = 1,      // the opening waits in a mempool or is not deep enough: everything is credit
+    kKnown = 1,  // the opening waits in a mempool or is not deep enough: everything is credit
     kFinal = 2,
-    kSettling = 3,   // no more debt is taken on: it is being settled
-    kClosed = 4,     // spent on the chain (settled or refunded)
+    kSettling = 3,  // no more debt is taken on: it is being settled
+    kClosed = 4,    // spent on the chain (settled or refunded)
 };
 struct PayeeChannel {
     ChannelLock lock;
     crypto::X25519PublicKey payer_node;
     ChannelSalt salt;
-    Amount returned;                             // of the highest voucher, or the capacity
-    std::optional<SchnorrSignature> signature;   // of the highest voucher
-    Meter meter;                                 // everything delivered on it
+    Amount returned;                            // of the highest voucher, or the capacity
+    std::optional<SchnorrSignature> signature;  // of the highest voucher
+    Meter meter;                                // everything delivered on it
     uint64_t served_bytes{0};
     ChannelPhase phase{ChannelPhase::kKnown};
 
@@ -84,7 +84,8 @@ class VoucherLog {
   public:
     // Opens or makes `path` and replays it.
     static Result<std::unique_ptr<VoucherLog>> Open(storage::FileSystem& files, std::string path);
-    // Returns once the channel as it is now survives power loss. A voucher with a higher X than the stored one is refused (kInvalid).
+    // Returns once the channel as it is now survives power loss. A voucher with a higher X than the stored one is
+    // refused (kInvalid).
     Status Save(const PayeeChannel& channel);
     // Closed channels may be forgotten.
     Status Forget(const OutPoint& channel);

@@ -37,8 +37,8 @@ std::optional<secp256k1_pubkey> Parse(const PubKey& key) {
 PubKey Serialize(const secp256k1_pubkey& point) {
     PubKey result;
     size_t size = result.size();
-    CHECK(secp256k1_ec_pubkey_serialize(Secp256k1Context(), result.data(), &size, &point,
-                                        SECP256K1_EC_COMPRESSED) == 1);
+    CHECK(secp256k1_ec_pubkey_serialize(Secp256k1Context(), result.data(), &size, &point, SECP256K1_EC_COMPRESSED) ==
+          1);
     return result;
 }
 

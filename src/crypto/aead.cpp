@@ -69,8 +69,8 @@ void Aead::Seal(const AeadNonce& nonce, ByteSpan additional, ByteSpan plaintext,
     Begin(context, true, nonce, additional);
     int written = 0;
     if (!plaintext.empty()) {
-        CHECK(EVP_CipherUpdate(context, out.data(), &written, plaintext.data(),
-                               static_cast<int>(plaintext.size())) == 1);
+        CHECK(EVP_CipherUpdate(context, out.data(), &written, plaintext.data(), static_cast<int>(plaintext.size())) ==
+              1);
     }
     uint8_t* const tag = out.data() + plaintext.size();
     CHECK(EVP_CipherFinal_ex(context, tag, &written) == 1);

@@ -13,7 +13,8 @@ constexpr uint64_t kLimbMask = (uint64_t{1} << 51) - 1;
 
 constexpr Fe kZero{};
 constexpr Fe kOne{{1}};
-constexpr Fe kD{{0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff}};  // -121665/121666
+constexpr Fe kD{
+    {0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff}};  // -121665/121666
 constexpr Fe k2D{{0x69b9426b2f159, 0x35050762add7a, 0x3cf44c0038052, 0x6738cc7407977, 0x2406d9dc56dff}};
 constexpr Fe kSqrtOfMinusOne{{0x61b274a0ea0b0, 0xd5a5fc8f189d, 0x7ef5e9cbd0c60, 0x78595a6804c9e, 0x2b8324804fc1d}};
 
@@ -71,10 +72,8 @@ Fe Square(const Fe& element) {
     const auto& a = element.limbs;
     const auto m = [](uint64_t x, uint64_t y) { return static_cast<Uint128>(x) * y; };
     const uint64_t a0 = 2 * a[0], a1 = 2 * a[1], a3 = 19 * a[3], a4 = 19 * a[4];
-    return Reduce(m(a[0], a[0]) + m(a1, a4) + m(2 * a[2], a3),
-                  m(a0, a[1]) + m(2 * a[2], a4) + m(a[3], a3),
-                  m(a0, a[2]) + m(a[1], a[1]) + m(2 * a[3], a4),
-                  m(a0, a[3]) + m(a1, a[2]) + m(a[4], a4),
+    return Reduce(m(a[0], a[0]) + m(a1, a4) + m(2 * a[2], a3), m(a0, a[1]) + m(2 * a[2], a4) + m(a[3], a3),
+                  m(a0, a[2]) + m(a[1], a[1]) + m(2 * a[3], a4), m(a0, a[3]) + m(a1, a[2]) + m(a[4], a4),
                   m(a0, a[4]) + m(a1, a[3]) + m(a[2], a[2]));
 }
 

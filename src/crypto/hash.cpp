@@ -19,9 +19,7 @@ namespace {
 static_assert(sizeof(SHA256_CTX) == 112 && alignof(SHA256_CTX) <= 8);
 static_assert(std::is_trivially_copyable_v<SHA256_CTX>);
 
-SHA256_CTX* State(std::array<uint8_t, 112>& bytes) {
-    return std::launder(reinterpret_cast<SHA256_CTX*>(bytes.data()));
-}
+SHA256_CTX* State(std::array<uint8_t, 112>& bytes) { return std::launder(reinterpret_cast<SHA256_CTX*>(bytes.data())); }
 
 // The two calls that HMAC needs of SHA-512, in the shape of Sha256.
 class Sha512 {

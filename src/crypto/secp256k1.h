@@ -12,10 +12,10 @@
 
 namespace sluice::crypto {
 
-using XOnlyPubKey = FixedBytes<32, struct XOnlyPubKeyTag>;      // BIP340: the x coordinate; even y is implied
-using PubKey = FixedBytes<33, struct PubKeyTag>;                // compressed point
+using XOnlyPubKey = FixedBytes<32, struct XOnlyPubKeyTag>;  // BIP340: the x coordinate; even y is implied
+using PubKey = FixedBytes<33, struct PubKeyTag>;            // compressed point
 using SchnorrSignature = FixedBytes<64, struct SchnorrSignatureTag>;
-using SecretScalar = SecretBytes<32>;                           // big-endian, checked where it is used
+using SecretScalar = SecretBytes<32>;  // big-endian, checked where it is used
 
 // A secret key: a scalar in [1, n). Wiped when it goes out of scope.
 class SecretKey {

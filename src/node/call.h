@@ -9,9 +9,8 @@
 
 namespace sluice::node {
 
-// Runs `task` on `executor` and waits for its Result; for threads of front ends only, never on a strand. If the executor stops first,
-// the answer is kUnavailable. What the task
-// throws is thrown here.
+// Runs `task` on `executor` and waits for its Result; for threads of front ends only, never on a strand. If the
+// executor stops first, the answer is kUnavailable. What the task throws is thrown here.
 template <class Task>
 std::invoke_result_t<Task> CallOn(Executor& executor, Task task) {
     using Answer = std::invoke_result_t<Task>;
@@ -21,7 +20,7 @@ std::invoke_result_t<Task> CallOn(Executor& executor, Task task) {
         try {
             promise->set_value((*task)());
         } catch (...) {
-            promise->set_exception(std::current_exception());   // the front end's to answer for, not the strand's
+            promise->set_exception(std::current_exception());  // the front end's to answer for, not the strand's
         }
         promise.reset();
     });

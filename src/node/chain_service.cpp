@@ -6,9 +6,14 @@ namespace sluice::node {
 
 using consensus::Invalid;
 
-ChainService::ChainService(const Environment& environment, std::unique_ptr<chain::ChainManager> chain, PeerOutlet& peers,
-                           EventHub& events, OnFatal on_fatal)
-    : m_environment(environment), m_chain(std::move(chain)), m_peers(peers), m_events(events), m_on_fatal(std::move(on_fatal)), m_sync(*this),
+ChainService::ChainService(const Environment& environment, std::unique_ptr<chain::ChainManager> chain,
+                           PeerOutlet& peers, EventHub& events, OnFatal on_fatal)
+    : m_environment(environment),
+      m_chain(std::move(chain)),
+      m_peers(peers),
+      m_events(events),
+      m_on_fatal(std::move(on_fatal)),
+      m_sync(*this),
       m_moved_at(environment.clock.Monotonic()) {}
 
 ChainService::~ChainService() = default;
@@ -107,14 +112,20 @@ void ChainService::Do(const p2p::ProcessHeadersAction& action) {
     if (result->stopped) {
         using What = chain::HeaderOutcome::What;
         switch (result->stopped->what) {
-            case What::kPremature: outcome.outcome = p2p::HeadersOutcome::kPremature; break;
+            case What::kPremature:
+                outcome.outcome = p2p::HeadersOutcome::kPremature;
+                break;
             case What::kInvalid:
                 outcome.outcome = p2p::HeadersOutcome::kInvalid;
                 outcome.reason = result->stopped->reason.ToString();
                 break;
             case What::kTooDeep:
-            case What::kEquivocation: outcome.outcome = p2p::HeadersOutcome::kNotWanted; break;
-            default: outcome.outcome = p2p::HeadersOutcome::kBeyondHorizon; break;
+            case What::kEquivocation:
+                outcome.outcome = p2p::HeadersOutcome::kNotWanted;
+                break;
+            default:
+                outcome.outcome = p2p::HeadersOutcome::kBeyondHorizon;
+                break;
         }
     }
     m_sync.OnHeadersResult(action.peer, outcome, m_environment.clock.Monotonic());
@@ -125,7 +136,8 @@ p2p::BlockOutcome ChainService::OutcomeOf(const Result<chain::BlockResult>& resu
     if (result->what != chain::BlockResult::What::kNotTaken) return p2p::BlockOutcome::kAccepted;
     if (result->invalid) {
         reason = result->invalid->ToString();
-        return result->invalid->what == Invalid::What::kMutatedBody ? p2p::BlockOutcome::kMutatedBody : p2p::BlockOutcome::kInvalid;
+        return result->invalid->what == Invalid::What::kMutatedBody ? p2p::BlockOutcome::kMutatedBody
+                                                                    : p2p::BlockOutcome::kInvalid;
     }
     if (result->header && result->header->what == chain::HeaderOutcome::What::kInvalid) {
         reason = result->header->reason.ToString();
@@ -152,10 +164,15 @@ void ChainService::Do(const p2p::ProcessTransactionAction& action) {
             case Invalid::What::kMissingInputs:
                 outcome.outcome = p2p::TransactionOutcome::kMissingParents;
                 for (const TxInput& input : action.transaction->inputs())
-                    if (!m_chain->mempool().view().Get<consensus::Coin>(input.prevout)) outcome.missing_parents.push_back(input.prevout.txid);
+                    if (!m_chain->mempool().view().Get<consensus::Coin>(input.prevout))
+                        outcome.missing_parents.push_back(input.prevout.txid);
                 break;
-            case Invalid::What::kConsensus: outcome.outcome = p2p::TransactionOutcome::kInvalid; break;
-            default: outcome.outcome = p2p::TransactionOutcome::kRejected; break;
+            case Invalid::What::kConsensus:
+                outcome.outcome = p2p::TransactionOutcome::kInvalid;
+                break;
+            default:
+                outcome.outcome = p2p::TransactionOutcome::kRejected;
+                break;
         }
     } else {
         for (const TransactionRef& replaced : accepted->replaced)
@@ -179,12 +196,14 @@ void ChainService::Publish(const chain::BlockResult& result) {
         m_moved_at = m_environment.clock.Monotonic();
         for (ChainListener* listener : m_listeners) listener->OnTipChanged(result.change);
         for (const chain::RemovedTransaction& removed : result.removed) {
-            if (m_chain->mempool().Find(removed.tx->txid())) continue;   // a listener sent it again
+            if (m_chain->mempool().Find(removed.tx->txid())) continue;  // a listener sent it again
             for (ChainListener* listener : m_listeners) listener->OnTransactionRemoved(removed);
         }
         if (!result.change.disconnected.empty())
-            LogInfo("chain", "reorganisation: {} blocks left, {} joined", result.change.disconnected.size(), result.change.connected.size());
-        LogInfo("chain", "tip {} height {} slot {} txs {}", tip->hash().Hex(), tip->height().value, tip->state.slot.value,
+            LogInfo("chain", "reorganisation: {} blocks left, {} joined", result.change.disconnected.size(),
+                    result.change.connected.size());
+        LogInfo("chain", "tip {} height {} slot {} txs {}", tip->hash().Hex(), tip->height().value,
+                tip->state.slot.value,
                 result.change.connected.empty() ? 0 : result.change.connected.back().block->transactions.size());
         m_peers.SetBestHeight(tip->height());
         m_events.Publish("tip", tip->hash().Hex(), std::to_string(tip->height().value));
@@ -224,14 +243,17 @@ std::vector<p2p::WantedBlock> ChainService::BlocksWanted(size_t limit) const {
     return result;
 }
 
-std::vector<BlockHeader> ChainService::HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop, size_t limit) const {
+std::vector<BlockHeader> ChainService::HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop,
+                                                    size_t limit) const {
     auto headers = m_chain->HeadersAfter(locator, stop);
     if (!headers) return {};
     if (headers->size() > limit) headers->resize(limit);
     return std::move(*headers);
 }
 
-bool ChainService::HaveTransaction(const Wtxid& wtxid) const { return m_chain->mempool().FindByWtxid(wtxid) != nullptr; }
+bool ChainService::HaveTransaction(const Wtxid& wtxid) const {
+    return m_chain->mempool().FindByWtxid(wtxid) != nullptr;
+}
 TransactionRef ChainService::FindTransaction(const Wtxid& wtxid) const { return m_chain->mempool().GetForRelay(wtxid); }
 TransactionRef ChainService::FindTransaction(const Txid& txid) const {
     const chain::MempoolEntry* entry = m_chain->mempool().Find(txid);

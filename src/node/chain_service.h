@@ -30,14 +30,14 @@ class ChainListener {
     virtual void OnTransactionRemoved(const chain::RemovedTransaction& removed) = 0;
 };
 
-// Joins the chain with its peers: turns messages into headers, blocks and transactions, and tells listeners what changed.
-// Everything here belongs to the chain strand.
+// Joins the chain with its peers: turns messages into headers, blocks and transactions, and tells listeners what
+// changed. Everything here belongs to the chain strand.
 class ChainService final : private p2p::SyncView {
   public:
     using OnFatal = std::function<void(const Error&)>;
 
-    ChainService(const Environment& environment, std::unique_ptr<chain::ChainManager> chain, PeerOutlet& peers, EventHub& events,
-                 OnFatal on_fatal);
+    ChainService(const Environment& environment, std::unique_ptr<chain::ChainManager> chain, PeerOutlet& peers,
+                 EventHub& events, OnFatal on_fatal);
     ~ChainService() override;
 
     void AddListener(ChainListener& listener) { m_listeners.push_back(&listener); }
@@ -59,11 +59,13 @@ class ChainService final : private p2p::SyncView {
     Result<chain::BlockResult> SubmitBlock(const BlockRef& block);
     Result<chain::BlockResult> Invalidate(const BlockHash& hash);
     Result<chain::BlockResult> Reconsider(const BlockHash& hash);
-    // Whether the chain is behind and moves on: headers or blocks are being fetched, the tip is old, and it moved, or this began, within
-    // kSyncPatience. Rationale: any peer can keep us fetching for ever, but none can thereby stop a staker or a seller.
+    // Whether the chain is behind and moves on: headers or blocks are being fetched, the tip is old, and it moved, or
+    // this began, within kSyncPatience. Rationale: any peer can keep us fetching for ever, but none can thereby stop a
+    // staker or a seller.
     bool Syncing() const;
     static constexpr seconds kSyncPatience{60};
-    static constexpr uint64_t kRecentBlocks = 10;   // a tip is not old within the time in which so many blocks are expected
+    static constexpr uint64_t kRecentBlocks =
+        10;  // a tip is not old within the time in which so many blocks are expected
 
   private:
     Height BestHeaderHeight() const override;
@@ -71,7 +73,8 @@ class ChainService final : private p2p::SyncView {
     bool HaveHeader(const BlockHash& hash) const override { return m_chain->FindHeader(hash) != nullptr; }
     bool HaveBlock(const BlockHash& hash) const override;
     std::vector<p2p::WantedBlock> BlocksWanted(size_t limit) const override;
-    std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop, size_t limit) const override;
+    std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop,
+                                          size_t limit) const override;
     bool HaveTransaction(const Wtxid& wtxid) const override;
     TransactionRef FindTransaction(const Wtxid& wtxid) const override;
     TransactionRef FindTransaction(const Txid& txid) const override;
@@ -97,7 +100,7 @@ class ChainService final : private p2p::SyncView {
     p2p::Sync m_sync;
     std::vector<ChainListener*> m_listeners;
     bool m_running_actions{false};
-    Instant m_moved_at;        // when the tip moved last, at first when this began
+    Instant m_moved_at;  // when the tip moved last, at first when this began
 };
 
 }  // namespace sluice::node

@@ -34,7 +34,9 @@ Result<ConfFile> ConfFile::Parse(std::string_view text, const std::string& name)
         ++number;
         if (line.empty()) continue;
         if (line.front() == '[') {
-            if (line.back() != ']' || line.size() < 3) return Fail(fmt::format("{}:{}: '{}' is not a section: write [regtest]", name, number, line.substr(0, 80)));
+            if (line.back() != ']' || line.size() < 3)
+                return Fail(
+                    fmt::format("{}:{}: '{}' is not a section: write [regtest]", name, number, line.substr(0, 80)));
             section = Trim(line.substr(1, line.size() - 2));
             continue;
         }
@@ -42,7 +44,8 @@ Result<ConfFile> ConfFile::Parse(std::string_view text, const std::string& name)
         const std::string_view key = Trim(line.substr(0, equals));
         if (equals == std::string_view::npos || key.empty())
             return Fail(fmt::format("{}:{}: '{}' is not key=value", name, number, line.substr(0, 80)));
-        if (key.front() == '-') return Fail(fmt::format("{}:{}: write '{}' without the dash", name, number, key.substr(0, 80)));
+        if (key.front() == '-')
+            return Fail(fmt::format("{}:{}: write '{}' without the dash", name, number, key.substr(0, 80)));
         file.m_entries.push_back({section, std::string(key), std::string(Trim(line.substr(equals + 1))), number});
     }
     return file;
@@ -52,7 +55,8 @@ std::vector<std::string> ConfFile::Values(std::string_view key, std::string_view
     std::vector<std::string> values;
     for (const bool common : {false, true})
         for (const Entry& entry : m_entries)
-            if (entry.key == key && (common ? entry.section.empty() : !entry.section.empty() && entry.section == chain)) values.push_back(entry.value);
+            if (entry.key == key && (common ? entry.section.empty() : !entry.section.empty() && entry.section == chain))
+                values.push_back(entry.value);
     return values;
 }
 

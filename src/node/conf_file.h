@@ -10,17 +10,17 @@
 
 namespace sluice::node {
 
-// sluice.conf: lines of `key=value`, comments from `#` at a line's start or after a space, blank lines, and sections `[chain]` whose
-// lines apply to that chain alone. What stands before the first section applies to every chain.
+// sluice.conf: lines of `key=value`, comments from `#` at a line's start or after a space, blank lines, and sections
+// `[chain]` whose lines apply to that chain alone. What stands before the first section applies to every chain.
 class ConfFile {
   public:
     static constexpr size_t kMaxBytes = 1 << 20;
 
     struct Entry {
-        std::string section;   // empty: for every chain
+        std::string section;  // empty: for every chain
         std::string key;
         std::string value;
-        size_t line{0};        // from 1
+        size_t line{0};  // from 1
     };
 
     ConfFile() = default;

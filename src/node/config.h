@@ -10,7 +10,8 @@
 
 namespace sluice::node {
 
-// What the operator chose. Command line and sluice.conf are parsed into it by the daemon; nothing here is checked against the disk yet.
+// What the operator chose. Command line and sluice.conf are parsed into it by the daemon; nothing here is checked
+// against the disk yet.
 struct NodeConfig {
     std::string data_dir;                    // -datadir; the chain's files are in its folder <chain>
     std::string chain{"regtest"};            // -chain
@@ -26,12 +27,12 @@ struct NodeConfig {
     size_t db_cache_bytes{64 << 20};         // -dbcache, MiB
     std::optional<uint32_t> regtest_staker;  // -staker=INDEX: regtest's public operator keys
     uint64_t content_quota_bytes{uint64_t{1} << 40};  // -contentquota, GiB
-    Amount seed_price_per_mib{0};            // -seedprice: what seeding asks if the publish record gives no hint
+    Amount seed_price_per_mib{0};                  // -seedprice: what seeding asks if the publish record gives no hint
     Amount max_price_per_mib{kDropsPerSlu / 100};  // -maxpricepermib: default cap of a download
-    std::optional<int64_t> mock_time_s;      // -mocktime: Unix seconds; regtest only
-    bool test_no_vouchers{false};            // -testnovouchers: downloads never pay; regtest only
-    size_t worker_threads{0};                // -par; 0: one for each core
-    size_t rpc_threads{4};                   // -rpcthreads
+    std::optional<int64_t> mock_time_s;            // -mocktime: Unix seconds; regtest only
+    bool test_no_vouchers{false};                  // -testnovouchers: downloads never pay; regtest only
+    size_t worker_threads{0};                      // -par; 0: one for each core
+    size_t rpc_threads{4};                         // -rpcthreads
 
     std::string ChainDir() const { return data_dir + "/" + chain; }
 };

@@ -25,14 +25,16 @@ std::string BaseName(const std::string& path) {
     const size_t end = path.find_last_not_of('/');
     if (end == std::string::npos) return {};
     const size_t slash = path.find_last_of('/', end);
-    return path.substr(slash == std::string::npos ? 0 : slash + 1, end - (slash == std::string::npos ? 0 : slash + 1) + 1);
+    return path.substr(slash == std::string::npos ? 0 : slash + 1,
+                       end - (slash == std::string::npos ? 0 : slash + 1) + 1);
 }
 
 // What consensus would refuse once everything is sealed.
 Status CheckTexts(const PublishRecord& record) {
     const auto check = [](const std::string& text, std::string_view field, bool lines = false) -> Status {
         if (consensus::IsCleanText(text, lines)) return {};
-        return Fail(fmt::format("{} has control characters or is not UTF-8: {} it", field, field == "the file name" ? "rename" : "change"));
+        return Fail(fmt::format("{} has control characters or is not UTF-8: {} it", field,
+                                field == "the file name" ? "rename" : "change"));
     };
     RETURN_IF_ERROR(check(record.title, "title"));
     RETURN_IF_ERROR(check(record.description, "description", true));
@@ -57,14 +59,22 @@ struct ContentJobs::PublishPlan {
     JobId job{0};
     PublishSource source;
     PublishOptions options;
-    PublishRecord record;            // all but content and manifest_chunks
-    std::optional<ContentKeys> keys; // to seal with
+    PublishRecord record;             // all but content and manifest_chunks
+    std::optional<ContentKeys> keys;  // to seal with
 };
 
-ContentJobs::ContentJobs(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm, ChunkStore& chunks,
-                         JobTable& jobs, EventHub& events, DefaultPrices prices, Alive alive)
-    : m_environment(environment), m_chain(chain), m_wallet(wallet), m_swarm(swarm), m_chunks(chunks), m_jobs(jobs), m_events(events),
-      m_prices(prices), m_alive(std::move(alive)) {}
+ContentJobs::ContentJobs(const Environment& environment, ChainService& chain, WalletService& wallet,
+                         SwarmService& swarm, ChunkStore& chunks, JobTable& jobs, EventHub& events,
+                         DefaultPrices prices, Alive alive)
+    : m_environment(environment),
+      m_chain(chain),
+      m_wallet(wallet),
+      m_swarm(swarm),
+      m_chunks(chunks),
+      m_jobs(jobs),
+      m_events(events),
+      m_prices(prices),
+      m_alive(std::move(alive)) {}
 
 void ContentJobs::PostToChain(std::function<void()> task) const {
     m_environment.chain_strand.Post([alive = m_alive, task = std::move(task)] {
@@ -103,12 +113,14 @@ std::optional<ClaimInfo> ContentJobs::InfoOf(const OutPoint& anchor) const {
 Result<ClaimId> ContentJobs::ResolveClaim(const std::string& text) const {
     if (const auto id = ClaimId::FromHex(text)) {
         ASSIGN_OR_RETURN(const auto publishes, m_chain.chain().indexes().PublishesOf(*id, 1));
-        if (publishes.empty()) return Fail(ErrorKind::kNotFound, "the claim " + text + " is not known: see 'feed' for claims that are");
+        if (publishes.empty())
+            return Fail(ErrorKind::kNotFound, "the claim " + text + " is not known: see 'feed' for claims that are");
         return *id;
     }
     const bool digits = text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
     if (!digits || text.size() < kMinClaimPrefix || text.size() > 64)
-        return Fail(fmt::format("'{}' is not a claim: give its id, or at least its first {} hexadecimal digits", text.substr(0, 80), kMinClaimPrefix));
+        return Fail(fmt::format("'{}' is not a claim: give its id, or at least its first {} hexadecimal digits",
+                                text.substr(0, 80), kMinClaimPrefix));
     std::string lower = text;
     for (char& c : lower) c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
     std::set<ClaimId> found;
@@ -120,7 +132,8 @@ Result<ClaimId> ContentJobs::ResolveClaim(const std::string& text) const {
             if (entry.claim.Hex().starts_with(lower)) found.insert(entry.claim);
         before = page.back().place;
     }
-    if (found.empty()) return Fail(ErrorKind::kNotFound, "no claim begins with " + text + ": see 'feed' for claims that are known");
+    if (found.empty())
+        return Fail(ErrorKind::kNotFound, "no claim begins with " + text + ": see 'feed' for claims that are known");
     if (found.size() > 1) return Fail(fmt::format("{} claims begin with {}: give more digits", found.size(), text));
     return *found.begin();
 }
@@ -145,8 +158,10 @@ Result<std::vector<ClaimInfo>> ContentJobs::ListClaims(size_t count, size_t skip
             if (!seen.insert(entry.claim).second) continue;
             auto info = InfoOf(entry.anchor);
             if (!info || !info->live) continue;
-            if (skip > 0) --skip;
-            else result.push_back(std::move(*info));
+            if (skip > 0)
+                --skip;
+            else
+                result.push_back(std::move(*info));
         }
         before = page.back().place;
     }
@@ -155,7 +170,8 @@ Result<std::vector<ClaimInfo>> ContentJobs::ListClaims(size_t count, size_t skip
 
 Result<ContentJobs::Openable> ContentJobs::FindOpenable(const ClaimId& claim) const {
     ASSIGN_OR_RETURN(auto publishes, m_chain.chain().indexes().PublishesOf(claim));
-    if (publishes.empty()) return Fail(ErrorKind::kNotFound, "the claim " + claim.Hex() + " is not known: see 'feed' for claims that are");
+    if (publishes.empty())
+        return Fail(ErrorKind::kNotFound, "the claim " + claim.Hex() + " is not known: see 'feed' for claims that are");
     const auto wallet = m_wallet.Get();
     std::string waiting;
     std::vector<crypto::SecretKey> bought;
@@ -163,8 +179,10 @@ Result<ContentJobs::Openable> ContentJobs::FindOpenable(const ClaimId& claim) co
         for (const auto& [lock, purchase] : (*wallet)->Purchases()) {
             if (!purchase.terms || purchase.terms->claim != claim || purchase.tier != 0) continue;
             auto key = (*wallet)->BoughtKey(lock);
-            if (key) bought.push_back(std::move(*key));
-            else waiting = std::string(PurchaseStatusName(purchase.status));
+            if (key)
+                bought.push_back(std::move(*key));
+            else
+                waiting = std::string(PurchaseStatusName(purchase.status));
         }
     }
     for (auto entry = publishes.rbegin(); entry != publishes.rend(); ++entry) {
@@ -176,18 +194,24 @@ Result<ContentJobs::Openable> ContentJobs::FindOpenable(const ClaimId& claim) co
             if (key) return Openable{std::move(*info), ContentKeys::FromTitleKey(std::move(*key))};
         }
         for (const crypto::SecretKey& key : bought)
-            if (key.Public() == record.title_key) return Openable{std::move(*info), ContentKeys::FromTitleKey(key.Clone())};
+            if (key.Public() == record.title_key)
+                return Openable{std::move(*info), ContentKeys::FromTitleKey(key.Clone())};
         if (wallet) {
-            crypto::SecretKey own = DeriveTitleKey((*wallet)->ContentMasterKey(), m_chain.chain().genesis_hash(), record.title_salt);
-            if (own.Public() == record.title_key) return Openable{std::move(*info), ContentKeys::FromTitleKey(std::move(own))};
+            crypto::SecretKey own =
+                DeriveTitleKey((*wallet)->ContentMasterKey(), m_chain.chain().genesis_hash(), record.title_salt);
+            if (own.Public() == record.title_key)
+                return Openable{std::move(*info), ContentKeys::FromTitleKey(std::move(own))};
         }
     }
     if (!waiting.empty())
-        return Fail(ErrorKind::kUnavailable, "the purchase of this key is " + waiting + ": " +
-                                                 (waiting == "failed" ? "the seller's key is not what the record promised"
-                                                  : waiting == "refunded" ? "the money came back; buy it again to try again"
-                                                                          : "wait for the seller's grant ('buy " + claim.Hex().substr(0, 12) + " --wait')"));
-    return Fail(ErrorKind::kUnavailable, "this wallet does not have the key of claim " + claim.Hex().substr(0, 12) + ": buy it first with 'buy " + claim.Hex().substr(0, 12) + "'");
+        return Fail(ErrorKind::kUnavailable,
+                    "the purchase of this key is " + waiting + ": " +
+                        (waiting == "failed" ? "the seller's key is not what the record promised"
+                         : waiting == "refunded"
+                             ? "the money came back; buy it again to try again"
+                             : "wait for the seller's grant ('buy " + claim.Hex().substr(0, 12) + " --wait')"));
+    return Fail(ErrorKind::kUnavailable, "this wallet does not have the key of claim " + claim.Hex().substr(0, 12) +
+                                             ": buy it first with 'buy " + claim.Hex().substr(0, 12) + "'");
 }
 
 // ---- publishing
@@ -196,7 +220,8 @@ Result<PublishSource> ContentJobs::Inspect(const std::string& path) const {
     if (path.empty() || path[0] != '/') return Fail("path must be absolute, not '" + path.substr(0, 200) + "'");
     const auto entry = m_environment.files.Stat(path);
     if (!entry) {
-        if (entry.error().kind == ErrorKind::kNotFound) return Fail(ErrorKind::kNotFound, path + " does not exist: check the path");
+        if (entry.error().kind == ErrorKind::kNotFound)
+            return Fail(ErrorKind::kNotFound, path + " does not exist: check the path");
         return Fail(entry.error());
     }
     PublishSource source;
@@ -212,7 +237,8 @@ Result<PublishSource> ContentJobs::Inspect(const std::string& path) const {
 
 Result<JobId> ContentJobs::StartPublish(PublishSource source, PublishOptions options) {
     ASSIGN_OR_RETURN(wallet::Wallet * wallet, m_wallet.Get());
-    if (options.price == Amount(0) && !options.free) return Fail("price is 0: give a price above 0, or publish it as free");
+    if (options.price == Amount(0) && !options.free)
+        return Fail("price is 0: give a price above 0, or publish it as free");
     if (options.price != Amount(0) && options.free) return Fail("free content has no price: leave the price out");
     auto plan = std::make_shared<PublishPlan>();
     plan->source = std::move(source);
@@ -237,24 +263,36 @@ Result<JobId> ContentJobs::StartPublish(PublishSource source, PublishOptions opt
     record.tags = options.tags;
     record.language = options.language;
     record.endpoints = options.endpoints;
-    if (record.title.size() > kMaxTitleBytes) return Fail(fmt::format("title has {} bytes, the limit is {}", record.title.size(), kMaxTitleBytes));
+    if (record.title.size() > kMaxTitleBytes)
+        return Fail(fmt::format("title has {} bytes, the limit is {}", record.title.size(), kMaxTitleBytes));
     if (record.description.size() > kMaxDescriptionBytes)
-        return Fail(fmt::format("description has {} bytes, the limit is {}", record.description.size(), kMaxDescriptionBytes));
-    if (record.mime.size() > kMaxShortTextBytes) return Fail(fmt::format("mime has {} bytes, the limit is {}", record.mime.size(), kMaxShortTextBytes));
-    if (record.file_name.size() > kMaxShortTextBytes) return Fail(fmt::format("the file name has more than {} bytes: rename it", kMaxShortTextBytes));
-    if (record.language.size() > kMaxTagBytes) return Fail(fmt::format("language has more than {} bytes", kMaxTagBytes));
-    if (record.tags.size() > kMaxTags) return Fail(fmt::format("there are {} tags, the limit is {}", record.tags.size(), kMaxTags));
+        return Fail(
+            fmt::format("description has {} bytes, the limit is {}", record.description.size(), kMaxDescriptionBytes));
+    if (record.mime.size() > kMaxShortTextBytes)
+        return Fail(fmt::format("mime has {} bytes, the limit is {}", record.mime.size(), kMaxShortTextBytes));
+    if (record.file_name.size() > kMaxShortTextBytes)
+        return Fail(fmt::format("the file name has more than {} bytes: rename it", kMaxShortTextBytes));
+    if (record.language.size() > kMaxTagBytes)
+        return Fail(fmt::format("language has more than {} bytes", kMaxTagBytes));
+    if (record.tags.size() > kMaxTags)
+        return Fail(fmt::format("there are {} tags, the limit is {}", record.tags.size(), kMaxTags));
     for (const std::string& tag : record.tags)
-        if (tag.empty() || tag.size() > kMaxTagBytes) return Fail(fmt::format("a tag has {} bytes: 1 to {} are possible", tag.size(), kMaxTagBytes));
-    if (record.endpoints.size() > kMaxEndpoints) return Fail(fmt::format("there are {} endpoints, the limit is {}", record.endpoints.size(), kMaxEndpoints));
+        if (tag.empty() || tag.size() > kMaxTagBytes)
+            return Fail(fmt::format("a tag has {} bytes: 1 to {} are possible", tag.size(), kMaxTagBytes));
+    if (record.endpoints.size() > kMaxEndpoints)
+        return Fail(fmt::format("there are {} endpoints, the limit is {}", record.endpoints.size(), kMaxEndpoints));
     for (const std::string& endpoint : record.endpoints)
-        if (endpoint.empty() || endpoint.size() > kMaxEndpointBytes) return Fail(fmt::format("an endpoint has {} bytes: 1 to {} are possible", endpoint.size(), kMaxEndpointBytes));
+        if (endpoint.empty() || endpoint.size() > kMaxEndpointBytes)
+            return Fail(
+                fmt::format("an endpoint has {} bytes: 1 to {} are possible", endpoint.size(), kMaxEndpointBytes));
     RETURN_IF_ERROR(CheckTexts(record));
     const Amount least = consensus::MinAnchor(m_chain.params(), EncodeRecord(record).size() + 64);
     const wallet::Balances balances = wallet->GetBalances();
     if (balances.spendable.drops + balances.pending_trusted.drops < least.drops)
-        return Fail(ErrorKind::kFunds, fmt::format("publishing locks a deposit of at least {} SLU (it comes back when the claim ends), and {} SLU are spendable: receive some first with 'getnewaddress'",
-                                                   FormatSlu(least), FormatSlu(balances.spendable)));
+        return Fail(ErrorKind::kFunds,
+                    fmt::format("publishing locks a deposit of at least {} SLU (it comes back when the claim ends), "
+                                "and {} SLU are spendable: receive some first with 'getnewaddress'",
+                                FormatSlu(least), FormatSlu(balances.spendable)));
     if (options.seal_key) {
         auto key = crypto::SecretKey::FromBytes(options.seal_key->bytes);
         if (!key) return Fail("seal_key is not a valid key");
@@ -285,7 +323,8 @@ void ContentJobs::SealThenPublish(std::shared_ptr<PublishPlan> plan) {
             SealJob job;
             std::unique_ptr<PlainSource> source;
             if (plan->source.folder) {
-                ASSIGN_OR_RETURN(FolderSource folder, OpenPlainFolder(m_environment.files, plan->source.path, plan->source.manifest));
+                ASSIGN_OR_RETURN(FolderSource folder,
+                                 OpenPlainFolder(m_environment.files, plan->source.path, plan->source.manifest));
                 source = std::move(folder.source);
                 job.manifest_chunks = folder.manifest_chunks;
             } else {
@@ -293,7 +332,9 @@ void ContentJobs::SealThenPublish(std::shared_ptr<PublishPlan> plan) {
             }
             job.source = source.get();
             ASSIGN_OR_RETURN(const auto staged, m_chunks.Stage());
-            ASSIGN_OR_RETURN(const Sealed result, Seal(job, *plan->keys, plan->record.sealing_salt, *staged, TellProgress(plan->job, Phase("sealing")), &m_environment.workers));
+            ASSIGN_OR_RETURN(const Sealed result,
+                             Seal(job, *plan->keys, plan->record.sealing_salt, *staged,
+                                  TellProgress(plan->job, Phase("sealing")), &m_environment.workers));
             ASSIGN_OR_RETURN(const auto stored, staged->Commit(result.content));
             return result;
         }();
@@ -355,7 +396,8 @@ void ContentJobs::OnTransactionRemoved(const chain::RemovedTransaction& removed)
     if (removed.why == chain::RemovedTransaction::Why::kMined) return;
     const auto found = m_confirming.find(removed.tx->txid());
     if (found == m_confirming.end()) return;
-    m_jobs.Fail(found->second.job, {ErrorKind::kUnavailable, "the record's transaction left the mempool: publish again"});
+    m_jobs.Fail(found->second.job,
+                {ErrorKind::kUnavailable, "the record's transaction left the mempool: publish again"});
     m_confirming.erase(found);
 }
 
@@ -367,11 +409,13 @@ DownloadLimits ContentJobs::LimitsFor(const ContentId& content, const FetchLimit
     Meter meter;
     meter.Add(content.size_bytes, result.max_price_per_mib);
     const uint64_t full = std::min(meter.Owed().drops, kMaxSupply.drops / kBudgetFactor);
-    result.budget = limits.max_cost.value_or(Amount(std::min(full * kBudgetFactor + kBudgetFloor.drops, kMaxSupply.drops)));
+    result.budget =
+        limits.max_cost.value_or(Amount(std::min(full * kBudgetFactor + kBudgetFloor.drops, kMaxSupply.drops)));
     return result;
 }
 
-void ContentJobs::FetchThen(JobId job, const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib, WhenFetched then) {
+void ContentJobs::FetchThen(JobId job, const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib,
+                            WhenFetched then) {
     PostToNetwork([this, job, content, limits, ask_per_mib, then = std::move(then)] {
         const auto stored = m_chunks.Find(content);
         if (stored && stored->IsComplete()) return then(Amount(0));
@@ -418,10 +462,12 @@ Status ContentJobs::StopJob(JobId id) {
     const auto job = m_jobs.Find(id);
     if (!job) return Fail(ErrorKind::kNotFound, fmt::format("there is no job {}: see 'listjobs'", id));
     if (job->state != JobState::kRunning) return Fail(fmt::format("job {} has ended already", id));
-    if (job->kind == "publish") return Fail(fmt::format("job {} publishes, and cannot be stopped: it ends by itself", id));
+    if (job->kind == "publish")
+        return Fail(fmt::format("job {} publishes, and cannot be stopped: it ends by itself", id));
     PostToNetwork([this, id] {
         for (auto& [content, fetches] : m_fetches) {
-            const auto fetch = std::find_if(fetches.begin(), fetches.end(), [&](const Fetch& one) { return one.job == id; });
+            const auto fetch =
+                std::find_if(fetches.begin(), fetches.end(), [&](const Fetch& one) { return one.job == id; });
             if (fetch == fetches.end()) continue;
             const WhenFetched then = std::move(fetch->then);
             fetches.erase(fetch);
@@ -430,7 +476,8 @@ Status ContentJobs::StopJob(JobId id) {
                 m_fetches.erase(unwanted);
                 m_swarm.StopDownload(unwanted);
             }
-            return then(Fail(ErrorKind::kUnavailable, "stopped by 'stopjob': what was fetched stays, and the same command goes on with it"));
+            return then(Fail(ErrorKind::kUnavailable,
+                             "stopped by 'stopjob': what was fetched stays, and the same command goes on with it"));
         }
     });
     return {};
@@ -451,17 +498,19 @@ Result<JobId> ContentJobs::StartGet(const ClaimId& claim, const std::string& pat
     if (const auto running = m_openings.find(path); running != m_openings.end()) {
         // Rationale: two that write to one path would give it its name before it is whole.
         if (running->second.claim == claim) return running->second.job;
-        return Fail(ErrorKind::kUnavailable, fmt::format("job {} already writes to {}: choose another path", running->second.job, path));
+        return Fail(ErrorKind::kUnavailable,
+                    fmt::format("job {} already writes to {}: choose another path", running->second.job, path));
     }
     ASSIGN_OR_RETURN(Openable found, FindOpenable(claim));
     auto openable = std::make_shared<Openable>(std::move(found));
     const ContentId content = openable->info.record.content;
     ASSIGN_OR_RETURN(const JobId job, m_jobs.Start("get", path));
     m_openings[path] = {claim, job};
-    FetchThen(job, content, LimitsFor(content, limits), openable->info.record.seed_price_per_mib, [this, job, openable, path](Result<Amount> paid) {
-        if (!paid) return m_jobs.Fail(job, paid.error());
-        OpenThen(job, openable, path, *paid);
-    });
+    FetchThen(job, content, LimitsFor(content, limits), openable->info.record.seed_price_per_mib,
+              [this, job, openable, path](Result<Amount> paid) {
+                  if (!paid) return m_jobs.Fail(job, paid.error());
+                  OpenThen(job, openable, path, *paid);
+              });
     return job;
 }
 
@@ -475,17 +524,21 @@ void ContentJobs::OpenThen(JobId job, std::shared_ptr<Openable> openable, const 
         const Status opened = [&]() -> Status {
             ASSIGN_OR_RETURN(const SealedLayout layout, SealedLayout::FromRecord(record));
             const auto stored = m_chunks.Find(record.content);
-            if (!stored) return Fail(ErrorKind::kUnavailable, "the content was removed from the store meanwhile: get it again");
+            if (!stored)
+                return Fail(ErrorKind::kUnavailable, "the content was removed from the store meanwhile: get it again");
             ChunkCipher cipher(openable->keys.Clone(), record.sealing_salt, layout);
-            if (record.manifest_chunks == 0) return OpenToFile(*stored, std::move(cipher), m_environment.files, path, tell);
-            ASSIGN_OR_RETURN(const size_t files, OpenToFolder(*stored, std::move(cipher), m_environment.files, path, m_environment.file_modes, tell));
+            if (record.manifest_chunks == 0)
+                return OpenToFile(*stored, std::move(cipher), m_environment.files, path, tell);
+            ASSIGN_OR_RETURN(const size_t files, OpenToFolder(*stored, std::move(cipher), m_environment.files, path,
+                                                              m_environment.file_modes, tell));
             (void)files;
             return {};
         }();
         if (!opened) {
             Error error = opened.error();
             if (error.kind == ErrorKind::kInvalid)
-                error.message = "the key that was bought matches the record, but does not open the content (" + error.message +
+                error.message = "the key that was bought matches the record, but does not open the content (" +
+                                error.message +
                                 "): the seller published something else under it. The sealed content is kept as proof";
             return m_jobs.Fail(job, std::move(error));
         }
@@ -497,22 +550,24 @@ void ContentJobs::OpenThen(JobId job, std::shared_ptr<Openable> openable, const 
     });
 }
 
-Result<JobId> ContentJobs::StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib, const FetchLimits& limits) {
+Result<JobId> ContentJobs::StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib,
+                                     const FetchLimits& limits) {
     ASSIGN_OR_RETURN(const ClaimInfo info, FindClaim(claim));
     const ContentId content = info.record.content;
     const Amount hint = info.record.seed_price_per_mib;
     const Amount ask = price_per_mib.value_or(hint > Amount(0) ? hint : m_prices.seed_per_mib);
     ASSIGN_OR_RETURN(const JobId job, m_jobs.Start("seed", info.record.title));
-    FetchThen(job, content, LimitsFor(content, limits), ask, [this, job, content, ask, claim, title = info.record.title](Result<Amount> paid) {
-        if (!paid) return m_jobs.Fail(job, paid.error());
-        const Status served = m_swarm.Serve(content, ask);
-        if (!served) return m_jobs.Fail(job, served.error());
-        m_jobs.Finish(job, {{"claim", claim.Hex()},
-                            {"title", title},
-                            {"size", std::to_string(content.size_bytes)},
-                            {"price_per_mib", FormatSlu(ask)},
-                            {"paid", FormatSlu(*paid)}});
-    });
+    FetchThen(job, content, LimitsFor(content, limits), ask,
+              [this, job, content, ask, claim, title = info.record.title](Result<Amount> paid) {
+                  if (!paid) return m_jobs.Fail(job, paid.error());
+                  const Status served = m_swarm.Serve(content, ask);
+                  if (!served) return m_jobs.Fail(job, served.error());
+                  m_jobs.Finish(job, {{"claim", claim.Hex()},
+                                      {"title", title},
+                                      {"size", std::to_string(content.size_bytes)},
+                                      {"price_per_mib", FormatSlu(ask)},
+                                      {"paid", FormatSlu(*paid)}});
+              });
     return job;
 }
 

@@ -16,18 +16,18 @@ namespace sluice::node {
 // False once the node ends: a task that was posted by an object of the node asks it before it touches the object.
 using Alive = std::shared_ptr<const std::atomic<bool>>;
 
-// Everything that the node's logic takes from the outside world. The daemon gives it sockets, threads, files and clocks; a simulation
-// gives it virtual ones. All of it outlives the node.
+// Everything that the node's logic takes from the outside world. The daemon gives it sockets, threads, files and
+// clocks; a simulation gives it virtual ones. All of it outlives the node.
 struct Environment {
     const Clock& clock;
     RandomSource& random;
     storage::FileSystem& files;
-    p2p::Network& network;          // belongs to the network strand
-    Executor& network_strand;       // peers, swarm
-    Executor& chain_strand;         // chain, mempool, wallet, sale and payment agents
-    Executor& workers;              // hashes, encryption, content files: several tasks at once
-    Executor& long_tasks;           // sealing and opening whole files, which may take minutes; hands parts to the workers
-    Executor& disk_strand;          // small durable writes that have to stay in order: vouchers, what is seeded
+    p2p::Network& network;     // belongs to the network strand
+    Executor& network_strand;  // peers, swarm
+    Executor& chain_strand;    // chain, mempool, wallet, sale and payment agents
+    Executor& workers;         // hashes, encryption, content files: several tasks at once
+    Executor& long_tasks;      // sealing and opening whole files, which may take minutes; hands parts to the workers
+    Executor& disk_strand;     // small durable writes that have to stay in order: vouchers, what is seeded
     consensus::SpendRunner spend_runner = consensus::RunSpendsInOrder;  // called on the chain strand
     content::FileModes file_modes;  // executable bits of published and opened files; may be empty
 };

@@ -12,10 +12,11 @@ namespace sluice::node {
 
 // Something that happened in the node, for those who wait for it: front ends, ZMQ, tests.
 struct NodeEvent {
-    uint64_t sequence{0};     // rises by one
-    std::string topic;        // "tip", "transaction", "peer", "purchase", "grant", "channel", "settlement", "download", "job", "claim"
-    std::string subject;      // what it is about: a hash, an outpoint, a peer or job number
-    std::string detail;       // one word or a short text: "connected", "granted", ...
+    uint64_t sequence{0};  // rises by one
+    std::string topic;     // "tip", "transaction", "peer", "purchase", "grant", "channel", "settlement", "download",
+                           // "job", "claim"
+    std::string subject;   // what it is about: a hash, an outpoint, a peer or job number
+    std::string detail;    // one word or a short text: "connected", "granted", ...
 };
 
 // The newest events, and a way to wait for more. Thread-safe; Wait blocks and so is only for threads of front ends.

@@ -7,7 +7,8 @@ namespace sluice::node {
 Result<JobId> JobTable::Start(std::string kind, std::string subject) {
     const std::lock_guard lock(m_mutex);
     if (m_jobs.size() - m_ended.size() >= kMaxRunning)
-        return sluice::Fail(ErrorKind::kUnavailable, "there are " + std::to_string(kMaxRunning) + " jobs already: wait until one has ended");
+        return sluice::Fail(ErrorKind::kUnavailable,
+                            "there are " + std::to_string(kMaxRunning) + " jobs already: wait until one has ended");
     JobInfo job;
     job.id = ++m_last;
     job.kind = std::move(kind);
@@ -61,7 +62,8 @@ std::optional<JobInfo> JobTable::Find(JobId id) const {
 std::vector<JobInfo> JobTable::List(size_t count) const {
     const std::lock_guard lock(m_mutex);
     std::vector<JobInfo> result;
-    for (auto job = m_jobs.rbegin(); job != m_jobs.rend() && result.size() < count; ++job) result.push_back(job->second);
+    for (auto job = m_jobs.rbegin(); job != m_jobs.rend() && result.size() < count; ++job)
+        result.push_back(job->second);
     return result;
 }
 

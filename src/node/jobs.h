@@ -19,24 +19,24 @@ using JobId = uint64_t;
 enum class JobState { kRunning, kDone, kFailed };
 
 struct JobProgress {
-    std::string phase;            // "sealing", "confirming", "downloading", "opening", ...
+    std::string phase;  // "sealing", "confirming", "downloading", "opening", ...
     uint64_t done_bytes{0};
     uint64_t total_bytes{0};
     uint64_t bytes_per_s{0};
     uint32_t peers{0};
     Amount paid;
-    std::string waiting_for;      // what holds it up, for people; empty: nothing
+    std::string waiting_for;  // what holds it up, for people; empty: nothing
 };
 
 struct JobInfo {
     JobId id{0};
-    std::string kind;             // "publish", "get", "seed"
-    std::string subject;          // what it is about, for people: a path or a title
+    std::string kind;     // "publish", "get", "seed"
+    std::string subject;  // what it is about, for people: a path or a title
     JobState state{JobState::kRunning};
     JobProgress progress;
-    std::optional<Error> error;   // kFailed
-    std::map<std::string, std::string> result;   // kDone: by name ("claim", "txid", "path", ...)
-    uint64_t version{0};          // rises with every change
+    std::optional<Error> error;                 // kFailed
+    std::map<std::string, std::string> result;  // kDone: by name ("claim", "txid", "path", ...)
+    uint64_t version{0};                        // rises with every change
 };
 
 // Long work for users: started by one call, watched by others. Forgets the oldest ended jobs. Thread-safe.

@@ -7,10 +7,11 @@ namespace sluice::node {
 namespace {
 // The manager's events may move its next wakeup closer; it is looked at again after this long.
 constexpr milliseconds kLongestTick{50};
-}
+}  // namespace
 
 NetworkService::NetworkService(const Environment& environment, p2p::PeerManagerConfig config, EventHub& events)
-    : m_environment(environment), m_events(events),
+    : m_environment(environment),
+      m_events(events),
       m_manager(environment.network, environment.clock, environment.random, std::move(config), *this) {}
 
 void NetworkService::Start(Alive alive) {
@@ -20,7 +21,8 @@ void NetworkService::Start(Alive alive) {
 
 void NetworkService::OnTick() {
     m_manager.Tick();
-    const auto wait = std::chrono::duration_cast<milliseconds>(m_manager.NextWakeup() - m_environment.clock.Monotonic());
+    const auto wait =
+        std::chrono::duration_cast<milliseconds>(m_manager.NextWakeup() - m_environment.clock.Monotonic());
     m_environment.network_strand.PostAfter(std::clamp(wait, milliseconds(5), kLongestTick), [this, alive = m_alive] {
         if (*alive) OnTick();
     });
@@ -58,7 +60,8 @@ void NetworkService::SetBestHeight(Height height) {
 }
 
 void NetworkService::OnPeerReady(PeerId peer, const p2p::PeerInfo& info) {
-    LogInfo("net", "peer {} connected: {} {}", peer.value, info.endpoint.ToString(), info.Inbound() ? "inbound" : "outbound");
+    LogInfo("net", "peer {} connected: {} {}", peer.value, info.endpoint.ToString(),
+            info.Inbound() ? "inbound" : "outbound");
     m_waiting_bytes[peer] = std::make_shared<std::atomic<size_t>>(0);
     m_events.Publish("peer", std::to_string(peer.value), "connected");
     PostToChain([peer, height = info.hello.best_height](ChainService& chain) { chain.OnPeerReady(peer, height); });
@@ -79,7 +82,8 @@ void NetworkService::OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payl
         case p2p::MessageType::kContentChunk:
             if (m_content) m_content->OnContentMessage(peer, payload);
             return;
-        default: break;
+        default:
+            break;
     }
     const auto found = m_waiting_bytes.find(peer);
     if (found == m_waiting_bytes.end()) return;

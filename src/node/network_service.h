@@ -33,7 +33,7 @@ class NetworkService final : public PeerOutlet, private p2p::PeerEvents {
     // Both outlive the service's use; set before Start.
     void SetChain(ChainService& chain, Alive chain_alive) {
         m_chain = &chain;
-        m_alive = m_chain_alive = std::move(chain_alive);   // what the chain posts before Start is asked it too
+        m_alive = m_chain_alive = std::move(chain_alive);  // what the chain posts before Start is asked it too
     }
     void SetContent(ContentEndpoint& content) { m_content = &content; }
     p2p::PeerManager& peers() { return m_manager; }

@@ -13,7 +13,9 @@ Result<SecretBytes<32>> LoadSecret(const Environment& environment, const std::st
     SecretBytes<32> secret;
     if (environment.files.Exists(path)) {
         ASSIGN_OR_RETURN(Bytes bytes, storage::ReadWholeFile(environment.files, path, 32));
-        if (bytes.size() != 32) return Fail(ErrorKind::kEnvironment, path + " does not hold 32 bytes: restore it from a backup, or move it away to get a new one");
+        if (bytes.size() != 32)
+            return Fail(ErrorKind::kEnvironment,
+                        path + " does not hold 32 bytes: restore it from a backup, or move it away to get a new one");
         std::copy(bytes.begin(), bytes.end(), secret.data());
         WipeMemory(bytes.data(), bytes.size());
         return secret;
@@ -26,11 +28,16 @@ Result<SecretBytes<32>> LoadSecret(const Environment& environment, const std::st
 }  // namespace
 
 Node::Node(const Environment& environment, AdjustableClock& clock, const NodeConfig& config, consensus::Params params)
-    : m_environment(environment), m_clock(clock), m_config(config), m_params(std::move(params)), m_started(clock.Monotonic()) {}
+    : m_environment(environment),
+      m_clock(clock),
+      m_config(config),
+      m_params(std::move(params)),
+      m_started(clock.Monotonic()) {}
 
 Node::~Node() { Shutdown(); }
 
-Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, AdjustableClock& clock, const NodeConfig& config) {
+Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, AdjustableClock& clock,
+                                         const NodeConfig& config) {
     ASSIGN_OR_RETURN(consensus::Genesis genesis, consensus::BuiltInGenesis(config.chain));
     if (config.mock_time_s) {
         if (config.chain != "regtest") return Fail("-mocktime works on regtest only");
@@ -39,7 +46,9 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     std::optional<consensus::OperatorKeys> keys;
     if (config.regtest_staker) {
         if (config.chain != "regtest") return Fail("-staker=INDEX takes regtest's public keys: use it on regtest only");
-        if (*config.regtest_staker >= genesis.stakers.size()) return Fail("-staker=" + std::to_string(*config.regtest_staker) + ": regtest has stakers 0 to " + std::to_string(genesis.stakers.size() - 1));
+        if (*config.regtest_staker >= genesis.stakers.size())
+            return Fail("-staker=" + std::to_string(*config.regtest_staker) + ": regtest has stakers 0 to " +
+                        std::to_string(genesis.stakers.size() - 1));
         keys = consensus::RegtestOperator(*config.regtest_staker);
     }
     const std::string folder = config.ChainDir();
@@ -67,10 +76,12 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
                                                    [raw = node.get()](const Error& error) { raw->RequestStop(error); });
     node->m_network->SetChain(*node->m_chain, node->m_alive);
     ASSIGN_OR_RETURN(node->m_staking, Staking::Open(env, *node->m_chain, std::move(keys), folder + "/staker_slot"));
-    ASSIGN_OR_RETURN(node->m_chunks, content::ChunkStore::Open(env.files, folder + "/content", config.content_quota_bytes));
+    ASSIGN_OR_RETURN(node->m_chunks,
+                     content::ChunkStore::Open(env.files, folder + "/content", config.content_quota_bytes));
     ASSIGN_OR_RETURN(node->m_swarm_store, SwarmStore::Open(env.files, folder + "/swarm"));
     ASSIGN_OR_RETURN(node->m_old_payer_channels, node->m_swarm_store->PayerChannels());
-    for (const auto& [outpoint, channel] : node->m_swarm_store->vouchers().channels()) node->m_old_payee_channels.push_back(channel);
+    for (const auto& [outpoint, channel] : node->m_swarm_store->vouchers().channels())
+        node->m_old_payee_channels.push_back(channel);
     ASSIGN_OR_RETURN(node->m_wallet, WalletService::Open(env, *node->m_chain, node->m_events, folder + "/wallet"));
     node->m_wallet->SetOnFatal([raw = node.get()](const Error& error) { raw->RequestStop(error); });
 
@@ -79,15 +90,18 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     swarm.genesis = genesis_hash;
     swarm.node_id = node_id;
     swarm.payee_seed = payee_seed.Clone();
-    // Over half the queue's limit, so that the queue tells when it has drained; a whole chunk below the limit, so that it never refuses.
+    // Over half the queue's limit, so that the queue tells when it has drained; a whole chunk below the limit, so that
+    // it never refuses.
     swarm.max_queued_bytes = p2p::PeerManager::QueueLimitBytes(p2p::MessageClass::kChunks) * 5 / 8;
     swarm.sends_vouchers = !config.test_no_vouchers;
-    node->m_swarm = std::make_unique<SwarmService>(env, *node->m_network, *node->m_chunks, *node->m_swarm_store, std::move(swarm), node->m_events);
+    node->m_swarm = std::make_unique<SwarmService>(env, *node->m_network, *node->m_chunks, *node->m_swarm_store,
+                                                   std::move(swarm), node->m_events);
     node->m_sales = std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, node->m_events);
-    node->m_payments = std::make_unique<PaymentAgent>(env, *node->m_chain, *node->m_wallet, *node->m_swarm, std::move(payee_seed), node->m_alive);
-    node->m_content = std::make_unique<ContentJobs>(env, *node->m_chain, *node->m_wallet, *node->m_swarm, *node->m_chunks, node->m_jobs,
-                                                    node->m_events,
-                                                    DefaultPrices{config.max_price_per_mib, config.seed_price_per_mib}, node->m_alive);
+    node->m_payments = std::make_unique<PaymentAgent>(env, *node->m_chain, *node->m_wallet, *node->m_swarm,
+                                                      std::move(payee_seed), node->m_alive);
+    node->m_content = std::make_unique<ContentJobs>(
+        env, *node->m_chain, *node->m_wallet, *node->m_swarm, *node->m_chunks, node->m_jobs, node->m_events,
+        DefaultPrices{config.max_price_per_mib, config.seed_price_per_mib}, node->m_alive);
     // The wallet first: the agents ask it.
     node->m_chain->AddListener(*node->m_wallet);
     node->m_chain->AddListener(*node->m_sales);
@@ -127,7 +141,8 @@ Status Node::Start() {
 }
 
 Status Node::StartNetwork() {
-    // The chain's own tasks begin with StartChain, but a peer's may run at once: the tip is asked for before there is one.
+    // The chain's own tasks begin with StartChain, but a peer's may run at once: the tip is asked for before there is
+    // one.
     const Height tip = m_chain->chain().tip()->height();
     m_network->peers().SetBestHeight(tip);
     RETURN_IF_ERROR(Listen());
@@ -168,10 +183,11 @@ void Node::Shutdown() {
 
 Result<SettleOutcome> Node::SettleAll() {
     ASSIGN_OR_RETURN(const auto channels, CallNetwork([&]() -> Result<std::vector<content::PayeeChannel>> {
-        for (const content::PayeeChannel& channel : m_swarm->PayeeChannels())
-            if (channel.phase != content::ChannelPhase::kClosed && channel.Paid() > Amount(0)) m_swarm->CloseForSettling(channel.lock.outpoint);
-        return m_swarm->PayeeChannels();
-    }));
+                         for (const content::PayeeChannel& channel : m_swarm->PayeeChannels())
+                             if (channel.phase != content::ChannelPhase::kClosed && channel.Paid() > Amount(0))
+                                 m_swarm->CloseForSettling(channel.lock.outpoint);
+                         return m_swarm->PayeeChannels();
+                     }));
     auto settled = CallChain([&] { return m_payments->Settle(channels); });
     if (!settled && settled.error().kind == ErrorKind::kFunds) return SettleOutcome{};
     return settled;

@@ -13,16 +13,19 @@
 
 namespace sluice::node {
 
-// The whole node: owns its parts, starts and ends them, and lets front ends reach them on their strands. Has no logic of its own.
+// The whole node: owns its parts, starts and ends them, and lets front ends reach them on their strands. Has no logic
+// of its own.
 //
-// Life: Open (loads everything; no executor runs yet) -> the executors start -> Start -> ... -> the executors stop -> destruction.
+// Life: Open (loads everything; no executor runs yet) -> the executors start -> Start -> ... -> the executors stop ->
+// destruction.
 class Node {
   public:
     static constexpr const char* kVersion = "0.1.0";
     static std::string UserAgent() { return std::string("/Sluice:") + kVersion + "/"; }
 
     // `environment.clock` is `clock`. Errors say what is wrong with the folder or the configuration.
-    static Result<std::unique_ptr<Node>> Open(const Environment& environment, AdjustableClock& clock, const NodeConfig& config);
+    static Result<std::unique_ptr<Node>> Open(const Environment& environment, AdjustableClock& clock,
+                                              const NodeConfig& config);
     ~Node();
 
     // Listens, dials, stakes. From a thread of its own.

@@ -32,7 +32,7 @@ struct Run {
         }
     }
 
-    std::span<const consensus::SpendCheck> checks;   // touched only while checks are left, so while the caller waits
+    std::span<const consensus::SpendCheck> checks;  // touched only while checks are left, so while the caller waits
     std::atomic<size_t> next{0};
     std::atomic<size_t> done{0};
     std::atomic<size_t> first_failed{SIZE_MAX};
@@ -52,7 +52,8 @@ consensus::SpendRunner MakeParallelSpendRunner(Executor& pool, size_t threads) {
         std::unique_lock lock(run->mutex);
         run->all_done.wait(lock, [&] { return run->done.load() == total; });
         // Said once more alone, so that the words are those of the runner in order.
-        if (const size_t failed = run->first_failed.load(); failed != SIZE_MAX) return consensus::RunSpendsInOrder(checks.subspan(failed, 1));
+        if (const size_t failed = run->first_failed.load(); failed != SIZE_MAX)
+            return consensus::RunSpendsInOrder(checks.subspan(failed, 1));
         return {};
     };
 }

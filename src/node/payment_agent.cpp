@@ -33,7 +33,9 @@ void PaymentAgent::OpenChannels(const WantChannels& wanted) {
         const Status opened = Open(wanted);
         if (opened) return;
         LogWarning("payments", "channels could not be opened: {}", opened.error().message);
-        PostToSwarm([content = wanted.content, error = opened.error()](SwarmService& swarm) { swarm.OnChannelsFailed(content, error); });
+        PostToSwarm([content = wanted.content, error = opened.error()](SwarmService& swarm) {
+            swarm.OnChannelsFailed(content, error);
+        });
     });
 }
 
@@ -54,7 +56,8 @@ Status PaymentAgent::Open(const WantChannels& wanted) {
         const auto& opened = built.channels[i];
         const ChannelWanted& asked = wanted.channels[i];
         PayerChannel channel;
-        channel.lock = {opened.lock, opened.payer_key.XOnly(), opened.payee_key, built.expiry_height, opened.output.value, built.return_script};
+        channel.lock = {opened.lock,         opened.payer_key.XOnly(), opened.payee_key,
+                        built.expiry_height, opened.output.value,      built.return_script};
         channel.payee_node = asked.payee_node;
         channel.salt = asked.salt;
         channel.first_voucher = asked.first_voucher;
@@ -163,8 +166,10 @@ void PaymentAgent::TakeRefunds() {
             continue;
         }
         const auto sent = m_wallet.Broadcast(*built);
-        if (sent) LogInfo("payments", "refunding {} in {}", lock.ToString(), sent->Hex());
-        else LogWarning("payments", "the refund of {} waits: {}", lock.ToString(), sent.error().message);
+        if (sent)
+            LogInfo("payments", "refunding {} in {}", lock.ToString(), sent->Hex());
+        else
+            LogWarning("payments", "the refund of {} waits: {}", lock.ToString(), sent.error().message);
     }
 }
 
@@ -172,13 +177,16 @@ void PaymentAgent::SettleDue(Height height) {
     PostToSwarm([this, height, params = m_chain.params()](SwarmService& swarm) {
         std::vector<PayeeChannel> due;
         for (const PayeeChannel& channel : swarm.PayeeChannels())
-            if (channel.phase != ChannelPhase::kClosed && channel.Paid() > Amount(0) && !TakesDebt(params, channel.lock, height)) due.push_back(channel);
+            if (channel.phase != ChannelPhase::kClosed && channel.Paid() > Amount(0) &&
+                !TakesDebt(params, channel.lock, height))
+                due.push_back(channel);
         if (due.empty()) return;
         for (const PayeeChannel& channel : due) swarm.CloseForSettling(channel.lock.outpoint);
         m_environment.chain_strand.Post([this, alive = m_alive, due] {
             if (!*alive) return;
             const auto settled = Settle(due);
-            if (!settled && settled.error().kind != ErrorKind::kFunds) LogWarning("payments", "channels near their expiry are not settled: {}", settled.error().message);
+            if (!settled && settled.error().kind != ErrorKind::kFunds)
+                LogWarning("payments", "channels near their expiry are not settled: {}", settled.error().message);
         });
     });
 }
@@ -195,14 +203,17 @@ Result<SettleOutcome> PaymentAgent::Settle(const std::vector<PayeeChannel>& chan
     if (m_take_script.empty()) {
         ASSIGN_OR_RETURN(m_take_script, wallet->NewReceiveScript("settlement"));
     }
-    ASSIGN_OR_RETURN(const Settlement settlement, BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), open, m_payee_seed, m_take_script,
-                                                                  Amount(wallet::kDefaultFeePerKvb)));
+    ASSIGN_OR_RETURN(const Settlement settlement,
+                     BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), open, m_payee_seed,
+                                     m_take_script, Amount(wallet::kDefaultFeePerKvb)));
     const TransactionRef tx = MakeTransaction(settlement.tx);
     const auto accepted = m_chain.Submit(tx);
     if (!accepted) return Fail("the settlement was refused by this node: " + accepted.error().ToString());
     m_take_script.clear();
-    LogInfo("payments", "settling {} channels for {} SLU in {}", settlement.channels.size(), FormatSlu(settlement.take), tx->txid().Hex());
-    return SettleOutcome{tx->txid(), settlement.channels.size(), settlement.take, settlement.fee, settlement.burned, settlement.returned};
+    LogInfo("payments", "settling {} channels for {} SLU in {}", settlement.channels.size(), FormatSlu(settlement.take),
+            tx->txid().Hex());
+    return SettleOutcome{tx->txid(),     settlement.channels.size(), settlement.take,
+                         settlement.fee, settlement.burned,          settlement.returned};
 }
 
 }  // namespace sluice::node

@@ -18,16 +18,22 @@ struct SettleOutcome {
     Amount returned;
 };
 
-// Channels on the chain: opens those that downloads want, looks up those that payers show, watches all of them, settles what was earned and
-// takes back what expired. Belongs to the chain strand; its ChannelOutlet calls come from the network strand.
+// Channels on the chain: opens those that downloads want, looks up those that payers show, watches all of them, settles
+// what was earned and takes back what expired. Belongs to the chain strand; its ChannelOutlet calls come from the
+// network strand.
 class PaymentAgent final : public ChannelOutlet, public ChainListener {
   public:
     // An opening that a payer shows may be on its way to us: it is waited for this long.
     static constexpr seconds kOpeningPatience{30};
 
-    PaymentAgent(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm, SecretBytes<32> payee_seed,
-                 Alive alive)
-        : m_environment(environment), m_chain(chain), m_wallet(wallet), m_swarm(swarm), m_payee_seed(std::move(payee_seed)), m_alive(std::move(alive)) {}
+    PaymentAgent(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm,
+                 SecretBytes<32> payee_seed, Alive alive)
+        : m_environment(environment),
+          m_chain(chain),
+          m_wallet(wallet),
+          m_swarm(swarm),
+          m_payee_seed(std::move(payee_seed)),
+          m_alive(std::move(alive)) {}
 
     // Takes up channels from before the restart. `payer` ones need the wallet's keys.
     void Resume(const std::vector<content::PayerChannel>& payer, const std::vector<content::PayeeChannel>& payee);
@@ -51,8 +57,8 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     void Answer(const Check& check, const std::optional<content::ChannelFacts>& facts);
     void Watch(const OutPoint& outpoint);
     struct Watched {
-        std::optional<uint32_t> depth;          // that the swarm was told
-        std::optional<Height> spent_height;     // it was told that the channel is spent
+        std::optional<uint32_t> depth;       // that the swarm was told
+        std::optional<Height> spent_height;  // it was told that the channel is spent
     };
     void Look(const OutPoint& outpoint, Watched& watched);
     void TakeRefunds();
@@ -67,9 +73,9 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     SwarmService& m_swarm;
     SecretBytes<32> m_payee_seed;
     Alive m_alive;
-    Script m_take_script;                                    // where the next settlement pays; empty: not chosen
-    std::map<OutPoint, Watched> m_watched;                   // until they are spent k blocks deep
-    std::multimap<Txid, Check> m_waiting;                    // openings that were shown and are not here yet
+    Script m_take_script;                   // where the next settlement pays; empty: not chosen
+    std::map<OutPoint, Watched> m_watched;  // until they are spent k blocks deep
+    std::multimap<Txid, Check> m_waiting;   // openings that were shown and are not here yet
 };
 
 }  // namespace sluice::node

@@ -9,7 +9,7 @@ using consensus::PurchaseState;
 namespace {
 constexpr size_t kPurchasePage = 1000;
 constexpr milliseconds kSyncPause{500};
-}
+}  // namespace
 
 void SaleAgent::Rescan() {
     m_waiting.clear();
@@ -25,7 +25,8 @@ void SaleAgent::Rescan() {
             for (const chain::PurchaseEntry& entry : *page) {
                 if (!chain.state().Get<PurchaseState>(entry.lock)) continue;
                 const auto block = chain.GetBlockAt(entry.place.height);
-                if (block && *block && entry.place.tx_position < (*block)->transactions.size()) AddFrom(*(*block)->transactions[entry.place.tx_position]);
+                if (block && *block && entry.place.tx_position < (*block)->transactions.size())
+                    AddFrom(*(*block)->transactions[entry.place.tx_position]);
             }
             after = page->back().place;
         }
@@ -84,12 +85,14 @@ void SaleAgent::AddFrom(const Transaction& tx) {
     }
 }
 
-std::optional<SaleAgent::Sale> SaleAgent::MakeSale(const Transaction& tx, uint32_t record_output, const PurchaseRecord& record) const {
+std::optional<SaleAgent::Sale> SaleAgent::MakeSale(const Transaction& tx, uint32_t record_output,
+                                                   const PurchaseRecord& record) const {
     const OutPoint lock = tx.Output(record_output + 1);
     const auto terms = m_chain.chain().state().Get<PurchaseState>(lock);
     const auto publish = m_wallet.FindPublish(record.publish);
     const auto wallet = m_wallet.Get();
-    // Anyone can publish a copy of our record with another price or payout: the terms are ours only if the transaction that set them is.
+    // Anyone can publish a copy of our record with another price or payout: the terms are ours only if the transaction
+    // that set them is.
     if (!terms || !publish || !wallet || !(*wallet)->Made(record.publish.txid)) return std::nullopt;
     const BlockHash& genesis = m_chain.chain().genesis_hash();
     const Salt& salt = publish->record.title_salt;
@@ -99,9 +102,11 @@ std::optional<SaleAgent::Sale> SaleAgent::MakeSale(const Transaction& tx, uint32
     const auto annex = consensus::FindAnnex(tx.inputs()[0].witness);
     if (!annex) return std::nullopt;
     const auto pre_signature = content::OpenPreSignature(*annex, content::DeriveUnsealKey(master, genesis, salt));
-    Status usable = pre_signature ? content::VerifyPreSignature(sale.purchase, *pre_signature) : Status(Fail(pre_signature.error()));
+    Status usable = pre_signature ? content::VerifyPreSignature(sale.purchase, *pre_signature)
+                                  : Status(Fail(pre_signature.error()));
     if (!usable) {
-        LogWarning("sale", "the purchase {} cannot be granted (its buyer gets the money back): {}", lock.ToString(), usable.error().message);
+        LogWarning("sale", "the purchase {} cannot be granted (its buyer gets the money back): {}", lock.ToString(),
+                   usable.error().message);
         return std::nullopt;
     }
     sale.pre_signature = *pre_signature;
@@ -114,7 +119,8 @@ Result<content::GrantItem> SaleAgent::ItemOf(const Sale& sale) const {
     const content::MasterKey master = wallet->ContentMasterKey();
     crypto::SecretKey secret = content::DeriveTitleKey(master, genesis, sale.title_salt);
     if (const uint16_t tier = sale.purchase.terms.tier; tier > 0) secret = content::DeriveSegmentKey(secret, tier - 1u);
-    return content::GrantItem{sale.purchase, sale.pre_signature, std::move(secret), content::DeriveSellerKey(master, genesis, sale.title_salt)};
+    return content::GrantItem{sale.purchase, sale.pre_signature, std::move(secret),
+                              content::DeriveSellerKey(master, genesis, sale.title_salt)};
 }
 
 void SaleAgent::GrantReady() {
@@ -123,18 +129,22 @@ void SaleAgent::GrantReady() {
     std::vector<OutPoint> ready;
     for (const auto& [lock, sale] : m_waiting) {
         const auto coin = chain.state().Get<consensus::Coin>(lock);
-        if (sale.hopeless || !coin || chain.mempool().SpenderOf(lock) || !content::MayGrant(m_chain.params(), sale.purchase, tip)) continue;
+        if (sale.hopeless || !coin || chain.mempool().SpenderOf(lock) ||
+            !content::MayGrant(m_chain.params(), sale.purchase, tip))
+            continue;
         const int64_t depth = tip - coin->height + 1;
         if (depth >= consensus::ConfirmationsFor(m_chain.params(), sale.purchase.terms.price)) ready.push_back(lock);
     }
     for (size_t first = 0; first < ready.size(); first += kMaxGrantedPurchases) {
-        const auto batch = std::span<const OutPoint>(ready).subspan(first, std::min(kMaxGrantedPurchases, ready.size() - first));
+        const auto batch =
+            std::span<const OutPoint>(ready).subspan(first, std::min(kMaxGrantedPurchases, ready.size() - first));
         if (batch.size() > 1 && Grant(batch)) continue;
         // One purchase that cannot be granted holds up no other.
         for (const OutPoint& lock : batch) {
             const Status granted = Grant(std::span(&lock, 1));
             if (granted) continue;
-            m_waiting.at(lock).hopeless = granted.error().kind == ErrorKind::kFunds || granted.error().kind == ErrorKind::kInvalid;
+            m_waiting.at(lock).hopeless =
+                granted.error().kind == ErrorKind::kFunds || granted.error().kind == ErrorKind::kInvalid;
             LogWarning("sale", "the grant of {} waits: {}", lock.ToString(), granted.error().message);
         }
     }
@@ -146,10 +156,11 @@ Status SaleAgent::Grant(std::span<const OutPoint> locks) {
         ASSIGN_OR_RETURN(content::GrantItem item, ItemOf(m_waiting.at(lock)));
         items.push_back(std::move(item));
     }
-    // What is left of the allowances goes where the price goes: no address is used up for an output that is mostly not made.
+    // What is left of the allowances goes where the price goes: no address is used up for an output that is mostly not
+    // made.
     const Script change = items[0].purchase.terms.payout_script;
-    ASSIGN_OR_RETURN(const content::Grant grant,
-                     content::BuildGrant(m_chain.params(), m_chain.chain().tip()->height(), items, change, Amount(wallet::kMinFeePerKvb)));
+    ASSIGN_OR_RETURN(const content::Grant grant, content::BuildGrant(m_chain.params(), m_chain.chain().tip()->height(),
+                                                                     items, change, Amount(wallet::kMinFeePerKvb)));
     const TransactionRef tx = MakeTransaction(grant.tx);
     const auto accepted = m_chain.Submit(tx);
     if (!accepted) return Fail(ErrorKind::kUnavailable, "it was refused by this node: " + accepted.error().ToString());

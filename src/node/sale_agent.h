@@ -11,8 +11,8 @@
 
 namespace sluice::node {
 
-// The seller: finds purchases of our titles on the chain and grants them once they are deep enough. Everything that it needs comes
-// from the wallet's phrase and the chain, so a restart loses nothing. Belongs to the chain strand.
+// The seller: finds purchases of our titles on the chain and grants them once they are deep enough. Everything that it
+// needs comes from the wallet's phrase and the chain, so a restart loses nothing. Belongs to the chain strand.
 class SaleAgent final : public ChainListener {
   public:
     SaleAgent(const Environment& environment, ChainService& chain, WalletService& wallet, EventHub& events)
@@ -33,7 +33,7 @@ class SaleAgent final : public ChainListener {
         content::LockedPurchase purchase;
         crypto::AdaptorSignature pre_signature;
         Salt title_salt;
-        bool hopeless{false};          // its grant cannot be built, whatever happens: its allowance does not pay for it
+        bool hopeless{false};  // its grant cannot be built, whatever happens: its allowance does not pay for it
     };
     struct Ended {
         Sale sale;
@@ -55,7 +55,7 @@ class SaleAgent final : public ChainListener {
     WalletService& m_wallet;
     EventHub& m_events;
     std::map<OutPoint, Sale> m_waiting;
-    std::map<OutPoint, Ended> m_ended;   // in the newest k blocks
+    std::map<OutPoint, Ended> m_ended;  // in the newest k blocks
     bool m_waits_for_sync{false};
     std::shared_ptr<std::atomic<bool>> m_alive = std::make_shared<std::atomic<bool>>(true);
 };

@@ -32,13 +32,15 @@ void Staking::OnSlot(Alive alive) {
     }
     const UnixMillis next = slot ? params.SlotTime(*slot + 1) : params.genesis_time;
     const milliseconds wait = std::clamp<milliseconds>(next - now, milliseconds(1), params.slot_duration);
-    m_environment.chain_strand.PostAfter(wait, [this, alive = std::move(alive)]() mutable { OnSlot(std::move(alive)); });
+    m_environment.chain_strand.PostAfter(wait,
+                                         [this, alive = std::move(alive)]() mutable { OnSlot(std::move(alive)); });
 }
 
 Result<std::optional<BlockHash>> Staking::TryProduce(Slot slot) {
     if (!m_keys) return Fail("this node does not stake: start it with -staker");
     if (m_last_signed && slot <= *m_last_signed)
-        return Fail("slot " + ToString(slot) + " is not after slot " + ToString(*m_last_signed) + ", for which a header was signed already");
+        return Fail("slot " + ToString(slot) + " is not after slot " + ToString(*m_last_signed) +
+                    ", for which a header was signed already");
     // Leading is known before the slot is spent; signing happens in the same call, so the slot is written down first.
     ASSIGN_OR_RETURN(const auto won, m_chain.chain().NextWonSlot(*m_keys, slot, 1));
     if (!won) return std::optional<BlockHash>{};
@@ -48,7 +50,9 @@ Result<std::optional<BlockHash>> Staking::TryProduce(Slot slot) {
     CHECK(block != nullptr);
     ASSIGN_OR_RETURN(const chain::BlockResult result, m_chain.SubmitBlock(block));
     if (result.what == chain::BlockResult::What::kNotTaken) {
-        m_last_error = result.invalid ? result.invalid->ToString() : result.header ? result.header->reason.ToString() : "not taken";
+        m_last_error = result.invalid  ? result.invalid->ToString()
+                       : result.header ? result.header->reason.ToString()
+                                       : "not taken";
         return Fail("our own block was refused: " + m_last_error);
     }
     ++m_blocks;
@@ -59,7 +63,9 @@ Result<Slot> Staking::NextWonSlot(Slot from) const {
     if (!m_keys) return Fail("this node does not stake: start it with -staker");
     const Slot first = m_last_signed ? std::max(from, *m_last_signed + 1) : from;
     ASSIGN_OR_RETURN(const auto won, m_chain.chain().NextWonSlot(*m_keys, first, kMaxSearchSlots));
-    if (!won) return Fail(ErrorKind::kUnavailable, "these keys lead none of the next " + std::to_string(kMaxSearchSlots) + " slots: they have no stake");
+    if (!won)
+        return Fail(ErrorKind::kUnavailable, "these keys lead none of the next " + std::to_string(kMaxSearchSlots) +
+                                                 " slots: they have no stake");
     return *won;
 }
 

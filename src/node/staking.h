@@ -13,12 +13,13 @@ struct StakingInfo {
     StakerId staker;
     uint64_t blocks_produced{0};
     std::optional<Slot> last_signed_slot;
-    std::string last_error;          // why the last won slot gave no block
+    std::string last_error;  // why the last won slot gave no block
 };
 
 // Makes a block in each slot that the operator's keys win. Belongs to the chain strand.
 //
-// The slot of a header is on disk (in `slot_file`) before the header is signed, so that no crash leads to two headers of ours for one slot.
+// The slot of a header is on disk (in `slot_file`) before the header is signed, so that no crash leads to two headers
+// of ours for one slot.
 class Staking {
   public:
     // Without keys it does nothing. `slot_file` is read and written with `environment.files`.
@@ -36,7 +37,8 @@ class Staking {
     StakingInfo Info() const;
 
   private:
-    Staking(const Environment& environment, ChainService& chain, std::optional<consensus::OperatorKeys> keys, std::string slot_file)
+    Staking(const Environment& environment, ChainService& chain, std::optional<consensus::OperatorKeys> keys,
+            std::string slot_file)
         : m_environment(environment), m_chain(chain), m_keys(std::move(keys)), m_slot_file(std::move(slot_file)) {}
     void OnSlot(Alive alive);
 

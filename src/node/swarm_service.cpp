@@ -19,9 +19,13 @@ AddressGroup GroupOf(const p2p::Endpoint& endpoint) {
 
 }  // namespace
 
-SwarmService::SwarmService(const Environment& environment, NetworkService& network, ChunkStore& chunks, SwarmStore& store,
-                           SwarmConfig config, EventHub& events)
-    : m_environment(environment), m_network(network), m_chunks(chunks), m_store(store), m_events(events),
+SwarmService::SwarmService(const Environment& environment, NetworkService& network, ChunkStore& chunks,
+                           SwarmStore& store, SwarmConfig config, EventHub& events)
+    : m_environment(environment),
+      m_network(network),
+      m_chunks(chunks),
+      m_store(store),
+      m_events(events),
       m_swarm(std::move(config), environment.random) {}
 
 SwarmService::~SwarmService() = default;
@@ -32,7 +36,8 @@ Status SwarmService::Start(Alive alive, Height tip) {
     for (const auto& [outpoint, channel] : m_store.vouchers().channels()) m_swarm.AddPayeeChannel(channel);
     ASSIGN_OR_RETURN(const auto seeds, m_store.Seeds());
     for (const SeededContent& seed : seeds)
-        if (const auto stored = m_chunks.Find(seed.content)) m_swarm.AddContent(seed.content, stored->Have(), seed.ask_per_mib);
+        if (const auto stored = m_chunks.Find(seed.content))
+            m_swarm.AddContent(seed.content, stored->Have(), seed.ask_per_mib);
     Run();
     return {};
 }
@@ -62,7 +67,8 @@ Status SwarmService::StopServing(const ContentId& content) {
 Status SwarmService::StartDownload(const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib) {
     // The size is the publisher's claim, and memory in proportion to it is taken.
     if (content.size_bytes > m_chunks.quota_bytes() && !m_chunks.Find(content))
-        return Fail(ErrorKind::kUnavailable, "the content has " + std::to_string(content.size_bytes) + " bytes, more than the content store's quota of " +
+        return Fail(ErrorKind::kUnavailable, "the content has " + std::to_string(content.size_bytes) +
+                                                 " bytes, more than the content store's quota of " +
                                                  std::to_string(m_chunks.quota_bytes()) + ": raise -contentquota");
     ASSIGN_OR_RETURN(const auto stored, m_chunks.Create(content));
     m_environment.disk_strand.Post([this, seed = SeededContent{content, ask_per_mib}] {
@@ -146,12 +152,13 @@ void SwarmService::ScheduleWakeup() {
     if (!next || (m_wakeup && *m_wakeup <= *next && *m_wakeup > Now())) return;
     m_wakeup = next;
     const auto wait = std::chrono::ceil<milliseconds>(std::max(microseconds(0), *next - Now()));
-    m_environment.network_strand.PostAfter(std::max(wait, milliseconds(1)), [this, alive = m_alive, number = ++m_wakeup_number] {
-        if (!*alive || number != m_wakeup_number) return;
-        m_wakeup.reset();
-        m_swarm.Tick(Now());
-        Run();
-    });
+    m_environment.network_strand.PostAfter(std::max(wait, milliseconds(1)),
+                                           [this, alive = m_alive, number = ++m_wakeup_number] {
+                                               if (!*alive || number != m_wakeup_number) return;
+                                               m_wakeup.reset();
+                                               m_swarm.Tick(Now());
+                                               Run();
+                                           });
 }
 
 void SwarmService::Do(SendControl& action) {
@@ -214,7 +221,8 @@ void SwarmService::Do(VerifyAndStore& action) {
 void SwarmService::Do(StoreHashes& action) {
     m_environment.workers.Post([this, action = std::make_shared<StoreHashes>(std::move(action))] {
         const auto stored = m_chunks.Find(action->content);
-        const Status status = stored ? stored->AddHashes(action->span, action->proof) : Status(Fail(ErrorKind::kUnavailable, "the content is not here any more"));
+        const Status status = stored ? stored->AddHashes(action->span, action->proof)
+                                     : Status(Fail(ErrorKind::kUnavailable, "the content is not here any more"));
         PostBack([this, content = action->content, span = action->span, status] {
             m_swarm.OnHashesStored(content, span, status, Now());
             Run();

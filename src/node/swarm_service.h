@@ -13,7 +13,8 @@
 
 namespace sluice::node {
 
-// What the swarm asks of the chain strand. Called on the network strand; returns at once, answers come back as SwarmService's On... calls.
+// What the swarm asks of the chain strand. Called on the network strand; returns at once, answers come back as
+// SwarmService's On... calls.
 class ChannelOutlet {
   public:
     virtual ~ChannelOutlet() = default;
@@ -30,15 +31,15 @@ class DownloadObserver {
     virtual void OnDownloadFailed(const content::DownloadFailed& failed) = 0;
 };
 
-// Runs the swarm: feeds it messages, time and results, and carries out its actions on the workers, the disk strand and the network.
-// Belongs to the network strand.
+// Runs the swarm: feeds it messages, time and results, and carries out its actions on the workers, the disk strand and
+// the network. Belongs to the network strand.
 class SwarmService final : public ContentEndpoint {
   public:
     // A crash loses what was stored in this time.
     static constexpr milliseconds kFlushDelay{500};
 
-    SwarmService(const Environment& environment, NetworkService& network, content::ChunkStore& chunks, SwarmStore& store,
-                 content::SwarmConfig config, EventHub& events);
+    SwarmService(const Environment& environment, NetworkService& network, content::ChunkStore& chunks,
+                 SwarmStore& store, content::SwarmConfig config, EventHub& events);
     ~SwarmService() override;
 
     void SetChannels(ChannelOutlet& channels) { m_channels = &channels; }
@@ -52,7 +53,9 @@ class SwarmService final : public ContentEndpoint {
     // Fetches what is missing, and serves it as it comes. The observer hears of the rest.
     Status StartDownload(const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib);
     void StopDownload(const ContentId& content);
-    std::optional<content::DownloadProgress> ProgressOf(const ContentId& content) const { return m_swarm.ProgressOf(content); }
+    std::optional<content::DownloadProgress> ProgressOf(const ContentId& content) const {
+        return m_swarm.ProgressOf(content);
+    }
     std::vector<content::PayeeChannel> PayeeChannels() const { return m_swarm.PayeeChannels(); }
     std::vector<content::PayerChannel> PayerChannels() const { return m_swarm.PayerChannels(); }
 
@@ -91,7 +94,7 @@ class SwarmService final : public ContentEndpoint {
     void SavePayersWaiting();
     // Makes what was stored survive a crash, at the latest kFlushDelay from now.
     void FlushSoon(const ContentId& content);
-    void Flush(const ContentId& content) const;   // on a worker
+    void Flush(const ContentId& content) const;  // on a worker
     void ScheduleWakeup();
     Instant Now() const { return m_environment.clock.Monotonic(); }
     // Posts back to the network strand unless the service is gone by then.
@@ -111,12 +114,12 @@ class SwarmService final : public ContentEndpoint {
     ChannelOutlet* m_channels{nullptr};
     DownloadObserver* m_observer{nullptr};
     Alive m_alive;
-    std::map<OutPoint, content::PayeeChannel> m_unsaved;   // newest state of each channel that waits for the disk
-    std::set<PeerId> m_sent_leaves;                        // by the actions being done
+    std::map<OutPoint, content::PayeeChannel> m_unsaved;  // newest state of each channel that waits for the disk
+    std::set<PeerId> m_sent_leaves;                       // by the actions being done
     bool m_saving{false};
-    std::map<OutPoint, content::PayerChannel> m_unsaved_payers;   // likewise, of those that we pay
+    std::map<OutPoint, content::PayerChannel> m_unsaved_payers;  // likewise, of those that we pay
     bool m_saving_payers{false};
-    std::set<ContentId> m_flushing;                        // that FlushSoon waits with
+    std::set<ContentId> m_flushing;  // that FlushSoon waits with
     bool m_running{false};
     std::optional<Instant> m_wakeup;
     uint64_t m_wakeup_number{0};

@@ -21,8 +21,10 @@ Result<std::vector<T>> ReadTable(const storage::KeyValueStore& store, uint8_t ta
     const Bytes prefix{table};
     RETURN_IF_ERROR(store.Scan(prefix, {}, [&](ByteSpan, ByteSpan value) {
         auto one = Decode<T>(value);
-        if (!one) decoded = Fail(ErrorKind::kEnvironment, "the swarm's store is damaged: " + one.error().message);
-        else result.push_back(std::move(*one));
+        if (!one)
+            decoded = Fail(ErrorKind::kEnvironment, "the swarm's store is damaged: " + one.error().message);
+        else
+            result.push_back(std::move(*one));
         return decoded.has_value();
     }));
     RETURN_IF_ERROR(decoded);

@@ -16,8 +16,8 @@ struct SeededContent {
     static void Serialize(auto& self, auto& archive) { archive(self.content, self.ask_per_mib); }
 };
 
-// What the swarm remembers over restarts: what is served, the channels it pays from, and (in their own log) the vouchers it earned.
-// Writes belong to the disk strand; the contents are read once, before that starts.
+// What the swarm remembers over restarts: what is served, the channels it pays from, and (in their own log) the
+// vouchers it earned. Writes belong to the disk strand; the contents are read once, before that starts.
 class SwarmStore {
   public:
     static Result<std::unique_ptr<SwarmStore>> Open(storage::FileSystem& files, const std::string& folder);
@@ -28,8 +28,8 @@ class SwarmStore {
 
     Status SaveSeed(const SeededContent& seed);
     Status ForgetSeed(const ContentId& content);
-    // Synced. Rationale: a voucher that was forgotten is shown by the payee again, but a payer that forgot the channel itself, or what it
-    // received, owes a debt that it does not know of, and is served no more.
+    // Synced. Rationale: a voucher that was forgotten is shown by the payee again, but a payer that forgot the channel
+    // itself, or what it received, owes a debt that it does not know of, and is served no more.
     Status SavePayerChannel(const content::PayerChannel& channel);
 
   private:

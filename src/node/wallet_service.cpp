@@ -15,24 +15,30 @@ constexpr size_t kFeedPage = 500;
 
 std::string_view PurchaseStatusName(PurchaseStatus status) {
     switch (status) {
-        case PurchaseStatus::kUnconfirmed: return "unconfirmed";
-        case PurchaseStatus::kPending: return "pending";
-        case PurchaseStatus::kGranted: return "granted";
-        case PurchaseStatus::kRefunded: return "refunded";
-        case PurchaseStatus::kFailed: return "failed";
+        case PurchaseStatus::kUnconfirmed:
+            return "unconfirmed";
+        case PurchaseStatus::kPending:
+            return "pending";
+        case PurchaseStatus::kGranted:
+            return "granted";
+        case PurchaseStatus::kRefunded:
+            return "refunded";
+        case PurchaseStatus::kFailed:
+            return "failed";
     }
     return "unknown";
 }
 
-Result<std::unique_ptr<WalletService>> WalletService::Open(const Environment& environment, ChainService& chain, EventHub& events,
-                                                           const std::string& folder) {
+Result<std::unique_ptr<WalletService>> WalletService::Open(const Environment& environment, ChainService& chain,
+                                                           EventHub& events, const std::string& folder) {
     std::unique_ptr<WalletService> service(new WalletService(environment, chain, events));
     RETURN_IF_ERROR(environment.files.CreateDirectories(folder));
     ASSIGN_OR_RETURN(service->m_store, environment.files.OpenKeyValue(folder + "/store", kWalletCacheBytes));
     ASSIGN_OR_RETURN(const bool exists, Wallet::Exists(*service->m_store));
     if (exists) {
-        ASSIGN_OR_RETURN(service->m_wallet, Wallet::Load(*service->m_store, wallet::WalletNetwork::For(chain.chain().genesis()),
-                                                         service->Lookups(), environment.random));
+        ASSIGN_OR_RETURN(service->m_wallet,
+                         Wallet::Load(*service->m_store, wallet::WalletNetwork::For(chain.chain().genesis()),
+                                      service->Lookups(), environment.random));
         RETURN_IF_ERROR(service->CatchUp());
         service->Resubmit();
     }
@@ -65,7 +71,8 @@ wallet::WalletLookups WalletService::Lookups() const {
 
 std::optional<wallet::WalletLookups::Publish> WalletService::FindPublish(const OutPoint& anchor) const {
     const chain::ChainManager& chain = m_chain.chain();
-    if (const auto state = chain.state().Get<consensus::PublishState>(anchor)) return wallet::WalletLookups::Publish{state->claim, state->Decoded()};
+    if (const auto state = chain.state().Get<consensus::PublishState>(anchor))
+        return wallet::WalletLookups::Publish{state->claim, state->Decoded()};
     const auto entry = chain.indexes().FindPublish(anchor);
     if (!entry || !*entry || anchor.index == 0) return std::nullopt;
     const auto block = chain.GetBlockAt((*entry)->place.height);
@@ -83,8 +90,8 @@ Result<std::string> WalletService::Create() {
     if (m_wallet) return Fail("this node has a wallet already: its phrase was shown when it was made");
     const chain::HeaderNode* tip = m_chain.chain().tip();
     ASSIGN_OR_RETURN(Wallet::Created created,
-                     Wallet::Create(*m_store, wallet::WalletNetwork::For(m_chain.chain().genesis()), Lookups(), m_environment.random, 24,
-                                    wallet::ScanCursor{tip->hash(), tip->height()}));
+                     Wallet::Create(*m_store, wallet::WalletNetwork::For(m_chain.chain().genesis()), Lookups(),
+                                    m_environment.random, 24, wallet::ScanCursor{tip->hash(), tip->height()}));
     m_wallet = std::move(created.wallet);
     m_events.Publish("wallet", "", "created");
     return created.phrase.text();
@@ -92,7 +99,8 @@ Result<std::string> WalletService::Create() {
 
 Status WalletService::Restore(std::string_view phrase) {
     if (m_wallet) return Fail("this node has a wallet already: restore into a new data directory");
-    ASSIGN_OR_RETURN(m_wallet, Wallet::Restore(*m_store, wallet::WalletNetwork::For(m_chain.chain().genesis()), Lookups(), m_environment.random, phrase));
+    ASSIGN_OR_RETURN(m_wallet, Wallet::Restore(*m_store, wallet::WalletNetwork::For(m_chain.chain().genesis()),
+                                               Lookups(), m_environment.random, phrase));
     RETURN_IF_ERROR(CatchUp());
     Resubmit();
     m_events.Publish("wallet", "", "restored");
@@ -100,7 +108,10 @@ Status WalletService::Restore(std::string_view phrase) {
 }
 
 Result<Wallet*> WalletService::Get() const {
-    if (!m_wallet) return Fail(ErrorKind::kNotFound, "this node has no wallet yet: make one with 'createwallet', or bring one back with 'restorewallet'");
+    if (!m_wallet)
+        return Fail(
+            ErrorKind::kNotFound,
+            "this node has no wallet yet: make one with 'createwallet', or bring one back with 'restorewallet'");
     return m_wallet.get();
 }
 
@@ -130,7 +141,8 @@ void WalletService::Resubmit() {
         if (m_chain.chain().mempool().Find(tx->txid())) continue;
         const auto accepted = m_chain.Submit(tx);
         if (!accepted) {
-            LogInfo("wallet", "transaction {} is not valid any more: {}", tx->txid().Hex(), accepted.error().ToString());
+            LogInfo("wallet", "transaction {} is not valid any more: {}", tx->txid().Hex(),
+                    accepted.error().ToString());
             Log(m_wallet->RemoveUnconfirmed(tx->txid()));
         }
     }
@@ -163,9 +175,12 @@ Status WalletService::CatchUp() {
             continue;
         }
         ASSIGN_OR_RETURN(block, chain.GetBlockAt(next));
-        if (!block) return Fail(ErrorKind::kEnvironment, "block " + ToString(next) + " cannot be read: the wallet cannot be scanned");
+        if (!block)
+            return Fail(ErrorKind::kEnvironment,
+                        "block " + ToString(next) + " cannot be read: the wallet cannot be scanned");
         RETURN_IF_ERROR(m_wallet->ConnectBlock(*block));
-        if (next.value % 10'000 == 0) LogInfo("wallet", "scanned up to height {} of {}", next.value, chain.tip()->height().value);
+        if (next.value % 10'000 == 0)
+            LogInfo("wallet", "scanned up to height {} of {}", next.value, chain.tip()->height().value);
     }
     PublishPurchases();
     return {};
@@ -174,8 +189,10 @@ Status WalletService::CatchUp() {
 void WalletService::OnTipChanged(const chain::TipChange& change) {
     if (!m_wallet) return;
     const Status done = [&]() -> Status {
-        for (const chain::ConnectedBlock& block : change.disconnected) RETURN_IF_ERROR(m_wallet->DisconnectBlock(*block.block));
-        for (const chain::ConnectedBlock& block : change.connected) RETURN_IF_ERROR(m_wallet->ConnectBlock(*block.block));
+        for (const chain::ConnectedBlock& block : change.disconnected)
+            RETURN_IF_ERROR(m_wallet->DisconnectBlock(*block.block));
+        for (const chain::ConnectedBlock& block : change.connected)
+            RETURN_IF_ERROR(m_wallet->ConnectBlock(*block.block));
         return {};
     }();
     if (!done) {
@@ -192,7 +209,8 @@ void WalletService::OnTransactionAccepted(const TransactionRef& tx) {
 }
 
 void WalletService::OnTransactionRemoved(const chain::RemovedTransaction& removed) {
-    if (m_wallet && removed.why != chain::RemovedTransaction::Why::kMined) Log(m_wallet->RemoveUnconfirmed(removed.tx->txid()));
+    if (m_wallet && removed.why != chain::RemovedTransaction::Why::kMined)
+        Log(m_wallet->RemoveUnconfirmed(removed.tx->txid()));
 }
 
 void WalletService::PublishPurchases() {

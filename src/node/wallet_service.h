@@ -13,8 +13,8 @@ namespace sluice::node {
 class WalletService final : public ChainListener {
   public:
     // Opens the store in `folder` and the wallet in it, if there is one, and scans the blocks that it has not seen.
-    static Result<std::unique_ptr<WalletService>> Open(const Environment& environment, ChainService& chain, EventHub& events,
-                                                       const std::string& folder);
+    static Result<std::unique_ptr<WalletService>> Open(const Environment& environment, ChainService& chain,
+                                                       EventHub& events, const std::string& folder);
     // Called when the wallet's store cannot be written: what it holds in memory is not on disk, so the node has to end.
     void SetOnFatal(std::function<void(const Error&)> on_fatal) { m_on_fatal = std::move(on_fatal); }
 
@@ -52,7 +52,7 @@ class WalletService final : public ChainListener {
     std::function<void(const Error&)> m_on_fatal;
     std::unique_ptr<storage::KeyValueStore> m_store;
     std::unique_ptr<wallet::Wallet> m_wallet;
-    std::map<OutPoint, wallet::PurchaseStatus> m_seen_purchases;   // what was published as an event
+    std::map<OutPoint, wallet::PurchaseStatus> m_seen_purchases;  // what was published as an event
 };
 
 std::string_view PurchaseStatusName(wallet::PurchaseStatus status);

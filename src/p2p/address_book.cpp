@@ -12,7 +12,8 @@ constexpr seconds kRetryDelay{60};
 uint32_t AddressBook::GroupOf(const Endpoint& endpoint) {
     const uint8_t* ip = endpoint.ip.data();
     if (endpoint.IsIpv4()) return static_cast<uint32_t>(ip[12]) << 8 | ip[13];
-    return static_cast<uint32_t>(ip[0]) << 24 | static_cast<uint32_t>(ip[1]) << 16 | static_cast<uint32_t>(ip[2]) << 8 | ip[3];
+    return static_cast<uint32_t>(ip[0]) << 24 | static_cast<uint32_t>(ip[1]) << 16 | static_cast<uint32_t>(ip[2]) << 8 |
+           ip[3];
 }
 
 bool AddressBook::Worse(const Known& a, const Known& b) {

@@ -10,19 +10,20 @@
 
 namespace sluice::p2p {
 
-// Addresses that can be dialled, to choose outbound connections from. Bounded as a whole and for each network group, so that
-// one range of addresses cannot fill it: a full group takes a new entry only in place of its worst.
+// Addresses that can be dialled, to choose outbound connections from. Bounded as a whole and for each network group, so
+// that one range of addresses cannot fill it: a full group takes a new entry only in place of its worst.
 class AddressBook {
   public:
     static constexpr size_t kMaxEntries = 4096;
     static constexpr size_t kMaxPerGroup = 64;
-    static constexpr uint32_t kMaxFailures = 8;   // in a row, then it is forgotten
+    static constexpr uint32_t kMaxFailures = 8;  // in a row, then it is forgotten
 
     // Of an IPv4 address the /16, of an IPv6 address the /32.
     static uint32_t GroupOf(const Endpoint& endpoint);
 
     void Add(const AddressEntry& entry);
-    // An entry that `usable` accepts and that was not tried within its delay (1 min, doubled for each failure); nullopt if none.
+    // An entry that `usable` accepts and that was not tried within its delay (1 min, doubled for each failure); nullopt
+    // if none.
     template <class Usable>
     std::optional<Endpoint> Select(RandomSource& random, Instant now, const Usable& usable) const {
         std::vector<Endpoint> fit;

@@ -14,8 +14,8 @@ AsioStrandExecutor::~AsioStrandExecutor() = default;
 void AsioStrandExecutor::Post(std::function<void()> task) { boost::asio::post(m_impl->strand, std::move(task)); }
 
 void AsioStrandExecutor::PostAfter(milliseconds delay, std::function<void()> task) {
-    using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
-                                                    AsioStrand>;
+    using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                                    boost::asio::wait_traits<std::chrono::steady_clock>, AsioStrand>;
     auto timer = std::make_shared<Timer>(m_impl->strand, delay);
     Timer& waiting = *timer;
     waiting.async_wait([timer = std::move(timer), task = std::move(task)](const boost::system::error_code& error) {

@@ -11,8 +11,8 @@ class io_context;
 
 namespace sluice::p2p {
 
-// A strand of an io_context that the caller owns and runs on as many threads as it likes. Post and PostAfter are thread-safe.
-// Destroy it before the io_context, after the threads have stopped.
+// A strand of an io_context that the caller owns and runs on as many threads as it likes. Post and PostAfter are
+// thread-safe. Destroy it before the io_context, after the threads have stopped.
 class AsioStrandExecutor final : public Executor {
   public:
     explicit AsioStrandExecutor(boost::asio::io_context& io);
@@ -21,14 +21,14 @@ class AsioStrandExecutor final : public Executor {
     void PostAfter(milliseconds delay, std::function<void()> task) override;
 
     struct Impl;
-    Impl& impl() { return *m_impl; }   // for AsioNetwork
+    Impl& impl() { return *m_impl; }  // for AsioNetwork
 
   private:
     std::unique_ptr<Impl> m_impl;
 };
 
-// Threads that run posted tasks, several at once, oldest first. Stop (or the destructor) finishes the tasks that run, drops
-// the rest and joins. Thread-safe.
+// Threads that run posted tasks, several at once, oldest first. Stop (or the destructor) finishes the tasks that run,
+// drops the rest and joins. Thread-safe.
 class ThreadPool final : public Executor {
   public:
     // `threads` ≥ 1. With one thread it is a strand.

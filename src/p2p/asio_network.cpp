@@ -24,11 +24,12 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using Socket = asio::basic_stream_socket<tcp, AsioStrand>;
 using Acceptor = asio::basic_socket_acceptor<tcp, AsioStrand>;
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, AsioStrand>;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, AsioStrand>;
 
-constexpr size_t kReadBudgetBytes = 1 << 20;   // of one connection before others get their turn
-constexpr size_t kMaxGathered = 32;            // buffers of one system call
-constexpr milliseconds kAcceptRetry{200};      // after running out of file descriptors
+constexpr size_t kReadBudgetBytes = 1 << 20;  // of one connection before others get their turn
+constexpr size_t kMaxGathered = 32;           // buffers of one system call
+constexpr milliseconds kAcceptRetry{200};     // after running out of file descriptors
 
 tcp::endpoint ToAsio(const Endpoint& endpoint) {
     if (endpoint.IsIpv4()) {
@@ -59,9 +60,11 @@ std::string ReasonOf(const error_code& error) {
 
 Error CannotListen(const Endpoint& endpoint, const error_code& error) {
     std::string why = error.message();
-    if (error == asio::error::address_in_use) why = "address in use: stop the other program or choose another port with -port";
+    if (error == asio::error::address_in_use)
+        why = "address in use: stop the other program or choose another port with -port";
     if (error == asio::error::access_denied) why = "permission denied: choose a port above 1023 with -port";
-    if (error == error_code(EADDRNOTAVAIL, boost::system::system_category())) why = "this machine has no such address: choose one of its own with -bind";
+    if (error == error_code(EADDRNOTAVAIL, boost::system::system_category()))
+        why = "this machine has no such address: choose one of its own with -bind";
     return {ErrorKind::kEnvironment, "cannot listen on " + endpoint.ToString() + ": " + why};
 }
 
@@ -70,10 +73,10 @@ struct TcpConnection {
 
     ConnectionId id;
     Socket socket;
-    bool open{false};             // connected, and not closed since
+    bool open{false};  // connected, and not closed since
     bool reading{true};
-    bool read_armed{false};       // a wait for readability is under way
-    bool flush_due{false};        // a flush is posted, or a wait for writability is under way
+    bool read_armed{false};  // a wait for readability is under way
+    bool flush_due{false};   // a flush is posted, or a wait for writability is under way
     std::deque<Bytes> unsent;
     size_t sent_of_first{0};
     size_t pending_bytes{0};
@@ -118,16 +121,17 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
     }
 
     void Dial(const TcpConnectionRef& connection, const Endpoint& endpoint) {
-        connection->socket.async_connect(ToAsio(endpoint), [self = shared_from_this(), connection](const error_code& error) {
-            if (!self->Known(connection) || self->events == nullptr) return;
-            if (error) {
-                self->Remove(connection);
-                self->events->OnConnectFailed(connection->id, ReasonOf(error));
-                return;
-            }
-            self->Opened(connection);
-            self->events->OnConnected(connection->id);
-        });
+        connection->socket.async_connect(ToAsio(endpoint),
+                                         [self = shared_from_this(), connection](const error_code& error) {
+                                             if (!self->Known(connection) || self->events == nullptr) return;
+                                             if (error) {
+                                                 self->Remove(connection);
+                                                 self->events->OnConnectFailed(connection->id, ReasonOf(error));
+                                                 return;
+                                             }
+                                             self->Opened(connection);
+                                             self->events->OnConnected(connection->id);
+                                         });
     }
 
     void Accept(const std::shared_ptr<Acceptor>& acceptor) {
@@ -153,11 +157,12 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
     void ArmRead(const TcpConnectionRef& connection) {
         if (connection->read_armed || !connection->reading || !connection->open) return;
         connection->read_armed = true;
-        connection->socket.async_wait(Socket::wait_read, [self = shared_from_this(), connection](const error_code& error) {
-            connection->read_armed = false;
-            if (error == asio::error::operation_aborted || !connection->open) return;
-            self->Read(connection);
-        });
+        connection->socket.async_wait(Socket::wait_read,
+                                      [self = shared_from_this(), connection](const error_code& error) {
+                                          connection->read_armed = false;
+                                          if (error == asio::error::operation_aborted || !connection->open) return;
+                                          self->Read(connection);
+                                      });
     }
 
     void Read(const TcpConnectionRef& connection) {
@@ -190,9 +195,10 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
             const size_t size = connection->socket.write_some(Gather(*connection), error);
             if (error == asio::error::would_block) {
                 connection->flush_due = true;
-                connection->socket.async_wait(Socket::wait_write, [self = shared_from_this(), connection](const error_code& stopped) {
-                    if (!stopped) self->Flush(connection);
-                });
+                connection->socket.async_wait(Socket::wait_write,
+                                              [self = shared_from_this(), connection](const error_code& stopped) {
+                                                  if (!stopped) self->Flush(connection);
+                                              });
                 break;
             }
             if (error) {
@@ -201,7 +207,8 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
             }
             Sent(*connection, size);
         }
-        if (connection->open && connection->pending_bytes <= kLowWaterBytes && events != nullptr) events->OnWritable(connection->id);
+        if (connection->open && connection->pending_bytes <= kLowWaterBytes && events != nullptr)
+            events->OnWritable(connection->id);
     }
 
     static std::vector<asio::const_buffer> Gather(const TcpConnection& connection) {

@@ -10,7 +10,8 @@ namespace sluice::p2p {
 // Network over TCP sockets, with Boost.Asio on a strand: every call must be made on `strand`, every event comes on it.
 //
 // Speed: one 256 KiB read buffer for all connections, gathered writes, no Nagle delay. Order: the kernel holds at most
-// kKernelUnsentBytes that are not on the wire (TCP_NOTSENT_LOWAT), so that a block queued behind bulk data waits for little.
+// kKernelUnsentBytes that are not on the wire (TCP_NOTSENT_LOWAT), so that a block queued behind bulk data waits for
+// little.
 class AsioNetwork final : public Network {
   public:
     static constexpr size_t kReadBufferBytes = 256 << 10;

@@ -35,7 +35,8 @@ void BlockRelay::OnPeerGone(PeerId peer, Instant now) {
 void BlockRelay::AskNext(Instant now) {
     if (m_caught_up) {
         for (auto& [id, peer] : m_peers) {
-            if (!peer.synced && !peer.headers_deadline && !peer.batch && !peer.waits_for_bodies) AskHeaders(id, peer, now);
+            if (!peer.synced && !peer.headers_deadline && !peer.batch && !peer.waits_for_bodies)
+                AskHeaders(id, peer, now);
         }
         return;
     }
@@ -83,7 +84,8 @@ void BlockRelay::OnGetHeaders(PeerId id, ByteSpan payload) {
     if (!request) return Misbehaving(id, "getheaders: " + request.error().message);
     Headers answer{m_view.HeadersAfter(request->locator, request->stop, kMaxHeadersPerMessage)};
     const size_t remembered = std::min(answer.headers.size(), Sync::kMaxAnnouncedHeaders);
-    for (size_t i = answer.headers.size() - remembered; i < answer.headers.size(); ++i) peer->known.Add(answer.headers[i].Hash());
+    for (size_t i = answer.headers.size() - remembered; i < answer.headers.size(); ++i)
+        peer->known.Add(answer.headers[i].Hash());
     Send(id, MessageType::kHeaders, Encode(answer));
 }
 
@@ -99,7 +101,8 @@ void BlockRelay::OnHeaders(PeerId id, ByteSpan payload, Instant now) {
     }
     Batch batch;
     for (const BlockHeader& header : headers) {
-        if (!batch.hashes.empty() && header.prev != batch.hashes.back()) return Misbehaving(id, "headers are not consecutive");
+        if (!batch.hashes.empty() && header.prev != batch.hashes.back())
+            return Misbehaving(id, "headers are not consecutive");
         batch.hashes.push_back(header.Hash());
     }
     batch.last_height = headers.back().height;
@@ -117,7 +120,8 @@ void BlockRelay::OnHeaders(PeerId id, ByteSpan payload, Instant now) {
 
 // An announcement whose parent we do not have: ask for what lies between. Long ones are no announcement.
 void BlockRelay::OnUnconnected(PeerId id, Peer& peer, const std::vector<BlockHeader>& headers, Instant now) {
-    if (headers.size() > Sync::kMaxAnnouncedHeaders) return Misbehaving(id, "headers do not connect to any of our locator");
+    if (headers.size() > Sync::kMaxAnnouncedHeaders)
+        return Misbehaving(id, "headers do not connect to any of our locator");
     peer.best_height = std::max(peer.best_height, headers.back().height);
     peer.synced = false;
     if (peer.batch) {
@@ -143,7 +147,8 @@ void BlockRelay::OnHeadersResult(PeerId id, const HeadersResult& result, Instant
     Peer* const peer = Find(id);
     if (peer == nullptr || !peer->batch) return;
     Batch batch = *std::exchange(peer->batch, std::nullopt);
-    if (result.outcome == HeadersOutcome::kAccepted || result.accepted != 0) m_leader_until = std::max(m_leader_until, now + Sync::kLeaderPatience);
+    if (result.outcome == HeadersOutcome::kAccepted || result.accepted != 0)
+        m_leader_until = std::max(m_leader_until, now + Sync::kLeaderPatience);
     if (result.outcome == HeadersOutcome::kAccepted) return Continue(id, *peer, batch, now);
     const size_t accepted = std::min(result.accepted, batch.hashes.size());
     for (size_t i = 0; i < accepted; ++i) peer->known.Add(batch.hashes[i]);
@@ -219,11 +224,13 @@ void BlockRelay::OnBlockNotFound(PeerId id, ByteSpan payload, Instant now) {
     AssignBlocks(now);
 }
 
-void BlockRelay::OnBlockResult(PeerId id, const BlockHash& hash, BlockOutcome outcome, const std::string& reason, Instant now) {
+void BlockRelay::OnBlockResult(PeerId id, const BlockHash& hash, BlockOutcome outcome, const std::string& reason,
+                               Instant now) {
     m_processing.erase(hash);
     Peer* const peer = Find(id);
     if (peer != nullptr && outcome != BlockOutcome::kAccepted) Lacks(*peer, hash, now);
-    if (peer != nullptr && outcome == BlockOutcome::kMutatedBody) Misbehaving(id, "a block whose body is not its header's: " + reason);
+    if (peer != nullptr && outcome == BlockOutcome::kMutatedBody)
+        Misbehaving(id, "a block whose body is not its header's: " + reason);
     if (peer != nullptr && outcome == BlockOutcome::kInvalid) Misbehaving(id, "invalid block: " + reason);
     AssignBlocks(now);
 }
@@ -325,9 +332,10 @@ Instant BlockRelay::NextWakeup() const {
 }
 
 bool BlockRelay::Busy() const {
-    return !m_requests.empty() || !m_processing.empty() || std::any_of(m_peers.begin(), m_peers.end(), [](const auto& entry) {
-        return entry.second.headers_deadline || entry.second.batch || entry.second.waits_for_bodies;
-    });
+    return !m_requests.empty() || !m_processing.empty() ||
+           std::any_of(m_peers.begin(), m_peers.end(), [](const auto& entry) {
+               return entry.second.headers_deadline || entry.second.batch || entry.second.waits_for_bodies;
+           });
 }
 
 }  // namespace sluice::p2p

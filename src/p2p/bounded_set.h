@@ -31,7 +31,7 @@ class BoundedSet {
 
   private:
     size_t m_limit;
-    std::set<Hash> m_set;   // ordered: peers choose the bytes, and would choose them to collide
+    std::set<Hash> m_set;  // ordered: peers choose the bytes, and would choose them to collide
     std::deque<Hash> m_order;
 };
 

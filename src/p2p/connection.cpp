@@ -77,7 +77,8 @@ Status Connection::ReadHandshake(ByteSpan& input, ConnectionEvents& events) {
         m_greeted = true;
         return {};
     }
-    if (!m_handshake.Read(message)) return Fail("the handshake failed: the peer does not hold the key it shows, or another network's genesis");
+    if (!m_handshake.Read(message))
+        return Fail("the handshake failed: the peer does not hold the key it shows, or another network's genesis");
     if (m_handshake.OurTurn()) {
         const Bytes answer = m_handshake.Write({});
         m_handshake_out.insert(m_handshake_out.end(), answer.begin(), answer.end());
@@ -113,7 +114,8 @@ Status Connection::OnMessage(const Message& message, Instant now, ConnectionEven
         if (!ping) return Fail(std::string(NameOf(message.type)) + ": " + ping.error().message);
         if (message.type == MessageType::kPing) {
             // A full queue means that the peer does not read: it gets no answer.
-            if (!Send(MessageType::kPong, Encode(*ping))) return Fail("the peer sends pings and does not read the answers");
+            if (!Send(MessageType::kPong, Encode(*ping)))
+                return Fail("the peer sends pings and does not read the answers");
         } else if (m_ping_sent && ping->nonce == m_ping_nonce) {
             m_ping = now - *m_ping_sent;
             m_min_ping = m_min_ping ? std::min(*m_min_ping, *m_ping) : *m_ping;
@@ -140,7 +142,9 @@ bool Connection::Send(MessageType type, Bytes payload) {
     return true;
 }
 
-size_t Connection::QueueLimitBytes(MessageClass message_class) { return kQueueLimits[static_cast<size_t>(message_class)]; }
+size_t Connection::QueueLimitBytes(MessageClass message_class) {
+    return kQueueLimits[static_cast<size_t>(message_class)];
+}
 
 size_t Connection::QueuedBytes() const {
     size_t total = 0;

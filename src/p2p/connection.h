@@ -10,7 +10,8 @@
 
 namespace sluice::p2p {
 
-// What a connection says while it reads. The connection must outlive the call; its Send and Stop may be called from inside.
+// What a connection says while it reads. The connection must outlive the call; its Send and Stop may be called from
+// inside.
 class ConnectionEvents {
   public:
     virtual ~ConnectionEvents() = default;
@@ -22,16 +23,17 @@ class ConnectionEvents {
 
 // One connection as a pure state machine: bytes in, messages out; messages in, bytes out.
 //
-//   [greeting: magic, genesis] -> [Noise handshake] -> [secure] ... any failure is final: close the connection with its reason
+//   [greeting: magic, genesis] -> [Noise handshake] -> [secure] ... any failure is final: close the connection with its
+//   reason
 //
-// Leaves in strict priority of classes at frame granularity. Memory: queues of QueueLimitBytes a class, one frame, and one message of each
-// class being put together.
+// Leaves in strict priority of classes at frame granularity. Memory: queues of QueueLimitBytes a class, one frame, and
+// one message of each class being put together.
 class Connection {
   public:
     static constexpr seconds kHandshakeTimeout{10};
     static constexpr seconds kPingInterval{30};
-    static constexpr seconds kPingTimeout{60};              // without any byte since a ping
-    static constexpr size_t kMessageOverheadBytes = 64;     // counted for each queued message besides its payload
+    static constexpr seconds kPingTimeout{60};           // without any byte since a ping
+    static constexpr size_t kMessageOverheadBytes = 64;  // counted for each queued message besides its payload
 
     // `ephemeral` is fresh random.
     Connection(bool initiator, const NetworkId& network, const crypto::X25519SecretKey& static_key,
@@ -70,7 +72,7 @@ class Connection {
     };
     struct Queue {
         std::deque<Queued> messages;
-        size_t sent_of_first{0};   // bytes of the first message's payload that left in fragments
+        size_t sent_of_first{0};  // bytes of the first message's payload that left in fragments
         size_t bytes{0};
         bool over_half{false};
     };
@@ -83,10 +85,10 @@ class Connection {
 
     NetworkId m_network;
     crypto::NoiseHandshake m_handshake;
-    bool m_greeted{false};         // the peer's greeting was right
+    bool m_greeted{false};  // the peer's greeting was right
     bool m_stopped{false};
     Bytes m_handshake_in;
-    Bytes m_handshake_out;         // greeting and handshake messages that have not left
+    Bytes m_handshake_out;  // greeting and handshake messages that have not left
     std::optional<crypto::NoiseCipher> m_send_cipher;
     std::optional<FrameReader> m_reader;
     Assembler m_assembler;

@@ -9,8 +9,8 @@
 
 namespace sluice::p2p {
 
-// Who broke the rules lately: node ids, and ip addresses but loopback ones (where many nodes of one machine live). Bounded: of
-// more than kMaxEntries the ones that end first are forgotten.
+// Who broke the rules lately: node ids, and ip addresses but loopback ones (where many nodes of one machine live).
+// Bounded: of more than kMaxEntries the ones that end first are forgotten.
 class Discouraged {
   public:
     static constexpr size_t kMaxEntries = 1000;

@@ -22,8 +22,9 @@ bool RoutableIpv4(const uint8_t* ip) {
     const uint8_t a = ip[0];
     const uint8_t b = ip[1];
     return !(a == 0 || a == 10 || a == 127 || a >= 224 || (a == 100 && b >= 64 && b < 128) || (a == 169 && b == 254) ||
-             (a == 172 && b >= 16 && b < 32) || (a == 192 && b == 168) || (a == 192 && b == 0 && (ip[2] == 0 || ip[2] == 2)) ||
-             (a == 198 && (b == 18 || b == 19)) || (a == 198 && b == 51 && ip[2] == 100) || (a == 203 && b == 0 && ip[2] == 113));
+             (a == 172 && b >= 16 && b < 32) || (a == 192 && b == 168) ||
+             (a == 192 && b == 0 && (ip[2] == 0 || ip[2] == 2)) || (a == 198 && (b == 18 || b == 19)) ||
+             (a == 198 && b == 51 && ip[2] == 100) || (a == 203 && b == 0 && ip[2] == 113));
 }
 
 }  // namespace
@@ -90,7 +91,8 @@ Result<Endpoint> ParseEndpoint(std::string_view text, uint16_t default_port, std
     Endpoint endpoint;
     endpoint.port = default_port;
     if (port_text) {
-        const auto [end, error] = std::from_chars(port_text->data(), port_text->data() + port_text->size(), endpoint.port);
+        const auto [end, error] =
+            std::from_chars(port_text->data(), port_text->data() + port_text->size(), endpoint.port);
         if (error != std::errc() || end != port_text->data() + port_text->size()) return fail();
     }
     if (ip.find('\0') != std::string_view::npos) return fail();

@@ -23,9 +23,10 @@ struct Endpoint {
     }
 
     bool IsIpv4() const;
-    bool IsLoopback() const;      // 127.0.0.0/8 and ::1
-    bool IsUnspecified() const;   // 0.0.0.0 and ::
-    // A public unicast address, fit to be told to others: not private, link-local, loopback, multicast, reserved or unspecified.
+    bool IsLoopback() const;     // 127.0.0.0/8 and ::1
+    bool IsUnspecified() const;  // 0.0.0.0 and ::
+    // A public unicast address, fit to be told to others: not private, link-local, loopback, multicast, reserved or
+    // unspecified.
     bool IsRoutable() const;
     // The address without its port: "127.0.0.1", "::1".
     std::string Ip() const;

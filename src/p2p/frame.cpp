@@ -51,8 +51,8 @@ Result<std::optional<Frame>> FrameReader::Next(ByteSpan& input) {
     }
     const size_t sealed_bytes = SealedBytes(frame);
     if (sealed_bytes < kMinSealedBytes || sealed_bytes > kMaxSealedBytes) {
-        return Fail("frame length " + std::to_string(sealed_bytes) + " is outside " + std::to_string(kMinSealedBytes) + " to " +
-                    std::to_string(kMaxSealedBytes));
+        return Fail("frame length " + std::to_string(sealed_bytes) + " is outside " + std::to_string(kMinSealedBytes) +
+                    " to " + std::to_string(kMaxSealedBytes));
     }
     const size_t frame_bytes = kFrameLengthBytes + sealed_bytes;
     if (whole_in_input) {
@@ -68,14 +68,15 @@ Result<std::optional<Frame>> FrameReader::Next(ByteSpan& input) {
     if (!opened) return Fail("a frame's authentication tag is false");
     const uint8_t type = plaintext[0] & static_cast<uint8_t>(~kMoreFragments);
     if (!IsKnownMessageType(type)) return Fail("message type " + std::to_string(type) + " is unknown");
-    return std::optional(Frame{static_cast<MessageType>(type), (plaintext[0] & kMoreFragments) != 0,
-                               plaintext.subspan(1)});
+    return std::optional(
+        Frame{static_cast<MessageType>(type), (plaintext[0] & kMoreFragments) != 0, plaintext.subspan(1)});
 }
 
 Result<std::optional<Message>> Assembler::Add(const Frame& frame) {
     Partial& partial = m_partials[static_cast<size_t>(ClassOf(frame.type))];
     if (partial.type && *partial.type != frame.type) {
-        return Fail(std::string("a ") + NameOf(frame.type) + " message starts inside a " + NameOf(*partial.type) + " message");
+        return Fail(std::string("a ") + NameOf(frame.type) + " message starts inside a " + NameOf(*partial.type) +
+                    " message");
     }
     if (partial.bytes.size() + frame.payload.size() > MaxPayloadBytes(frame.type)) {
         return Fail(std::string("a ") + NameOf(frame.type) + " message is over its limit of " +

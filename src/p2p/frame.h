@@ -8,15 +8,15 @@
 
 // The bytes on a connection.
 //
-//   start of each side  = magic (4) || first 8 bytes of the genesis hash, in the clear, so that a wrong network has a clear reason
-//   handshake           = three Noise XX messages with empty payloads (32, 96 and 64 bytes);
+//   start of each side  = magic (4) || first 8 bytes of the genesis hash, in the clear, so that a wrong network has a
+//   clear reason handshake           = three Noise XX messages with empty payloads (32, 96 and 64 bytes);
 //                         prologue = "sluice" || magic || genesis hash
-//   frame               = length of the ciphertext (2, little-endian) || one Noise message with the length as additional data
-//   plaintext           = type (1; the top bit set: more fragments of this message follow) || payload
+//   frame               = length of the ciphertext (2, little-endian) || one Noise message with the length as
+//   additional data plaintext           = type (1; the top bit set: more fragments of this message follow) || payload
 //
-// The length is in the clear because TCP segments show it anyway, and one AEAD operation a frame is the fastest; it is authenticated.
-// A message of at most kMaxFramePayload bytes is one frame. A larger one is fragments: all but the last are full, and no other
-// message of its class comes between them. Frames of other classes may.
+// The length is in the clear because TCP segments show it anyway, and one AEAD operation a frame is the fastest; it is
+// authenticated. A message of at most kMaxFramePayload bytes is one frame. A larger one is fragments: all but the last
+// are full, and no other message of its class comes between them. Frames of other classes may.
 
 namespace sluice::p2p {
 
@@ -37,19 +37,20 @@ struct Frame {
     ByteSpan payload;
 };
 
-// Takes frames out of a stream of bytes. Holds at most one frame's bytes between calls. After an error it is of no more use.
+// Takes frames out of a stream of bytes. Holds at most one frame's bytes between calls. After an error it is of no more
+// use.
 class FrameReader {
   public:
     explicit FrameReader(crypto::NoiseCipher cipher);
 
-    // The next frame of what was left over and `input`, whose used bytes are cut off its front; nullopt once all of it is used.
-    // The frame is valid until the next call. Errors: a length out of bounds, a false tag, an unknown type.
+    // The next frame of what was left over and `input`, whose used bytes are cut off its front; nullopt once all of it
+    // is used. The frame is valid until the next call. Errors: a length out of bounds, a false tag, an unknown type.
     Result<std::optional<Frame>> Next(ByteSpan& input);
 
   private:
     crypto::NoiseCipher m_cipher;
-    Bytes m_partial;      // the start of a frame that is not complete
-    Bytes m_plaintext;    // room for the largest frame's
+    Bytes m_partial;    // the start of a frame that is not complete
+    Bytes m_plaintext;  // room for the largest frame's
 };
 
 // A whole message; `payload` is a view into the frame or the assembler.
@@ -61,8 +62,8 @@ struct Message {
 // Puts fragments together, one message for each class at a time. Memory: at most the largest message of each class.
 class Assembler {
   public:
-    // The message that `frame` completes, valid until the next call. Errors: over the type's limit (before anything is stored), another
-    // message of the class inside a message, a fragment that is not full.
+    // The message that `frame` completes, valid until the next call. Errors: over the type's limit (before anything is
+    // stored), another message of the class inside a message, a fragment that is not full.
     Result<std::optional<Message>> Add(const Frame& frame);
     size_t buffered_bytes() const;
 

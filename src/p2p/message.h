@@ -6,8 +6,8 @@
 #include "p2p/endpoint.h"
 #include "primitives/block.h"
 
-// What peers say to each other. Payloads are encoded with util/serialize.h; the limits below are checked before anything
-// is allocated. The two content messages and the vote are opaque here.
+// What peers say to each other. Payloads are encoded with util/serialize.h; the limits below are checked before
+// anything is allocated. The two content messages and the vote are opaque here.
 
 namespace sluice::p2p {
 
@@ -15,7 +15,7 @@ inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr size_t kMaxHeadersPerMessage = 1000;
 inline constexpr size_t kMaxLocatorHashes = 64;
 inline constexpr size_t kMaxBlocksPerRequest = 16;
-inline constexpr size_t kMaxTransactionsPerMessage = 1000;   // hashes in an inventory or request
+inline constexpr size_t kMaxTransactionsPerMessage = 1000;  // hashes in an inventory or request
 inline constexpr size_t kMaxAddressesPerMessage = 256;
 inline constexpr size_t kMaxUserAgentBytes = 128;
 inline constexpr size_t kMaxVoteBytes = 1024;
@@ -54,8 +54,8 @@ size_t MaxPayloadBytes(MessageType type);
 const char* NameOf(MessageType type);
 
 namespace services {
-inline constexpr uint64_t kFullBlocks = 1;   // serves all blocks and headers
-inline constexpr uint64_t kContent = 2;      // speaks the content protocol
+inline constexpr uint64_t kFullBlocks = 1;  // serves all blocks and headers
+inline constexpr uint64_t kContent = 2;     // speaks the content protocol
 }  // namespace services
 
 // A connection to oneself shows by the node id, so the greeting needs no nonce.
@@ -64,7 +64,7 @@ struct Hello {
     uint64_t services{0};
     std::string user_agent;
     Height best_height;
-    uint16_t listen_port{0};   // 0: does not accept connections
+    uint16_t listen_port{0};  // 0: does not accept connections
 
     friend bool operator==(const Hello&, const Hello&) = default;
     static void Serialize(auto& self, auto& archive) {
@@ -79,10 +79,10 @@ struct PingMessage {
     static void Serialize(auto& self, auto& archive) { archive(self.nonce); }
 };
 
-// Asks for the headers after the first locator hash that is on the receiver's best chain (genesis if none is), up to and
-// with `stop` (zero: as many as fit).
+// Asks for the headers after the first locator hash that is on the receiver's best chain (genesis if none is), up to
+// and with `stop` (zero: as many as fit).
 struct GetHeaders {
-    std::vector<BlockHash> locator;   // newest first, at exponentially growing distances
+    std::vector<BlockHash> locator;  // newest first, at exponentially growing distances
     BlockHash stop;
 
     static void Serialize(auto& self, auto& archive) {
@@ -111,7 +111,7 @@ using Txids = HashList<Txid, kMaxTransactionsPerMessage>;
 struct AddressEntry {
     Endpoint endpoint;
     uint64_t services{0};
-    uint64_t last_seen_s{0};   // Unix time
+    uint64_t last_seen_s{0};  // Unix time
 
     friend bool operator==(const AddressEntry&, const AddressEntry&) = default;
     static void Serialize(auto& self, auto& archive) { archive(self.endpoint, self.services, self.last_seen_s); }

@@ -5,8 +5,8 @@
 #include "util/result.h"
 #include "util/strong_int.h"
 
-// The seam between the protocol and the sockets: reliable byte streams. AsioNetwork implements it with TCP, the simulator
-// with queues on a virtual clock. All calls and all events happen on one executor, the network strand.
+// The seam between the protocol and the sockets: reliable byte streams. AsioNetwork implements it with TCP, the
+// simulator with queues on a virtual clock. All calls and all events happen on one executor, the network strand.
 
 namespace sluice::p2p {
 
@@ -38,8 +38,8 @@ class Network {
     virtual void SetEvents(NetworkEvents& events) = 0;
     // Starts to dial; OnConnected or OnConnectFailed follows, unless Close comes first. There is no time limit here.
     virtual ConnectionId Connect(const Endpoint& endpoint) = 0;
-    // Accepts connections at `endpoint` (port 0: any free one); several may listen. The endpoint that is bound, or an error
-    // of kEnvironment that says what to do.
+    // Accepts connections at `endpoint` (port 0: any free one); several may listen. The endpoint that is bound, or an
+    // error of kEnvironment that says what to do.
     virtual Result<Endpoint> Listen(const Endpoint& endpoint) = 0;
     // Queues bytes, which leave soon. Unknown and closed connections are ignored (their OnClosed may be on its way).
     virtual void Write(ConnectionId connection, Bytes bytes) = 0;

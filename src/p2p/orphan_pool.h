@@ -9,8 +9,8 @@
 
 namespace sluice::p2p {
 
-// Transactions whose parents are missing, bounded in number, size and time. When full, the oldest one of the peer that sent most
-// makes room.
+// Transactions whose parents are missing, bounded in number, size and time. When full, the oldest one of the peer that
+// sent most makes room.
 class OrphanPool {
   public:
     struct Orphan {
@@ -68,7 +68,9 @@ class OrphanPool {
     void Evict() {
         std::map<PeerId, size_t> counts;
         for (const auto& [wtxid, orphan] : m_orphans) ++counts[orphan.peer];
-        const PeerId most = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+        const PeerId most = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) {
+                                return a.second < b.second;
+                            })->first;
         const std::vector<const Orphan*> theirs = InOrder([&](const Orphan& orphan) { return orphan.peer == most; });
         const Wtxid oldest = theirs.front()->transaction->wtxid();
         m_orphans.erase(oldest);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr seconds kFirstDelay{1};
 constexpr seconds kLongestDelay{60};
-constexpr seconds kSteady{10};             // a connection that lasted this long starts the delays anew
+constexpr seconds kSteady{10};  // a connection that lasted this long starts the delays anew
 constexpr milliseconds kAutomaticPause{500};
 
 }  // namespace
@@ -68,7 +68,8 @@ void PeerManager::Impl::DialAutomatic() {
     // One connection for each network group, so that no range of addresses holds all of ours.
     std::set<uint32_t> groups;
     for (const auto& [id, peer] : peers) {
-        if (!peer->info.Inbound() && peer->info.endpoint.IsRoutable()) groups.insert(AddressBook::GroupOf(peer->info.endpoint));
+        if (!peer->info.Inbound() && peer->info.endpoint.IsRoutable())
+            groups.insert(AddressBook::GroupOf(peer->info.endpoint));
     }
     const auto chosen = addresses.Select(random, now, [&](const Endpoint& endpoint) {
         if (own_endpoints.contains(endpoint) || discouraged.Has(endpoint, now) || ConnectedTo(endpoint)) return false;

@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kWindowBytes = 128 << 10;  // given to the network ahead of the kernel
 constexpr size_t kWriteBytes = 64 << 10;
 constexpr seconds kDialTimeout{10};
-constexpr seconds kHelloTimeout{20};        // from the start of the connection
+constexpr seconds kHelloTimeout{20};  // from the start of the connection
 
 // Each unit is about 100 µs of our work; see Impl::Charge.
 constexpr int64_t kWorkPerSecond = 1'000'000;
@@ -19,8 +19,8 @@ constexpr int64_t kWorkBurst = 4'000'000;
 
 }  // namespace
 
-PeerManager::Impl::Impl(Network& the_network, const Clock& the_clock, RandomSource& the_random, PeerManagerConfig the_config,
-                        PeerEvents& the_events)
+PeerManager::Impl::Impl(Network& the_network, const Clock& the_clock, RandomSource& the_random,
+                        PeerManagerConfig the_config, PeerEvents& the_events)
     : network(the_network),
       clock(the_clock),
       random(the_random),
@@ -50,7 +50,8 @@ PeerManager::Impl::Peer* PeerManager::Impl::FindReady(const NodeId& node, const 
     return nullptr;
 }
 
-PeerManager::Impl::Peer& PeerManager::Impl::AddPeer(ConnectionId connection, const Endpoint& endpoint, Direction direction) {
+PeerManager::Impl::Peer& PeerManager::Impl::AddPeer(ConnectionId connection, const Endpoint& endpoint,
+                                                    Direction direction) {
     const PeerId id(++last_peer_id);
     auto peer = std::make_unique<Peer>();
     peer->info.id = id;
@@ -143,7 +144,8 @@ void PeerManager::Impl::Settle() {
             Pump(*peer);
             const uint8_t drained = peer->connection->TakeDrained();
             for (size_t i = 0; i < kMessageClasses; ++i) {
-                if ((drained >> i & 1) != 0 && peer->ready && !peer->closed) events.OnDrained(id, static_cast<MessageClass>(i));
+                if ((drained >> i & 1) != 0 && peer->ready && !peer->closed)
+                    events.OnDrained(id, static_cast<MessageClass>(i));
             }
         }
         for (const PeerId id : std::exchange(closed, {})) {
@@ -162,7 +164,8 @@ std::optional<Endpoint> PeerInfo::Listening() const {
     return listening;
 }
 
-PeerManager::PeerManager(Network& network, const Clock& clock, RandomSource& random, PeerManagerConfig config, PeerEvents& events)
+PeerManager::PeerManager(Network& network, const Clock& clock, RandomSource& random, PeerManagerConfig config,
+                         PeerEvents& events)
     : m_impl(std::make_unique<Impl>(network, clock, random, std::move(config), events)) {
     network.SetEvents(*this);
 }
@@ -203,7 +206,9 @@ void PeerManager::Misbehaving(PeerId peer, const std::string& reason) {
     });
 }
 
-bool PeerManager::IsDiscouraged(const NodeId& node) const { return m_impl->discouraged.Has(node, m_impl->clock.Monotonic()); }
+bool PeerManager::IsDiscouraged(const NodeId& node) const {
+    return m_impl->discouraged.Has(node, m_impl->clock.Monotonic());
+}
 
 namespace {
 
@@ -270,7 +275,8 @@ Instant PeerManager::NextWakeup() const {
     }
     for (const auto& [endpoint, manual] : m_impl->manual) {
         const bool connected = manual.node && m_impl->FindReady(*manual.node, nullptr) != nullptr;
-        if (!manual.peer && !connected && !m_impl->own_endpoints.contains(endpoint)) next = std::min(next, manual.next_try);
+        if (!manual.peer && !connected && !m_impl->own_endpoints.contains(endpoint))
+            next = std::min(next, manual.next_try);
     }
     if (m_impl->WantsAutomatic()) next = std::min(next, m_impl->next_automatic);
     return next;

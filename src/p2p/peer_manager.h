@@ -15,23 +15,23 @@ namespace sluice::p2p {
 
 // How a connection came to be.
 enum class Direction {
-    kInbound,    // the peer dialled us
-    kOutbound,   // we chose it from the addresses we know
-    kManual,     // the operator asked for it (-addnode, -connect, addnode)
+    kInbound,   // the peer dialled us
+    kOutbound,  // we chose it from the addresses we know
+    kManual,    // the operator asked for it (-addnode, -connect, addnode)
 };
 
 struct PeerInfo {
     PeerId id;
     NodeId node_id;
-    Endpoint endpoint;               // remote end of the socket
+    Endpoint endpoint;  // remote end of the socket
     Direction direction{Direction::kInbound};
-    Hello hello;                     // version, services, user agent, height and listening port at the start
+    Hello hello;  // version, services, user agent, height and listening port at the start
     UnixMillis connected_at{};
-    uint64_t bytes_received{0};      // on the wire
-    uint64_t bytes_sent{0};          // handed to the network
+    uint64_t bytes_received{0};  // on the wire
+    uint64_t bytes_sent{0};      // handed to the network
     Instant last_received{};
     Instant last_sent{};
-    std::optional<microseconds> ping;       // of the last answer
+    std::optional<microseconds> ping;  // of the last answer
     std::optional<microseconds> min_ping;
 
     bool Inbound() const { return direction == Direction::kInbound; }
@@ -42,7 +42,7 @@ struct PeerInfo {
 struct ManualNodeInfo {
     Endpoint endpoint;
     std::optional<PeerId> connected;
-    std::string last_failure;        // why the last attempt or connection ended; empty: none did
+    std::string last_failure;  // why the last attempt or connection ended; empty: none did
 };
 
 // What peers do. Called on the network strand, from inside the manager's own entry points (its NetworkEvents, Tick, and
@@ -54,7 +54,8 @@ class PeerEvents {
     virtual void OnPeerReady(PeerId peer, const PeerInfo& info) = 0;
     // After this nothing more is heard of `peer`. Only for peers that were ready.
     virtual void OnPeerGone(PeerId peer, const std::string& reason) = 0;
-    // A whole message of any type but hello, ping and pong; `payload` is within the type's limit and valid during the call.
+    // A whole message of any type but hello, ping and pong; `payload` is within the type's limit and valid during the
+    // call.
     virtual void OnMessage(PeerId peer, MessageType type, ByteSpan payload) = 0;
     // The class's queue has fallen to half its limit, after it was over that: there is room to send more.
     virtual void OnDrained(PeerId peer, MessageClass message_class) = 0;
@@ -65,7 +66,7 @@ struct PeerManagerConfig {
     crypto::X25519SecretKey node_key;
     std::string user_agent;
     uint64_t services{services::kFullBlocks};
-    uint16_t listen_port{0};             // what we tell peers; 0: none
+    uint16_t listen_port{0};  // what we tell peers; 0: none
     size_t max_peers{125};
     size_t max_outbound{8};              // of the addresses we know; manual ones come on top
     size_t max_inbound_per_ip{4};        // but for loopback
@@ -75,18 +76,19 @@ struct PeerManagerConfig {
     uint64_t max_chunk_bytes_per_s{0};
 };
 
-// All connections of the node: who is connected, in which direction, with which limits. Reads no socket and no clock but
-// those given to it; lives on the network strand.
+// All connections of the node: who is connected, in which direction, with which limits. Reads no socket and no clock
+// but those given to it; lives on the network strand.
 //
-// Invariants: 1. one ready peer for each node id; 2. never more than max_peers connections; 3. a peer that is ready has a
-// version, node id and network that were checked; 4. what is queued and buffered for a peer is bounded.
+// Invariants: 1. one ready peer for each node id; 2. never more than max_peers connections; 3. a peer that is ready has
+// a version, node id and network that were checked; 4. what is queued and buffered for a peer is bounded.
 //
-// Two nodes that dial each other keep the connection that the node with the lower id dialled; of two in the same direction
-// the older one stays.
+// Two nodes that dial each other keep the connection that the node with the lower id dialled; of two in the same
+// direction the older one stays.
 class PeerManager final : private NetworkEvents {
   public:
     // `network`, `clock`, `random` and `events` outlive the manager. Sets the network's events.
-    PeerManager(Network& network, const Clock& clock, RandomSource& random, PeerManagerConfig config, PeerEvents& events);
+    PeerManager(Network& network, const Clock& clock, RandomSource& random, PeerManagerConfig config,
+                PeerEvents& events);
     ~PeerManager() override;
 
     const NodeId& node_id() const;
@@ -104,27 +106,30 @@ class PeerManager final : private NetworkEvents {
     std::vector<ManualNodeInfo> ManualNodes() const;
     // Whether connections are made to addresses heard of (false with -connect). True at the start.
     void SetAutomaticOutbound(bool enabled);
-    // An address to choose outbound connections from: seeds, the LAN, the DHT. Those that peers gossip are taken by themselves.
+    // An address to choose outbound connections from: seeds, the LAN, the DHT. Those that peers gossip are taken by
+    // themselves.
     void AddAddress(const AddressEntry& entry);
     std::vector<AddressEntry> KnownAddresses() const;
 
-    // Queues a message. False if the peer is not ready, or the class's queue or the queues of all peers are full. A payload over
-    // the type's limit is our bug.
+    // Queues a message. False if the peer is not ready, or the class's queue or the queues of all peers are full. A
+    // payload over the type's limit is our bug.
     [[nodiscard]] bool Send(PeerId peer, MessageType type, Bytes payload);
     // Payloads waiting in the class's queue, each counted with 64 bytes for itself.
     size_t QueuedBytes(PeerId peer, MessageClass message_class) const;
     static size_t QueueLimitBytes(MessageClass message_class);
     // Ends a connection; `reason` is one line for the log and OnPeerGone.
     void Disconnect(PeerId peer, const std::string& reason);
-    // The same for breaking the rules: the node id, and the ip unless it is a loopback address, is refused for discourage_for.
+    // The same for breaking the rules: the node id, and the ip unless it is a loopback address, is refused for
+    // discourage_for.
     void Misbehaving(PeerId peer, const std::string& reason);
     bool IsDiscouraged(const NodeId& node) const;
 
     std::optional<PeerInfo> Peer(PeerId peer) const;
-    std::vector<PeerInfo> Peers() const;      // the ready ones, by id
-    size_t ConnectionCount() const;           // those still shaking hands too
+    std::vector<PeerInfo> Peers() const;  // the ready ones, by id
+    size_t ConnectionCount() const;       // those still shaking hands too
 
-    // Does what is due by the clock: timeouts, pings, dialling. Call at NextWakeup or later, and after adding nodes or addresses.
+    // Does what is due by the clock: timeouts, pings, dialling. Call at NextWakeup or later, and after adding nodes or
+    // addresses.
     void Tick();
     Instant NextWakeup() const;
 

@@ -9,35 +9,35 @@
 #include "p2p/peer_manager.h"
 #include "p2p/token_bucket.h"
 
-// The inside of PeerManager: peer_manager.cpp holds its public calls and the network's events, peer_dialling.cpp whom to dial when,
-// peer_messages.cpp what happens to what peers say.
+// The inside of PeerManager: peer_manager.cpp holds its public calls and the network's events, peer_dialling.cpp whom
+// to dial when, peer_messages.cpp what happens to what peers say.
 
 namespace sluice::p2p {
 
 struct PeerManager::Impl {
     // A connection, from the first packet to its end.
     struct Peer {
-        PeerInfo info;                           // id, endpoint and direction from the start, the rest with the greeting
+        PeerInfo info;  // id, endpoint and direction from the start, the rest with the greeting
         ConnectionId connection_id;
-        std::optional<Connection> connection;    // none while dialling
+        std::optional<Connection> connection;  // none while dialling
         Instant started{};
-        bool greeted{false};                     // its hello was right
+        bool greeted{false};  // its hello was right
         bool ready{false};
-        size_t counted_bytes{0};                 // its share of queued_bytes
-        bool closed{false};                      // waits to be removed
-        bool dirty{false};                       // has something to write
+        size_t counted_bytes{0};  // its share of queued_bytes
+        bool closed{false};       // waits to be removed
+        bool dirty{false};        // has something to write
         bool told_addresses{false};
         std::string close_reason;
-        std::optional<TokenBucket> work;         // what its messages cost us, in thousandths
+        std::optional<TokenBucket> work;  // what its messages cost us, in thousandths
         std::optional<TokenBucket> chunk_bytes;
-        std::optional<Instant> resume_at;        // not read from before
+        std::optional<Instant> resume_at;  // not read from before
     };
     using PeerPtr = std::unique_ptr<Peer>;
 
     // An endpoint that the operator wants to be connected to.
     struct Manual {
-        std::optional<PeerId> peer;              // dialling or connected
-        std::optional<NodeId> node;              // who answered there last
+        std::optional<PeerId> peer;  // dialling or connected
+        std::optional<NodeId> node;  // who answered there last
         Instant next_try{};
         seconds delay{0};
         std::string last_failure;
@@ -100,8 +100,8 @@ struct PeerManager::Impl {
     std::map<PeerId, PeerPtr> peers;
     std::map<ConnectionId, PeerId> by_connection;
     uint64_t last_peer_id{0};
-    size_t queued_bytes{0};        // in all peers' queues
-    size_t depth{0};               // of entry points
+    size_t queued_bytes{0};  // in all peers' queues
+    size_t depth{0};         // of entry points
     std::set<PeerId> dirty;
     std::set<PeerId> closed;
 
@@ -109,7 +109,7 @@ struct PeerManager::Impl {
     bool automatic{true};
     Instant next_automatic{};
     AddressBook addresses;
-    std::set<Endpoint> own_endpoints;   // where we reached ourselves
+    std::set<Endpoint> own_endpoints;  // where we reached ourselves
     Discouraged discouraged;
 };
 

@@ -9,29 +9,40 @@ namespace {
 constexpr size_t kToldAddresses = 64;
 constexpr seconds kOldestAddress{30 * 86'400};
 
-// What a message costs us, in thousandths of a unit of about 100 µs: verification of headers, blocks and transactions, look-ups
-// for requests, and a little for each message, so that a flood of tiny ones waits too. Full chunk frames cost bytes only.
+// What a message costs us, in thousandths of a unit of about 100 µs: verification of headers, blocks and transactions,
+// look-ups for requests, and a little for each message, so that a flood of tiny ones waits too. Full chunk frames cost
+// bytes only.
 int64_t WorkOf(MessageType type, size_t bytes) {
     const auto size = static_cast<int64_t>(bytes);
     switch (type) {
-        case MessageType::kHeaders: return 1000 + size / 3;
-        case MessageType::kBlock: return 1000 + size / 20;
-        case MessageType::kGetHeaders: return 5000;
-        case MessageType::kGetBlocks: return 1000 + size * 4;
+        case MessageType::kHeaders:
+            return 1000 + size / 3;
+        case MessageType::kBlock:
+            return 1000 + size / 20;
+        case MessageType::kGetHeaders:
+            return 5000;
+        case MessageType::kGetBlocks:
+            return 1000 + size * 4;
         case MessageType::kTxInventory:
         case MessageType::kTxNotFound:
-        case MessageType::kBlockNotFound: return 1000 + size / 3;
+        case MessageType::kBlockNotFound:
+            return 1000 + size / 3;
         case MessageType::kGetTransactions:
-        case MessageType::kGetParents: return 1000 + size;
+        case MessageType::kGetParents:
+            return 1000 + size;
         case MessageType::kGetAddresses:
-        case MessageType::kAddresses: return 20'000;
-        case MessageType::kContentControl: return 20 + size / 64;  // a request for each leaf of a fast transfer must pass
-        case MessageType::kContentChunk: return size >= 1024 ? 0 : 100;
+        case MessageType::kAddresses:
+            return 20'000;
+        case MessageType::kContentControl:
+            return 20 + size / 64;  // a request for each leaf of a fast transfer must pass
+        case MessageType::kContentChunk:
+            return size >= 1024 ? 0 : 100;
         case MessageType::kHello:
         case MessageType::kPing:
         case MessageType::kPong:
         case MessageType::kTransaction:
-        case MessageType::kVote: return 1000;
+        case MessageType::kVote:
+            return 1000;
     }
     return 1000;
 }
@@ -117,7 +128,8 @@ void PeerManager::Impl::OnReceived(Peer& peer, MessageType type, ByteSpan payloa
 void PeerManager::Impl::OnHello(Peer& peer, ByteSpan payload) {
     auto hello = Decode<Hello>(payload);
     if (!hello || !IsPlainText(hello->user_agent)) {
-        Punish(peer, "hello: " + (hello ? std::string("the user agent is not printable ASCII") : hello.error().message));
+        Punish(peer,
+               "hello: " + (hello ? std::string("the user agent is not printable ASCII") : hello.error().message));
         return;
     }
     if (hello->version < kProtocolVersion) {
@@ -129,8 +141,10 @@ void PeerManager::Impl::OnHello(Peer& peer, ByteSpan payload) {
     peer.greeted = true;
     if (!ResolveDuplicate(peer)) return;
     peer.ready = true;
-    LogDebug("net", "peer {} ({}) ready, node {}", peer.info.id.value, peer.info.endpoint.ToString(), peer.info.node_id.Hex());
-    const auto unix_s = static_cast<uint64_t>(std::chrono::duration_cast<seconds>(clock.Now().time_since_epoch()).count());
+    LogDebug("net", "peer {} ({}) ready, node {}", peer.info.id.value, peer.info.endpoint.ToString(),
+             peer.info.node_id.Hex());
+    const auto unix_s =
+        static_cast<uint64_t>(std::chrono::duration_cast<seconds>(clock.Now().time_since_epoch()).count());
     if (peer.info.Inbound()) {
         const auto listening = peer.info.Listening();
         if (listening && listening->IsRoutable()) addresses.Add({*listening, hello->services, unix_s});
@@ -170,7 +184,8 @@ void PeerManager::Impl::OnAddresses(Peer& peer, ByteSpan payload) {
         return;
     }
     if (peer.info.Inbound()) return;  // not asked for
-    const auto now_s = static_cast<uint64_t>(std::chrono::duration_cast<seconds>(clock.Now().time_since_epoch()).count());
+    const auto now_s =
+        static_cast<uint64_t>(std::chrono::duration_cast<seconds>(clock.Now().time_since_epoch()).count());
     const auto oldest_s = static_cast<uint64_t>(kOldestAddress.count());
     for (AddressEntry entry : told->entries) {
         entry.last_seen_s = std::min(entry.last_seen_s, now_s);
@@ -181,7 +196,8 @@ void PeerManager::Impl::OnAddresses(Peer& peer, ByteSpan payload) {
 void PeerManager::Impl::Charge(Peer& peer, MessageType type, size_t bytes) {
     const Instant now = clock.Monotonic();
     peer.work->Charge(WorkOf(type, bytes), now);
-    if (peer.chunk_bytes && type == MessageType::kContentChunk) peer.chunk_bytes->Charge(static_cast<int64_t>(bytes), now);
+    if (peer.chunk_bytes && type == MessageType::kContentChunk)
+        peer.chunk_bytes->Charge(static_cast<int64_t>(bytes), now);
 }
 
 void PeerManager::Impl::PauseIfInDebt(Peer& peer) {

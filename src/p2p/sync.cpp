@@ -27,17 +27,38 @@ void Sync::OnPeerGone(PeerId peer, Instant now) {
 
 bool Sync::OnMessage(PeerId peer, MessageType type, ByteSpan payload, Instant now) {
     switch (type) {
-        case MessageType::kGetHeaders: m_impl->blocks.OnGetHeaders(peer, payload); return true;
-        case MessageType::kHeaders: m_impl->blocks.OnHeaders(peer, payload, now); return true;
-        case MessageType::kGetBlocks: m_impl->blocks.OnGetBlocks(peer, payload); return true;
-        case MessageType::kBlock: m_impl->blocks.OnBlock(peer, payload); return true;
-        case MessageType::kBlockNotFound: m_impl->blocks.OnBlockNotFound(peer, payload, now); return true;
-        case MessageType::kTxInventory: m_impl->transactions.OnInventory(peer, payload, now); return true;
-        case MessageType::kGetTransactions: m_impl->transactions.OnGetTransactions(peer, payload); return true;
-        case MessageType::kGetParents: m_impl->transactions.OnGetParents(peer, payload); return true;
-        case MessageType::kTransaction: m_impl->transactions.OnTransaction(peer, payload); return true;
-        case MessageType::kTxNotFound: m_impl->transactions.OnNotFound(peer, payload, now); return true;
-        default: return false;
+        case MessageType::kGetHeaders:
+            m_impl->blocks.OnGetHeaders(peer, payload);
+            return true;
+        case MessageType::kHeaders:
+            m_impl->blocks.OnHeaders(peer, payload, now);
+            return true;
+        case MessageType::kGetBlocks:
+            m_impl->blocks.OnGetBlocks(peer, payload);
+            return true;
+        case MessageType::kBlock:
+            m_impl->blocks.OnBlock(peer, payload);
+            return true;
+        case MessageType::kBlockNotFound:
+            m_impl->blocks.OnBlockNotFound(peer, payload, now);
+            return true;
+        case MessageType::kTxInventory:
+            m_impl->transactions.OnInventory(peer, payload, now);
+            return true;
+        case MessageType::kGetTransactions:
+            m_impl->transactions.OnGetTransactions(peer, payload);
+            return true;
+        case MessageType::kGetParents:
+            m_impl->transactions.OnGetParents(peer, payload);
+            return true;
+        case MessageType::kTransaction:
+            m_impl->transactions.OnTransaction(peer, payload);
+            return true;
+        case MessageType::kTxNotFound:
+            m_impl->transactions.OnNotFound(peer, payload, now);
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -45,11 +66,13 @@ void Sync::OnHeadersResult(PeerId peer, const HeadersResult& result, Instant now
     m_impl->blocks.OnHeadersResult(peer, result, now);
 }
 
-void Sync::OnBlockResult(PeerId peer, const BlockHash& hash, BlockOutcome outcome, const std::string& reason, Instant now) {
+void Sync::OnBlockResult(PeerId peer, const BlockHash& hash, BlockOutcome outcome, const std::string& reason,
+                         Instant now) {
     m_impl->blocks.OnBlockResult(peer, hash, outcome, reason, now);
 }
 
-void Sync::OnTransactionResult(PeerId peer, const TransactionRef& transaction, const TransactionResult& result, Instant now) {
+void Sync::OnTransactionResult(PeerId peer, const TransactionRef& transaction, const TransactionResult& result,
+                               Instant now) {
     m_impl->transactions.OnResult(peer, transaction, result, now);
 }
 

@@ -27,11 +27,12 @@ class SyncView {
     virtual std::vector<BlockHash> Locator() const = 0;
     virtual bool HaveHeader(const BlockHash& hash) const = 0;
     virtual bool HaveBlock(const BlockHash& hash) const = 0;
-    // The first `limit` blocks after the connected tip, on the branches worth having, whose headers are valid and whose bodies are
-    // missing; lowest first.
+    // The first `limit` blocks after the connected tip, on the branches worth having, whose headers are valid and whose
+    // bodies are missing; lowest first.
     virtual std::vector<WantedBlock> BlocksWanted(size_t limit) const = 0;
     // The answer to GetHeaders: from our best chain of connected blocks.
-    virtual std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop, size_t limit) const = 0;
+    virtual std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop,
+                                                  size_t limit) const = 0;
     virtual bool HaveTransaction(const Wtxid& wtxid) const = 0;
     // From the mempool; null if it is not there.
     virtual TransactionRef FindTransaction(const Wtxid& wtxid) const = 0;
@@ -86,14 +87,14 @@ enum class HeadersOutcome {
 struct HeadersResult {
     HeadersOutcome outcome{HeadersOutcome::kAccepted};
     size_t accepted{0};
-    std::string reason;     // kInvalid
+    std::string reason;  // kInvalid
 };
 
 enum class BlockOutcome {
-    kAccepted,       // stored, and connected if its time has come
-    kMutatedBody,    // this copy does not belong to its header: another peer has the right one
-    kInvalid,        // breaks a rule
-    kFailed,         // by no fault of the peer
+    kAccepted,     // stored, and connected if its time has come
+    kMutatedBody,  // this copy does not belong to its header: another peer has the right one
+    kInvalid,      // breaks a rule
+    kFailed,       // by no fault of the peer
 };
 
 enum class TransactionOutcome {
@@ -109,29 +110,30 @@ struct TransactionResult {
 };
 
 // Pure state machine of header, block and transaction relay: peers' messages and the node's results in, actions out
-// (TakeActions, after every call). No chain, socket or clock inside. Not thread-safe; belongs to the executor on which its
-// view may be read.
+// (TakeActions, after every call). No chain, socket or clock inside. Not thread-safe; belongs to the executor on which
+// its view may be read.
 //
-// Headers first: one peer at a time is asked while we are behind, all others when it has no more, or when it has led for kLeaderPatience
-// without giving anything new [a peer that keeps a fresh node from all others]. A batch that ends at the sync
-// horizon is asked for again when the bodies inside are connected. Blocks: up to 16 requests a peer, the rarest resource being
-// order, so lowest first and each to the least busy peer that has it; another is asked after kBlockTimeout. New tips are announced
-// by their headers, transactions by wtxid; another announcer is asked after kTransactionTimeout.
+// Headers first: one peer at a time is asked while we are behind, all others when it has no more, or when it has led
+// for kLeaderPatience without giving anything new [a peer that keeps a fresh node from all others]. A batch that ends
+// at the sync horizon is asked for again when the bodies inside are connected. Blocks: up to 16 requests a peer, the
+// rarest resource being order, so lowest first and each to the least busy peer that has it; another is asked after
+// kBlockTimeout. New tips are announced by their headers, transactions by wtxid; another announcer is asked after
+// kTransactionTimeout.
 class Sync {
   public:
     static constexpr size_t kMaxBlocksInFlightPerPeer = 16;
-    static constexpr size_t kMaxBlocksInFlight = 128;       // asked for or being processed
+    static constexpr size_t kMaxBlocksInFlight = 128;  // asked for or being processed
     static constexpr seconds kHeadersTimeout{20};
     static constexpr seconds kLeaderPatience{60};
     static constexpr seconds kBlockTimeout{10};
     static constexpr seconds kTransactionTimeout{2};
-    static constexpr milliseconds kAnnounceDelay{100};      // transactions are announced in batches
+    static constexpr milliseconds kAnnounceDelay{100};  // transactions are announced in batches
     static constexpr size_t kMaxAnnouncedHeaders = 8;
-    static constexpr size_t kMaxKnownPerPeer = 5'000;       // remembered as known by a peer
-    static constexpr size_t kMaxRequestsPerPeer = 2'000;    // announced by a peer and not yet here
+    static constexpr size_t kMaxKnownPerPeer = 5'000;     // remembered as known by a peer
+    static constexpr size_t kMaxRequestsPerPeer = 2'000;  // announced by a peer and not yet here
     static constexpr size_t kMaxAnnouncersPerTransaction = 8;
     static constexpr size_t kMaxOrphans = 100;
-    static constexpr size_t kMaxOrphanBytes = 100'000;      // a larger orphan is dropped
+    static constexpr size_t kMaxOrphanBytes = 100'000;  // a larger orphan is dropped
     static constexpr seconds kOrphanLifetime{300};
     static constexpr size_t kMaxRejects = 10'000;
 
@@ -144,8 +146,10 @@ class Sync {
     bool OnMessage(PeerId peer, MessageType type, ByteSpan payload, Instant now);
 
     void OnHeadersResult(PeerId peer, const HeadersResult& result, Instant now);
-    void OnBlockResult(PeerId peer, const BlockHash& hash, BlockOutcome outcome, const std::string& reason, Instant now);
-    void OnTransactionResult(PeerId peer, const TransactionRef& transaction, const TransactionResult& result, Instant now);
+    void OnBlockResult(PeerId peer, const BlockHash& hash, BlockOutcome outcome, const std::string& reason,
+                       Instant now);
+    void OnTransactionResult(PeerId peer, const TransactionRef& transaction, const TransactionResult& result,
+                             Instant now);
 
     // The connected tip moved. `announce`: the newest headers of the new branch, oldest first (at most the last
     // kMaxAnnouncedHeaders are told); empty while catching up. Call it for blocks of our own too.

@@ -7,8 +7,8 @@
 
 namespace sluice::p2p {
 
-// Allows `rate_per_s` units a second on average and `burst` at once. What was done is charged afterwards, so the level may fall
-// below zero; the debtor then waits until it is back at zero.
+// Allows `rate_per_s` units a second on average and `burst` at once. What was done is charged afterwards, so the level
+// may fall below zero; the debtor then waits until it is back at zero.
 class TokenBucket {
   public:
     TokenBucket(int64_t rate_per_s, int64_t burst, Instant now)

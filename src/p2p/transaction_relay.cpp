@@ -5,7 +5,7 @@
 namespace sluice::p2p {
 namespace {
 
-constexpr size_t kMaxParents = 1000;   // asked for by txid at once
+constexpr size_t kMaxParents = 1000;  // asked for by txid at once
 constexpr seconds kParentTimeout{10};
 
 }  // namespace
@@ -16,7 +16,8 @@ TransactionRelay::Peer* TransactionRelay::Find(PeerId peer) {
 }
 
 bool TransactionRelay::Known(const Wtxid& wtxid) const {
-    return m_processing.contains(wtxid) || m_rejects.Has(wtxid) || m_orphans.Has(wtxid) || m_view.HaveTransaction(wtxid);
+    return m_processing.contains(wtxid) || m_rejects.Has(wtxid) || m_orphans.Has(wtxid) ||
+           m_view.HaveTransaction(wtxid);
 }
 
 void TransactionRelay::Ask(const Wtxid& wtxid, Request& request, Instant now, std::map<PeerId, Wtxids>& asked) {
@@ -132,7 +133,8 @@ void TransactionRelay::OnTransaction(PeerId id, ByteSpan payload) {
 }
 
 void TransactionRelay::Process(PeerId peer, const TransactionRef& transaction) {
-    if (m_processing.insert(transaction->wtxid()).second) m_actions.push_back(ProcessTransactionAction{peer, transaction});
+    if (m_processing.insert(transaction->wtxid()).second)
+        m_actions.push_back(ProcessTransactionAction{peer, transaction});
 }
 
 void TransactionRelay::OnNotFound(PeerId id, ByteSpan payload, Instant now) {
@@ -148,14 +150,17 @@ void TransactionRelay::OnNotFound(PeerId id, ByteSpan payload, Instant now) {
     SendAsked(asked);
 }
 
-void TransactionRelay::OnResult(PeerId peer, const TransactionRef& transaction, const TransactionResult& result, Instant now) {
+void TransactionRelay::OnResult(PeerId peer, const TransactionRef& transaction, const TransactionResult& result,
+                                Instant now) {
     const Wtxid& wtxid = transaction->wtxid();
     m_processing.erase(wtxid);
-    if (result.outcome == TransactionOutcome::kMissingParents) return AddOrphan(peer, transaction, result.missing_parents, now);
+    if (result.outcome == TransactionOutcome::kMissingParents)
+        return AddOrphan(peer, transaction, result.missing_parents, now);
     m_orphans.Remove(wtxid);
     if (result.outcome == TransactionOutcome::kAccepted) {
         Announce(wtxid, now);
-        for (const OrphanPool::Orphan* child : m_orphans.ChildrenOf(transaction->txid())) Process(child->peer, child->transaction);
+        for (const OrphanPool::Orphan* child : m_orphans.ChildrenOf(transaction->txid()))
+            Process(child->peer, child->transaction);
         return;
     }
     m_rejects.Add(wtxid);
@@ -164,9 +169,11 @@ void TransactionRelay::OnResult(PeerId peer, const TransactionRef& transaction, 
     }
 }
 
-void TransactionRelay::AddOrphan(PeerId id, const TransactionRef& transaction, const std::vector<Txid>& missing, Instant now) {
+void TransactionRelay::AddOrphan(PeerId id, const TransactionRef& transaction, const std::vector<Txid>& missing,
+                                 Instant now) {
     Peer* const peer = Find(id);
-    if (peer == nullptr || transaction->total_bytes() > Sync::kMaxOrphanBytes) return m_orphans.Remove(transaction->wtxid());
+    if (peer == nullptr || transaction->total_bytes() > Sync::kMaxOrphanBytes)
+        return m_orphans.Remove(transaction->wtxid());
     m_orphans.Put(transaction, id, missing, now + Sync::kOrphanLifetime);
     Txids wanted;
     for (const Txid& txid : missing) {

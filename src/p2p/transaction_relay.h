@@ -10,11 +10,12 @@
 
 namespace sluice::p2p {
 
-// The transactions of Sync, which describes it. Everything is keyed by wtxid, so that a copy with other witnesses censors nothing.
+// The transactions of Sync, which describes it. Everything is keyed by wtxid, so that a copy with other witnesses
+// censors nothing.
 class TransactionRelay {
   public:
     static constexpr size_t kMaxAskedPerPeer = 200;
-    static constexpr size_t kMaxServedBytes = 1 << 20;   // in answer to one request
+    static constexpr size_t kMaxServedBytes = 1 << 20;  // in answer to one request
 
     TransactionRelay(const SyncView& view, std::vector<SyncAction>& actions) : m_view(view), m_actions(actions) {}
 
@@ -37,18 +38,22 @@ class TransactionRelay {
     struct Peer {
         BoundedSet<Wtxid> known{Sync::kMaxKnownPerPeer};
         std::deque<Wtxid> to_announce;
-        size_t announced{0};            // requests that name it as an announcer
-        size_t asked{0};                // requests it is asked for
+        size_t announced{0};  // requests that name it as an announcer
+        size_t asked{0};      // requests it is asked for
     };
     struct Request {
         std::deque<PeerId> announcers;  // who can be asked, the one that is asked first
         bool asked{false};
-        Instant deadline;               // of the one that is asked, or when to try again to ask
+        Instant deadline;  // of the one that is asked, or when to try again to ask
     };
     using Requests = std::map<Wtxid, Request>;
 
-    void Send(PeerId peer, MessageType type, Bytes payload) { m_actions.push_back(SendAction{peer, type, std::move(payload)}); }
-    void Misbehaving(PeerId peer, std::string reason) { m_actions.push_back(MisbehavingAction{peer, std::move(reason)}); }
+    void Send(PeerId peer, MessageType type, Bytes payload) {
+        m_actions.push_back(SendAction{peer, type, std::move(payload)});
+    }
+    void Misbehaving(PeerId peer, std::string reason) {
+        m_actions.push_back(MisbehavingAction{peer, std::move(reason)});
+    }
     Peer* Find(PeerId peer);
     bool Known(const Wtxid& wtxid) const;
     void Ask(const Wtxid& wtxid, Request& request, Instant now, std::map<PeerId, Wtxids>& asked);
@@ -66,9 +71,9 @@ class TransactionRelay {
     std::vector<SyncAction>& m_actions;
     std::map<PeerId, Peer> m_peers;
     Requests m_requests;
-    Instant m_check_at{Instant::max()};     // no request's deadline is earlier
-    std::map<Txid, Instant> m_parents;      // asked for by txid, until then
-    std::set<Wtxid> m_processing;           // in the node's hands
+    Instant m_check_at{Instant::max()};  // no request's deadline is earlier
+    std::map<Txid, Instant> m_parents;   // asked for by txid, until then
+    std::set<Wtxid> m_processing;        // in the node's hands
     BoundedSet<Wtxid> m_rejects{Sync::kMaxRejects};
     OrphanPool m_orphans{Sync::kMaxOrphans};
     std::optional<Instant> m_announce_at;

@@ -13,8 +13,8 @@ std::string FormatSlu(Amount amount) {
 
 Result<Amount> ParseSlu(std::string_view text, std::string_view field) {
     const auto bad = [&](std::string_view why) {
-        return Fail(fmt::format("{} '{}' {}: give SLU as a decimal number with at most 8 places, for example 1.25", field,
-                                text.substr(0, 40), why));
+        return Fail(fmt::format("{} '{}' {}: give SLU as a decimal number with at most 8 places, for example 1.25",
+                                field, text.substr(0, 40), why));
     };
     if (!text.empty() && text.front() == '-') return bad("is negative");
     const size_t point = text.find('.');
@@ -34,7 +34,8 @@ Result<Amount> ParseSlu(std::string_view text, std::string_view field) {
         if (slu > kMaxSupply.drops / kDropsPerSlu) return bad("is over the supply of 21000000 SLU");
     }
     uint64_t drops = 0;
-    for (size_t i = 0; i < 8; ++i) drops = drops * 10 + (i < fraction.size() ? static_cast<uint64_t>(fraction[i] - '0') : 0);
+    for (size_t i = 0; i < 8; ++i)
+        drops = drops * 10 + (i < fraction.size() ? static_cast<uint64_t>(fraction[i] - '0') : 0);
     const Amount amount(slu * kDropsPerSlu + drops);
     if (!InMoneyRange(amount)) return bad("is over the supply of 21000000 SLU");
     return amount;

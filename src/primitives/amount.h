@@ -10,8 +10,8 @@
 
 namespace sluice {
 
-// Money, in drops: 1 SLU = 100,000,000 drops. Never negative. Arithmetic is checked: sums and differences of amounts that
-// come from outside use Add and Subtract.
+// Money, in drops: 1 SLU = 100,000,000 drops. Never negative. Arithmetic is checked: sums and differences of amounts
+// that come from outside use Add and Subtract.
 struct Amount {
     uint64_t drops{0};
 

@@ -39,7 +39,9 @@ Result<Block> Block::FromBytes(ByteSpan bytes) {
     Block block;
     reader(block.header);
     const uint64_t count = reader.CompactSize();
-    if (count > kMaxBlockTransactions) return Fail("the block has " + std::to_string(count) + " transactions, the limit is " + std::to_string(kMaxBlockTransactions));
+    if (count > kMaxBlockTransactions)
+        return Fail("the block has " + std::to_string(count) + " transactions, the limit is " +
+                    std::to_string(kMaxBlockTransactions));
     for (uint64_t i = 0; i < count && reader.Ok(); ++i) {
         MutableTransaction tx;
         reader(tx);
@@ -62,7 +64,8 @@ Hash256 MerkleRoot(std::vector<Hash256> leaves) {
     while (leaves.size() > 1) {
         size_t out = 0;
         for (size_t i = 0; i < leaves.size(); i += 2, ++out)
-            leaves[out] = i + 1 < leaves.size() ? Tagged(kTag, leaves[i].bytes, leaves[i + 1].bytes).Finish() : leaves[i];
+            leaves[out] =
+                i + 1 < leaves.size() ? Tagged(kTag, leaves[i].bytes, leaves[i + 1].bytes).Finish() : leaves[i];
         leaves.resize(out);
     }
     return leaves[0];

@@ -16,13 +16,13 @@ inline constexpr size_t kMaxBlockTransactions = kMaxBlockWeight / (60 * kWitness
 struct BlockHeader {
     int32_t version{1};
     BlockHash prev;
-    Hash256 tx_root;        // Merkle root of the txids
-    Hash256 witness_root;   // Merkle root of the wtxids, the coinbase's taken as it is
+    Hash256 tx_root;       // Merkle root of the txids
+    Hash256 witness_root;  // Merkle root of the wtxids, the coinbase's taken as it is
     Slot slot;
     Height height;
     StakerId staker;
     crypto::VrfProof vrf_proof;
-    Hash256 commitment;     // taggedhash(certificate hash || hash of the stake snapshot taken at this epoch's start)
+    Hash256 commitment;  // taggedhash(certificate hash || hash of the stake snapshot taken at this epoch's start)
     SchnorrSignature signature;  // by the staker's signing key, over SigningHash
 
     friend bool operator==(const BlockHeader&, const BlockHeader&) = default;
@@ -37,8 +37,8 @@ struct BlockHeader {
 
     // taggedhash("Sluice/block", all fields, the signature too: a copy with another signature is another block).
     BlockHash Hash() const;
-    // taggedhash("Sluice/header", genesis || all fields but the signature): what the staker signs. The genesis hash keeps
-    // signatures from being replayed on another network.
+    // taggedhash("Sluice/header", genesis || all fields but the signature): what the staker signs. The genesis hash
+    // keeps signatures from being replayed on another network.
     Hash256 SigningHash(const BlockHash& genesis) const;
 };
 
@@ -56,8 +56,8 @@ struct Block {
 
 using BlockRef = std::shared_ptr<const Block>;
 
-// The Merkle root of a block's hashes: inner nodes are taggedhash("Sluice/merkle", left || right), an odd node is carried up
-// unpaired (no duplication, so no two lists share a root), the root of none is all zeros.
+// The Merkle root of a block's hashes: inner nodes are taggedhash("Sluice/merkle", left || right), an odd node is
+// carried up unpaired (no duplication, so no two lists share a root), the root of none is all zeros.
 Hash256 MerkleRoot(std::vector<Hash256> leaves);
 Hash256 TxMerkleRoot(const std::vector<TransactionRef>& transactions);
 Hash256 WitnessMerkleRoot(const std::vector<TransactionRef>& transactions);

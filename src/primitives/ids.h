@@ -14,8 +14,8 @@ using crypto::PubKey;
 using crypto::SchnorrSignature;
 using crypto::XOnlyPubKey;
 
-using Txid = FixedBytes<32, struct TxidTag>;        // hash without witnesses; names outputs
-using Wtxid = FixedBytes<32, struct WtxidTag>;      // hash with witnesses; names what is relayed
+using Txid = FixedBytes<32, struct TxidTag>;    // hash without witnesses; names outputs
+using Wtxid = FixedBytes<32, struct WtxidTag>;  // hash with witnesses; names what is relayed
 using BlockHash = FixedBytes<32, struct BlockHashTag>;
 using ClaimId = FixedBytes<32, struct ClaimIdTag>;  // taggedhash of a claim's first publish outpoint
 using StakerId = FixedBytes<8, struct StakerIdTag>;

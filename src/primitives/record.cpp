@@ -187,24 +187,33 @@ Bytes EncodeRecord(const Record& record) {
 Result<Record> DecodeRecord(ByteSpan bytes) {
     if (bytes.empty()) return Fail("the record is empty");
     if (bytes.size() > kMaxRecordBytes)
-        return Fail("the record has " + std::to_string(bytes.size()) + " bytes, the limit is " + std::to_string(kMaxRecordBytes));
+        return Fail("the record has " + std::to_string(bytes.size()) + " bytes, the limit is " +
+                    std::to_string(kMaxRecordBytes));
     const ByteSpan fields = bytes.subspan(1);
     switch (static_cast<RecordType>(bytes[0])) {
-        case RecordType::kPublish: return DecodeAs<PublishRecord>(fields);
-        case RecordType::kPurchase: return DecodeAs<PurchaseRecord>(fields);
-        case RecordType::kGrant: return DecodeAs<GrantRecord>(fields);
-        case RecordType::kChannel: return DecodeAs<ChannelRecord>(fields);
-        case RecordType::kSettle: return DecodeAs<SettleRecord>(fields);
-        case RecordType::kRegister: return DecodeAs<RegisterRecord>(fields);
-        case RecordType::kExit: return DecodeAs<ExitRecord>(fields);
-        case RecordType::kEvidence: return DecodeAs<EvidenceRecord>(fields);
+        case RecordType::kPublish:
+            return DecodeAs<PublishRecord>(fields);
+        case RecordType::kPurchase:
+            return DecodeAs<PurchaseRecord>(fields);
+        case RecordType::kGrant:
+            return DecodeAs<GrantRecord>(fields);
+        case RecordType::kChannel:
+            return DecodeAs<ChannelRecord>(fields);
+        case RecordType::kSettle:
+            return DecodeAs<SettleRecord>(fields);
+        case RecordType::kRegister:
+            return DecodeAs<RegisterRecord>(fields);
+        case RecordType::kExit:
+            return DecodeAs<ExitRecord>(fields);
+        case RecordType::kEvidence:
+            return DecodeAs<EvidenceRecord>(fields);
     }
     return Fail("the record type " + std::to_string(bytes[0]) + " is unknown");
 }
 
 std::string_view RecordTypeName(const Record& record) {
     static constexpr std::string_view kNames[] = {"publish", "purchase", "grant", "channel",
-                                                  "settle", "register", "exit", "evidence"};
+                                                  "settle",  "register", "exit",  "evidence"};
     return kNames[record.index()];
 }
 

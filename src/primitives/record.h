@@ -13,8 +13,8 @@
 //
 //   record = type (1 byte) || field*      field = tag (1 byte) || length (CompactSize) || value
 //
-// Tags strictly increase, every known tag's value has one encoding, an empty optional field is left out, unknown types and
-// tags are invalid. So equal records have equal bytes, and decode(encode(r)) == r.
+// Tags strictly increase, every known tag's value has one encoding, an empty optional field is left out, unknown types
+// and tags are invalid. So equal records have equal bytes, and decode(encode(r)) == r.
 
 namespace sluice {
 
@@ -47,8 +47,8 @@ using Salt = FixedBytes<32, struct SaltTag>;
 // A run of chunks with a key and a price of its own.
 struct Segment {
     uint32_t first_chunk{0};
-    PubKey key;       // K_i
-    Amount price;     // 0: not sold on its own
+    PubKey key;    // K_i
+    Amount price;  // 0: not sold on its own
 
     friend bool operator==(const Segment&, const Segment&) = default;
     static void Serialize(auto& self, auto& archive) { archive(self.first_chunk, self.key, self.price); }
@@ -58,19 +58,19 @@ struct Segment {
 // spendable taproot or stake output. Without `updates` it makes a new claim; with it, it spends that claim's anchor.
 struct PublishRecord {
     std::optional<ClaimId> updates;
-    ContentId content;                 // of the sealed file
-    PubKey title_key;                  // K = kG
-    std::optional<Hash256> free_key;   // k itself: free content (price 0)
-    Amount price;                      // of the title key; 0 only with free_key
+    ContentId content;                // of the sealed file
+    PubKey title_key;                 // K = kG
+    std::optional<Hash256> free_key;  // k itself: free content (price 0)
+    Amount price;                     // of the title key; 0 only with free_key
     Salt sealing_salt;
     Salt title_salt;
-    std::vector<Segment> segments;     // none: one segment, not sold on its own
-    uint32_t manifest_chunks{0};       // chunks of the folder's manifest at the start; 0: a single file
-    XOnlyPubKey seller_key;            // S: signs grants
+    std::vector<Segment> segments;       // none: one segment, not sold on its own
+    uint32_t manifest_chunks{0};         // chunks of the folder's manifest at the start; 0: a single file
+    XOnlyPubKey seller_key;              // S: signs grants
     crypto::X25519PublicKey unseal_key;  // opens pre-signatures
-    Script payout_script;              // where grants pay: taproot or stake
-    Amount seed_price_per_mib;         // a hint
-    std::string title;                 // 1 to kMaxTitleBytes, UTF-8
+    Script payout_script;                // where grants pay: taproot or stake
+    Amount seed_price_per_mib;           // a hint
+    std::string title;                   // 1 to kMaxTitleBytes, UTF-8
     std::string description;
     std::string mime;
     std::string file_name;
@@ -78,8 +78,8 @@ struct PublishRecord {
     std::string language;
     std::optional<ContentId> preview;
     std::optional<ContentId> thumbnail;
-    std::optional<Hash256> profile;    // creator profile
-    std::optional<OutPoint> previous;  // the publish outpoint of the previous version
+    std::optional<Hash256> profile;      // creator profile
+    std::optional<OutPoint> previous;    // the publish outpoint of the previous version
     std::vector<std::string> endpoints;  // host:port of nodes that serve it
 
     friend bool operator==(const PublishRecord&, const PublishRecord&) = default;
@@ -115,9 +115,9 @@ struct PublishRecord {
 // A buyer locks the price in the next output of the transaction (consensus/templates.h). Tier 0 is the title key,
 // tier i the key of segment i - 1.
 struct PurchaseRecord {
-    OutPoint publish;          // the anchor output made by the publish that all terms are taken from
+    OutPoint publish;  // the anchor output made by the publish that all terms are taken from
     uint16_t tier{0};
-    XOnlyPubKey buyer_key;     // B
+    XOnlyPubKey buyer_key;  // B
     Height refund_height;
 
     friend bool operator==(const PurchaseRecord&, const PurchaseRecord&) = default;
@@ -130,7 +130,8 @@ struct PurchaseRecord {
     }
 };
 
-// Names the purchases that this transaction grants: exactly its inputs that spend a purchase lock through leaf 1, in order.
+// Names the purchases that this transaction grants: exactly its inputs that spend a purchase lock through leaf 1, in
+// order.
 struct GrantRecord {
     std::vector<OutPoint> purchases;
 
@@ -143,7 +144,7 @@ struct GrantRecord {
 struct ChannelRecord {
     XOnlyPubKey payer_key;
     XOnlyPubKey payee_key;
-    Height expiry_height;      // from here on the payer can take the money back
+    Height expiry_height;  // from here on the payer can take the money back
 
     friend bool operator==(const ChannelRecord&, const ChannelRecord&) = default;
     static constexpr RecordType kType = RecordType::kChannel;
@@ -176,7 +177,7 @@ struct RegisterRecord {
     std::optional<StakerId> updates;
     crypto::VrfPublicKey vrf_key;
     XOnlyPubKey signing_key;
-    uint16_t commission_permille{0};   // at most 100
+    uint16_t commission_permille{0};  // at most 100
     Script payout_script;
 
     friend bool operator==(const RegisterRecord&, const RegisterRecord&) = default;
@@ -201,7 +202,7 @@ struct ExitRecord {
 
 // Two valid header signatures of one staker for one slot.
 struct EvidenceRecord {
-    BlockHeader first;    // the one with the lower hash
+    BlockHeader first;  // the one with the lower hash
     BlockHeader second;
 
     friend bool operator==(const EvidenceRecord&, const EvidenceRecord&) = default;

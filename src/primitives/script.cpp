@@ -30,9 +30,7 @@ ScriptBuilder& ScriptBuilder::Number(int64_t n) {
     return Push(encoded);
 }
 
-Script TaprootScript(const XOnlyPubKey& output_key) {
-    return ScriptBuilder().Op(kOp1).Push(output_key.bytes).Take();
-}
+Script TaprootScript(const XOnlyPubKey& output_key) { return ScriptBuilder().Op(kOp1).Push(output_key.bytes).Take(); }
 
 Script StakeScript(const XOnlyPubKey& output_key, const StakerId& staker) {
     Bytes program = ToBytes(output_key.bytes);
@@ -83,7 +81,8 @@ std::optional<OutputScript> ParseOutputScript(const Script& script) {
     if (program->version == 1 && bytes.size() == 32)
         return OutputScript{OutputKind::kTaproot, *XOnlyPubKey::FromBytes(bytes), {}, {}};
     if (program->version == 14 && bytes.size() == 40)
-        return OutputScript{OutputKind::kStake, *XOnlyPubKey::FromBytes(bytes.first(32)), *StakerId::FromBytes(bytes.last(8)), {}};
+        return OutputScript{
+            OutputKind::kStake, *XOnlyPubKey::FromBytes(bytes.first(32)), *StakerId::FromBytes(bytes.last(8)), {}};
     return std::nullopt;
 }
 

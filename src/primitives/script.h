@@ -39,9 +39,9 @@ class ScriptBuilder {
     Script m_script;
 };
 
-Script TaprootScript(const XOnlyPubKey& output_key);                           // OP_1 <32>
-Script StakeScript(const XOnlyPubKey& output_key, const StakerId& staker);     // OP_14 <32 || 8>
-Script RecordScript(ByteSpan record);                                          // OP_RETURN <push>
+Script TaprootScript(const XOnlyPubKey& output_key);                        // OP_1 <32>
+Script StakeScript(const XOnlyPubKey& output_key, const StakerId& staker);  // OP_14 <32 || 8>
+Script RecordScript(ByteSpan record);                                       // OP_RETURN <push>
 
 struct WitnessProgram {
     int version{0};
@@ -54,9 +54,9 @@ enum class OutputKind { kTaproot, kStake, kRecord };
 // What a script is on our chain; nullopt for every other script (which makes an output invalid).
 struct OutputScript {
     OutputKind kind{OutputKind::kTaproot};
-    XOnlyPubKey key;   // taproot and stake
-    StakerId staker;   // stake
-    Bytes record;      // record: the pushed bytes, 1 to kMaxRecordBytes
+    XOnlyPubKey key;  // taproot and stake
+    StakerId staker;  // stake
+    Bytes record;     // record: the pushed bytes, 1 to kMaxRecordBytes
 };
 std::optional<OutputScript> ParseOutputScript(const Script& script);
 

@@ -3,8 +3,8 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kMinInputBytes = 41;   // outpoint, empty script, sequence
-constexpr size_t kMinOutputBytes = 9;   // value, empty script
+constexpr size_t kMinInputBytes = 41;  // outpoint, empty script, sequence
+constexpr size_t kMinOutputBytes = 9;  // value, empty script
 
 void WriteBody(const MutableTransaction& tx, Writer& writer, bool with_witness) {
     writer(tx.version);
@@ -48,7 +48,9 @@ void ReadWitness(WitnessStack& witness, Reader& reader) {
     for (Bytes& item : witness) reader.VarBytes(item, kMaxTransactionBytes);
 }
 
-Hash256 DoubleHash(const MutableTransaction& tx, bool with_witness) { return crypto::Sha256d(tx.ToBytes(with_witness)); }
+Hash256 DoubleHash(const MutableTransaction& tx, bool with_witness) {
+    return crypto::Sha256d(tx.ToBytes(with_witness));
+}
 
 }  // namespace
 
@@ -67,7 +69,8 @@ Bytes MutableTransaction::ToBytes(bool with_witness) const {
 
 Result<MutableTransaction> MutableTransaction::FromBytes(ByteSpan bytes, size_t limit_bytes) {
     if (bytes.size() > limit_bytes)
-        return Fail("the transaction has " + std::to_string(bytes.size()) + " bytes, the limit is " + std::to_string(limit_bytes));
+        return Fail("the transaction has " + std::to_string(bytes.size()) + " bytes, the limit is " +
+                    std::to_string(limit_bytes));
     return Decode<MutableTransaction>(bytes);
 }
 

@@ -88,6 +88,8 @@ class Transaction {
 };
 
 using TransactionRef = std::shared_ptr<const Transaction>;
-inline TransactionRef MakeTransaction(MutableTransaction tx) { return std::make_shared<const Transaction>(std::move(tx)); }
+inline TransactionRef MakeTransaction(MutableTransaction tx) {
+    return std::make_shared<const Transaction>(std::move(tx));
+}
 
 }  // namespace sluice

@@ -11,13 +11,16 @@ namespace sluice::rpc {
 
 namespace {
 
-// The decimal text of a JSON number. Rationale: up to the supply cap, different amounts are different doubles, so the eight places that
-// read back as the same double are the ones that were written; anything else is left for ParseSlu to refuse.
+// The decimal text of a JSON number. Rationale: up to the supply cap, different amounts are different doubles, so the
+// eight places that read back as the same double are the ones that were written; anything else is left for ParseSlu to
+// refuse.
 std::string DecimalText(const Json& number) {
     if (!number.is_number_float()) return number.dump();
     const double value = number.get<double>();
     const std::string eight_places = fmt::format("{:.8f}", value);
-    return value >= 0 && value <= 21e6 && std::strtod(eight_places.c_str(), nullptr) == value ? eight_places : fmt::format("{}", value);
+    return value >= 0 && value <= 21e6 && std::strtod(eight_places.c_str(), nullptr) == value
+               ? eight_places
+               : fmt::format("{}", value);
 }
 
 }  // namespace
@@ -31,7 +34,9 @@ RpcResult<Amount> AmountArg(const Call& call, const std::string& name) {
 
 RpcResult<OutPoint> OutPointArg(const Call& call, const std::string& name) {
     const auto outpoint = OutPoint::FromString(call.String(name));
-    if (!outpoint) return RpcFail(RpcCode::kInvalidParameter, name + " must be TXID:INDEX, not '" + call.String(name).substr(0, 80) + "'");
+    if (!outpoint)
+        return RpcFail(RpcCode::kInvalidParameter,
+                       name + " must be TXID:INDEX, not '" + call.String(name).substr(0, 80) + "'");
     return *outpoint;
 }
 
@@ -52,7 +57,9 @@ Json ScriptJson(const Script& script, const std::string& hrp) {
         return json;
     }
     switch (parsed->kind) {
-        case OutputKind::kTaproot: json["type"] = "witness_v1_taproot"; break;
+        case OutputKind::kTaproot:
+            json["type"] = "witness_v1_taproot";
+            break;
         case OutputKind::kStake:
             json["type"] = "stake";
             json["staker"] = parsed->staker.Hex();
@@ -73,15 +80,28 @@ namespace {
 Json ContentJson(const ContentId& content) { return {{"root", content.root.Hex()}, {"size", content.size_bytes}}; }
 
 Json FieldsOf(const PublishRecord& r, const std::string& hrp) {
-    Json json{{"content", ContentJson(r.content)}, {"title_key", r.title_key.Hex()}, {"price", AmountJson(r.price)},
-              {"sealing_salt", r.sealing_salt.Hex()}, {"title_salt", r.title_salt.Hex()}, {"manifest_chunks", r.manifest_chunks},
-              {"seller_key", r.seller_key.Hex()}, {"unseal_key", r.unseal_key.Hex()}, {"payout", EncodeAddress(r.payout_script, hrp)},
-              {"seed_price_per_mib", AmountJson(r.seed_price_per_mib)}, {"title", r.title}, {"description", r.description}, {"mime", r.mime},
-              {"file_name", r.file_name}, {"tags", r.tags}, {"language", r.language}, {"endpoints", r.endpoints}};
+    Json json{{"content", ContentJson(r.content)},
+              {"title_key", r.title_key.Hex()},
+              {"price", AmountJson(r.price)},
+              {"sealing_salt", r.sealing_salt.Hex()},
+              {"title_salt", r.title_salt.Hex()},
+              {"manifest_chunks", r.manifest_chunks},
+              {"seller_key", r.seller_key.Hex()},
+              {"unseal_key", r.unseal_key.Hex()},
+              {"payout", EncodeAddress(r.payout_script, hrp)},
+              {"seed_price_per_mib", AmountJson(r.seed_price_per_mib)},
+              {"title", r.title},
+              {"description", r.description},
+              {"mime", r.mime},
+              {"file_name", r.file_name},
+              {"tags", r.tags},
+              {"language", r.language},
+              {"endpoints", r.endpoints}};
     if (r.updates) json["updates"] = r.updates->Hex();
     if (r.free_key) json["free_key"] = r.free_key->Hex();
     Json segments = Json::array();
-    for (const Segment& s : r.segments) segments.push_back({{"first_chunk", s.first_chunk}, {"key", s.key.Hex()}, {"price", AmountJson(s.price)}});
+    for (const Segment& s : r.segments)
+        segments.push_back({{"first_chunk", s.first_chunk}, {"key", s.key.Hex()}, {"price", AmountJson(s.price)}});
     json["segments"] = segments;
     if (r.preview) json["preview"] = ContentJson(*r.preview);
     if (r.thumbnail) json["thumbnail"] = ContentJson(*r.thumbnail);
@@ -90,7 +110,10 @@ Json FieldsOf(const PublishRecord& r, const std::string& hrp) {
     return json;
 }
 Json FieldsOf(const PurchaseRecord& r, const std::string&) {
-    return {{"publish", r.publish.ToString()}, {"tier", r.tier}, {"buyer_key", r.buyer_key.Hex()}, {"refund_height", r.refund_height.value}};
+    return {{"publish", r.publish.ToString()},
+            {"tier", r.tier},
+            {"buyer_key", r.buyer_key.Hex()},
+            {"refund_height", r.refund_height.value}};
 }
 Json FieldsOf(const GrantRecord& r, const std::string&) {
     Json purchases = Json::array();
@@ -98,15 +121,19 @@ Json FieldsOf(const GrantRecord& r, const std::string&) {
     return {{"purchases", purchases}};
 }
 Json FieldsOf(const ChannelRecord& r, const std::string&) {
-    return {{"payer_key", r.payer_key.Hex()}, {"payee_key", r.payee_key.Hex()}, {"expiry_height", r.expiry_height.value}};
+    return {
+        {"payer_key", r.payer_key.Hex()}, {"payee_key", r.payee_key.Hex()}, {"expiry_height", r.expiry_height.value}};
 }
 Json FieldsOf(const SettleRecord& r, const std::string&) {
     Json channels = Json::array();
-    for (const SettledChannel& c : r.channels) channels.push_back({{"channel", c.channel.ToString()}, {"served_bytes", c.served_bytes}});
+    for (const SettledChannel& c : r.channels)
+        channels.push_back({{"channel", c.channel.ToString()}, {"served_bytes", c.served_bytes}});
     return {{"channels", channels}};
 }
 Json FieldsOf(const RegisterRecord& r, const std::string& hrp) {
-    Json json{{"vrf_key", r.vrf_key.Hex()}, {"signing_key", r.signing_key.Hex()}, {"commission_permille", r.commission_permille},
+    Json json{{"vrf_key", r.vrf_key.Hex()},
+              {"signing_key", r.signing_key.Hex()},
+              {"commission_permille", r.commission_permille},
               {"payout", EncodeAddress(r.payout_script, hrp)}};
     if (r.updates) json["updates"] = r.updates->Hex();
     return json;
@@ -141,15 +168,32 @@ Json TransactionJson(const Transaction& tx, const std::string& hrp) {
     }
     Json outputs = Json::array();
     for (size_t i = 0; i < tx.outputs().size(); ++i)
-        outputs.push_back({{"value", AmountJson(tx.outputs()[i].value)}, {"n", i}, {"scriptPubKey", ScriptJson(tx.outputs()[i].script, hrp)}});
-    return {{"txid", tx.txid().Hex()}, {"hash", tx.wtxid().Hex()}, {"version", tx.tx().version}, {"size", tx.total_bytes()}, {"vsize", tx.vsize()},
-            {"weight", tx.weight()}, {"locktime", tx.tx().lock_time}, {"vin", inputs}, {"vout", outputs}};
+        outputs.push_back({{"value", AmountJson(tx.outputs()[i].value)},
+                           {"n", i},
+                           {"scriptPubKey", ScriptJson(tx.outputs()[i].script, hrp)}});
+    return {{"txid", tx.txid().Hex()},
+            {"hash", tx.wtxid().Hex()},
+            {"version", tx.tx().version},
+            {"size", tx.total_bytes()},
+            {"vsize", tx.vsize()},
+            {"weight", tx.weight()},
+            {"locktime", tx.tx().lock_time},
+            {"vin", inputs},
+            {"vout", outputs}};
 }
 
 Json HeaderJson(const BlockHeader& header, const BlockHash& hash) {
-    return {{"hash", hash.Hex()}, {"version", header.version}, {"previousblockhash", header.prev.Hex()}, {"merkleroot", header.tx_root.Hex()},
-            {"witnessroot", header.witness_root.Hex()}, {"slot", header.slot.value}, {"height", header.height.value}, {"staker", header.staker.Hex()},
-            {"vrf_proof", header.vrf_proof.Hex()}, {"commitment", header.commitment.Hex()}, {"signature", header.signature.Hex()}};
+    return {{"hash", hash.Hex()},
+            {"version", header.version},
+            {"previousblockhash", header.prev.Hex()},
+            {"merkleroot", header.tx_root.Hex()},
+            {"witnessroot", header.witness_root.Hex()},
+            {"slot", header.slot.value},
+            {"height", header.height.value},
+            {"staker", header.staker.Hex()},
+            {"vrf_proof", header.vrf_proof.Hex()},
+            {"commitment", header.commitment.Hex()},
+            {"signature", header.signature.Hex()}};
 }
 
 }  // namespace sluice::rpc

@@ -17,8 +17,9 @@ template <class HashType>
 RpcResult<HashType> HashArg(const Call& call, const std::string& name) {
     const auto hash = HashType::FromHex(call.String(name));
     if (!hash)
-        return RpcFail(RpcCode::kInvalidParameter,
-                       name + " must be " + std::to_string(2 * HashType::kSize) + " hexadecimal digits, not '" + call.String(name).substr(0, 80) + "'");
+        return RpcFail(RpcCode::kInvalidParameter, name + " must be " + std::to_string(2 * HashType::kSize) +
+                                                       " hexadecimal digits, not '" + call.String(name).substr(0, 80) +
+                                                       "'");
     return *hash;
 }
 RpcResult<TransactionRef> TransactionArg(const Call& call, const std::string& name);

@@ -32,7 +32,8 @@ Result<std::string> ReadCookie(storage::FileSystem& files, const std::string& pa
     ASSIGN_OR_RETURN(const Bytes bytes, storage::ReadWholeFile(files, path, kMaxCookieBytes));
     std::string credentials = ToString(bytes);
     while (!credentials.empty() && (credentials.back() == '\n' || credentials.back() == '\r')) credentials.pop_back();
-    if (!credentials.starts_with(kUser)) return Fail(path + " is not a cookie of sluiced: restart sluiced to write a new one");
+    if (!credentials.starts_with(kUser))
+        return Fail(path + " is not a cookie of sluiced: restart sluiced to write a new one");
     return credentials;
 }
 
@@ -42,7 +43,8 @@ std::string Base64Encode(std::string_view bytes) {
     text.reserve((bytes.size() + 2) / 3 * 4);
     for (size_t at = 0; at < bytes.size(); at += 3) {
         uint32_t group = 0;
-        for (size_t i = 0; i < 3; ++i) group = group << 8 | (at + i < bytes.size() ? static_cast<uint8_t>(bytes[at + i]) : 0);
+        for (size_t i = 0; i < 3; ++i)
+            group = group << 8 | (at + i < bytes.size() ? static_cast<uint8_t>(bytes[at + i]) : 0);
         for (size_t i = 0; i < 4; ++i) text += at + i <= bytes.size() ? kDigits[group >> (18 - 6 * i) & 63] : '=';
     }
     return text;

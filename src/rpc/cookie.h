@@ -8,8 +8,8 @@
 
 namespace sluice::rpc {
 
-// The credentials of programs on the same machine: `__cookie__:` and 32 random bytes as hexadecimal, new at every start, in a file
-// that only the operator may read (0600). Whoever reads the file may do everything.
+// The credentials of programs on the same machine: `__cookie__:` and 32 random bytes as hexadecimal, new at every
+// start, in a file that only the operator may read (0600). Whoever reads the file may do everything.
 class Cookie {
   public:
     // Makes new credentials and writes them to `path` atomically. `files` outlives the cookie.

@@ -27,13 +27,16 @@ using asio::ip::tcp;
 using ErrorCode = boost::system::error_code;
 
 constexpr size_t kReadAheadBytes = 64 << 10;
-constexpr size_t kMaxRefusedConnections = 16;   // told 503 at once, beyond max_connections; the rest is closed without a word
+constexpr size_t kMaxRefusedConnections =
+    16;  // told 503 at once, beyond max_connections; the rest is closed without a word
 constexpr size_t kMaxLingerBytes = 8 << 20;
 constexpr seconds kLingerTime{2};
 constexpr seconds kStopWriteTime{2};
 constexpr milliseconds kAcceptRetry{100};
 
-bool IsHttpError(const ErrorCode& error) { return error.category() == http::make_error_code(http::error::end_of_stream).category(); }
+bool IsHttpError(const ErrorCode& error) {
+    return error.category() == http::make_error_code(http::error::end_of_stream).category();
+}
 
 }  // namespace
 
@@ -78,17 +81,19 @@ class HttpServer::Impl {
     std::thread m_thread;
 };
 
-// One connection: reading → working → writing → reading … → lingering → closed. Lives on the thread of input as long as an operation or
-// a task holds it.
+// One connection: reading → working → writing → reading … → lingering → closed. Lives on the thread of input as long as
+// an operation or a task holds it.
 class HttpServer::Impl::Session : public std::enable_shared_from_this<Session> {
   public:
-    Session(Impl& server, tcp::socket socket) : m_server(server), m_stream(std::move(socket)), m_buffer(server.m_options.max_header_bytes + kReadAheadBytes) {
+    Session(Impl& server, tcp::socket socket)
+        : m_server(server), m_stream(std::move(socket)), m_buffer(server.m_options.max_header_bytes + kReadAheadBytes) {
         m_server.m_sessions.insert(this);
     }
     ~Session() { m_server.m_sessions.erase(this); }
 
     void Read();
-    void Refuse(int status, const std::string& text, http::field field = http::field::unknown, const std::string& value = {});
+    void Refuse(int status, const std::string& text, http::field field = http::field::unknown,
+                const std::string& value = {});
     void OnStop();
 
   private:
@@ -125,7 +130,8 @@ void HttpServer::Impl::Session::Read() {
 }
 
 void HttpServer::Impl::Session::OnReadError(const ErrorCode& error) {
-    if (m_server.m_stopping || error == http::error::end_of_stream || error == http::error::partial_message || !IsHttpError(error))
+    if (m_server.m_stopping || error == http::error::end_of_stream || error == http::error::partial_message ||
+        !IsHttpError(error))
         return Close();
     if (error == http::error::header_limit || error == http::error::buffer_overflow)
         return Refuse(431, fmt::format("the header is over {} bytes", m_server.m_options.max_header_bytes));
@@ -141,7 +147,8 @@ void HttpServer::Impl::Session::OnHeader(const ErrorCode& error) {
         return Refuse(405, "only POST requests are answered", http::field::allow, "POST");
     const auto given = request[http::field::authorization];
     if (!IsAuthorised({given.data(), given.size()}, m_server.m_options.credentials))
-        return Refuse(401, "give the credentials of the file .cookie in the chain's data folder", http::field::www_authenticate, "Basic realm=\"jsonrpc\"");
+        return Refuse(401, "give the credentials of the file .cookie in the chain's data folder",
+                      http::field::www_authenticate, "Basic realm=\"jsonrpc\"");
     if (!beast::iequals(request[http::field::expect], "100-continue")) return ReadBody();
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     asio::async_write(m_stream, asio::buffer(kContinue), [self = shared_from_this()](const ErrorCode& failed, size_t) {
@@ -151,7 +158,8 @@ void HttpServer::Impl::Session::OnHeader(const ErrorCode& error) {
 }
 
 void HttpServer::Impl::Session::ReadBody() {
-    http::async_read(m_stream, m_buffer, *m_parser, [self = shared_from_this()](const ErrorCode& error, size_t) { self->OnBody(error); });
+    http::async_read(m_stream, m_buffer, *m_parser,
+                     [self = shared_from_this()](const ErrorCode& error, size_t) { self->OnBody(error); });
 }
 
 void HttpServer::Impl::Session::OnBody(const ErrorCode& error) {
@@ -167,9 +175,13 @@ void HttpServer::Impl::Session::OnBody(const ErrorCode& error) {
     const bool taken = pool.Post([self = shared_from_this(), request]() mutable {
         Impl& server = self->m_server;
         HttpAnswer answer = server.RunHandler(*request);
-        asio::post(server.m_io, [self = std::move(self), answer = std::move(answer)]() mutable { self->Write(std::move(answer)); });
+        asio::post(server.m_io,
+                   [self = std::move(self), answer = std::move(answer)]() mutable { self->Write(std::move(answer)); });
     });
-    if (!taken) Write({503, R"({"result":null,"error":{"code":-10,"message":"too many requests are in work: try again"},"id":null})" "\n"});
+    if (!taken)
+        Write({503,
+               R"({"result":null,"error":{"code":-10,"message":"too many requests are in work: try again"},"id":null})"
+               "\n"});
 }
 
 void HttpServer::Impl::Session::Write(HttpAnswer answer) {
@@ -181,7 +193,8 @@ void HttpServer::Impl::Session::Write(HttpAnswer answer) {
     Send();
 }
 
-void HttpServer::Impl::Session::Refuse(int status, const std::string& text, http::field field, const std::string& value) {
+void HttpServer::Impl::Session::Refuse(int status, const std::string& text, http::field field,
+                                       const std::string& value) {
     m_parser.reset();
     m_keep_alive = false;
     m_response = {};
@@ -198,9 +211,12 @@ void HttpServer::Impl::Session::Send() {
     m_keep_alive = m_keep_alive && !m_server.m_stopping;
     m_response.keep_alive(m_keep_alive);
     m_response.prepare_payload();
-    if (m_server.m_stopping) m_stream.expires_after(kStopWriteTime);
-    else m_stream.expires_after(m_server.m_options.idle_timeout);
-    http::async_write(m_stream, m_response, [self = shared_from_this()](const ErrorCode& error, size_t) { self->OnWritten(error); });
+    if (m_server.m_stopping)
+        m_stream.expires_after(kStopWriteTime);
+    else
+        m_stream.expires_after(m_server.m_options.idle_timeout);
+    http::async_write(m_stream, m_response,
+                      [self = shared_from_this()](const ErrorCode& error, size_t) { self->OnWritten(error); });
 }
 
 void HttpServer::Impl::Session::OnWritten(const ErrorCode& error) {
@@ -215,8 +231,8 @@ void HttpServer::Impl::Session::OnWritten(const ErrorCode& error) {
     Linger();
 }
 
-// Reads and drops what the client still sends. Rationale: closing over unread bytes resets the connection, and the client may then never
-// see why it was refused.
+// Reads and drops what the client still sends. Rationale: closing over unread bytes resets the connection, and the
+// client may then never see why it was refused.
 void HttpServer::Impl::Session::Linger() {
     m_buffer.consume(m_buffer.size());
     m_stream.async_read_some(m_buffer.prepare(4096), [self = shared_from_this()](const ErrorCode& error, size_t bytes) {
@@ -235,9 +251,12 @@ void HttpServer::Impl::Session::OnStop() {
 Status HttpServer::Impl::Listen() {
     ErrorCode error;
     const auto address = asio::ip::make_address(m_options.address, error);
-    if (error) return Fail(fmt::format("the RPC address '{}' is not a numeric address: give 127.0.0.1", m_options.address));
+    if (error)
+        return Fail(fmt::format("the RPC address '{}' is not a numeric address: give 127.0.0.1", m_options.address));
     if (!address.is_loopback())
-        return Fail(fmt::format("the RPC address {} is not of this machine's loopback, and RPC is not encrypted: give 127.0.0.1", m_options.address));
+        return Fail(fmt::format(
+            "the RPC address {} is not of this machine's loopback, and RPC is not encrypted: give 127.0.0.1",
+            m_options.address));
     const tcp::endpoint endpoint(address, m_options.port);
     m_acceptor.open(endpoint.protocol(), error);
     if (!error) m_acceptor.set_option(tcp::acceptor::reuse_address(true), error);
@@ -245,8 +264,11 @@ Status HttpServer::Impl::Listen() {
     if (!error) m_acceptor.listen(asio::socket_base::max_listen_connections, error);
     if (error) {
         const bool taken = error == asio::error::address_in_use;
-        return Fail(ErrorKind::kEnvironment, fmt::format("cannot listen for RPC on {}:{}: {}{}", m_options.address, m_options.port, error.message(),
-                                                         taken ? ": stop the program that has this port (another sluiced?) or give another -rpcport" : ""));
+        return Fail(
+            ErrorKind::kEnvironment,
+            fmt::format(
+                "cannot listen for RPC on {}:{}: {}{}", m_options.address, m_options.port, error.message(),
+                taken ? ": stop the program that has this port (another sluiced?) or give another -rpcport" : ""));
     }
     m_port = m_acceptor.local_endpoint().port();
     return {};
@@ -274,9 +296,11 @@ void HttpServer::Impl::OnAccept(const ErrorCode& error, tcp::socket socket) {
     ErrorCode ignored;
     socket.set_option(tcp::no_delay(true), ignored);
     const size_t connections = m_sessions.size();
-    if (connections < m_options.max_connections) std::make_shared<Session>(*this, std::move(socket))->Read();
+    if (connections < m_options.max_connections)
+        std::make_shared<Session>(*this, std::move(socket))->Read();
     else if (connections < m_options.max_connections + kMaxRefusedConnections)
-        std::make_shared<Session>(*this, std::move(socket))->Refuse(503, fmt::format("{} connections are open: close some", m_options.max_connections));
+        std::make_shared<Session>(*this, std::move(socket))
+            ->Refuse(503, fmt::format("{} connections are open: close some", m_options.max_connections));
     Accept();
 }
 
@@ -285,7 +309,8 @@ HttpAnswer HttpServer::Impl::RunHandler(const HttpRequest& request) const {
         return m_handler(request);
     } catch (const std::exception& error) {
         LogError("rpc", "a handler failed: {}", error.what());
-        return {500, R"({"result":null,"error":{"code":-1,"message":"internal error"},"id":null})" "\n"};
+        return {500, R"({"result":null,"error":{"code":-1,"message":"internal error"},"id":null})"
+                     "\n"};
     }
 }
 

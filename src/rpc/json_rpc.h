@@ -50,11 +50,11 @@ struct ArgSpec {
     std::string name;
     ArgType type{ArgType::kString};
     bool required{true};
-    std::string description;   // for an optional one, also what its default is
+    std::string description;  // for an optional one, also what its default is
 };
 
-// The checked arguments of a call, by name. Getters' preconditions: the argument has that type (it was checked against the method's
-// spec); Has tells whether an optional one was given.
+// The checked arguments of a call, by name. Getters' preconditions: the argument has that type (it was checked against
+// the method's spec); Has tells whether an optional one was given.
 class Call {
   public:
     Call(std::string method, Json arguments) : m_method(std::move(method)), m_arguments(std::move(arguments)) {}
@@ -73,28 +73,30 @@ class Call {
 
 struct Method {
     std::string name;
-    std::string category;      // "blockchain", "mempool", "network", "wallet", "content", "staking", "control"
-    std::string summary;       // one line
+    std::string category;  // "blockchain", "mempool", "network", "wallet", "content", "staking", "control"
+    std::string summary;   // one line
     std::vector<ArgSpec> args;
-    std::string result;        // what it returns, for people
+    std::string result;  // what it returns, for people
     std::function<RpcResult<Json>(const Call&)> handler;
-    bool waits{false};         // may block for long: runs beside the ordinary RPC threads
-    bool hidden{false};        // for tests: works, and is listed only by `help hidden`
+    bool waits{false};   // may block for long: runs beside the ordinary RPC threads
+    bool hidden{false};  // for tests: works, and is listed only by `help hidden`
 };
 
-// The methods of the node and how requests become calls: JSON-RPC 2.0 and the 1.0 style of Bitcoin Core, single or batch, arguments by
-// position or by name. Filled before the server starts, then only read. Thread-safe as the handlers are.
+// The methods of the node and how requests become calls: JSON-RPC 2.0 and the 1.0 style of Bitcoin Core, single or
+// batch, arguments by position or by name. Filled before the server starts, then only read. Thread-safe as the handlers
+// are.
 class MethodTable {
   public:
     static constexpr size_t kMaxBatch = 100;
     static constexpr size_t kMaxNesting = 64;
 
-    MethodTable();   // has `help` and `getmethods`
+    MethodTable();  // has `help` and `getmethods`
     MethodTable(const MethodTable&) = delete;
     void Add(Method method);
     const Method* Find(const std::string& name) const;
 
-    // The answer to one HTTP body; empty for notifications alone. `status` is the HTTP status that Bitcoin Core would give.
+    // The answer to one HTTP body; empty for notifications alone. `status` is the HTTP status that Bitcoin Core would
+    // give.
     struct Answer {
         std::string body;
         int status{200};

@@ -34,10 +34,18 @@ RpcResult<Json> BlockchainInfo(Node& node) {
     const chain::ChainManager& chain = node.chain().chain();
     const HeaderNode* tip = chain.tip();
     const auto totals = chain.state().Get<consensus::LedgerTotals>({});
-    return Json{{"chain", chain.params().network}, {"blocks", tip->height().value}, {"headers", chain.best_header()->height().value},
-                {"bestblockhash", tip->hash().Hex()}, {"genesis", chain.genesis_hash().Hex()}, {"slot", tip->state.slot.value}, {"epoch", tip->state.epoch.value},
-                {"time", chain.params().SlotSeconds(tip->state.slot)}, {"initialblockdownload", !chain.IsCaughtUp(node.clock().Now())},
-                {"syncing", node.chain().Syncing()}, {"minted", AmountJson(totals->minted)}, {"burned", AmountJson(totals->burned)}};
+    return Json{{"chain", chain.params().network},
+                {"blocks", tip->height().value},
+                {"headers", chain.best_header()->height().value},
+                {"bestblockhash", tip->hash().Hex()},
+                {"genesis", chain.genesis_hash().Hex()},
+                {"slot", tip->state.slot.value},
+                {"epoch", tip->state.epoch.value},
+                {"time", chain.params().SlotSeconds(tip->state.slot)},
+                {"initialblockdownload", !chain.IsCaughtUp(node.clock().Now())},
+                {"syncing", node.chain().Syncing()},
+                {"minted", AmountJson(totals->minted)},
+                {"burned", AmountJson(totals->burned)}};
 }
 
 RpcResult<Json> GetBlock(Node& node, const Call& call) {
@@ -60,9 +68,15 @@ RpcResult<Json> GetBlock(Node& node, const Call& call) {
 RpcResult<Json> TxOutSetInfo(Node& node) {
     const chain::ChainManager& chain = node.chain().chain();
     const auto totals = chain.state().Get<consensus::LedgerTotals>({});
-    return Json{{"height", chain.tip()->height().value}, {"bestblock", chain.tip()->hash().Hex()}, {"txouts", totals->coins},
-                {"total_amount", AmountJson(totals->unspent)}, {"genesis", AmountJson(totals->genesis)}, {"minted", AmountJson(totals->minted)},
-                {"burned", AmountJson(totals->burned)}, {"pots", AmountJson(totals->pots)}, {"conserved", totals->Conserved()}};
+    return Json{{"height", chain.tip()->height().value},
+                {"bestblock", chain.tip()->hash().Hex()},
+                {"txouts", totals->coins},
+                {"total_amount", AmountJson(totals->unspent)},
+                {"genesis", AmountJson(totals->genesis)},
+                {"minted", AmountJson(totals->minted)},
+                {"burned", AmountJson(totals->burned)},
+                {"pots", AmountJson(totals->pots)},
+                {"conserved", totals->Conserved()}};
 }
 
 RpcResult<Json> GetTxOut(Node& node, const Call& call) {
@@ -71,12 +85,15 @@ RpcResult<Json> GetTxOut(Node& node, const Call& call) {
     chain::ChainManager& chain = node.chain().chain();
     const bool mempool = call.Bool("include_mempool", true);
     const OutPoint outpoint{txid, static_cast<uint32_t>(index)};
-    const auto coin = mempool ? chain.mempool().view().Get<consensus::Coin>(outpoint) : chain.state().Get<consensus::Coin>(outpoint);
+    const auto coin =
+        mempool ? chain.mempool().view().Get<consensus::Coin>(outpoint) : chain.state().Get<consensus::Coin>(outpoint);
     if (!coin) return Json();
     return Json{{"bestblock", chain.tip()->hash().Hex()},
                 {"confirmations", std::max<int64_t>(0, chain.tip()->height() - coin->height + 1)},
-                {"value", AmountJson(coin->output.value)}, {"scriptPubKey", ScriptJson(coin->output.script, chain.params().hrp)},
-                {"coinbase", coin->coinbase}, {"height", coin->height.value}};
+                {"value", AmountJson(coin->output.value)},
+                {"scriptPubKey", ScriptJson(coin->output.script, chain.params().hrp)},
+                {"coinbase", coin->coinbase},
+                {"height", coin->height.value}};
 }
 
 RpcResult<Json> ChainTips(Node& node) {
@@ -86,8 +103,13 @@ RpcResult<Json> ChainTips(Node& node) {
         if (!header.children.empty()) return;
         const bool active = &header == chain.tip();
         const HeaderNode* fork = chain::ForkPoint(&header, chain.tip());
-        tips.push_back({{"height", header.height().value}, {"hash", header.hash().Hex()}, {"branchlen", header.height() - fork->height()},
-                        {"status", active ? "active" : header.failed ? "invalid" : header.has_all_bodies ? "valid-fork" : "headers-only"}});
+        tips.push_back({{"height", header.height().value},
+                        {"hash", header.hash().Hex()},
+                        {"branchlen", header.height() - fork->height()},
+                        {"status", active                  ? "active"
+                                   : header.failed         ? "invalid"
+                                   : header.has_all_bodies ? "valid-fork"
+                                                           : "headers-only"}});
     });
     return tips;
 }
@@ -103,7 +125,8 @@ RpcResult<Json> WaitForHeight(Node& node, const Call& call) {
                          }));
         const Instant now = node.clock().Monotonic();
         if (tip["height"].get<int64_t>() >= height || now >= deadline || node.IsStopping()) return tip;
-        const auto events = node.events().Wait(seen, std::chrono::duration_cast<milliseconds>(deadline - now) + milliseconds(1));
+        const auto events =
+            node.events().Wait(seen, std::chrono::duration_cast<milliseconds>(deadline - now) + milliseconds(1));
         if (!events.empty()) seen = events.back().sequence;
     }
 }
@@ -118,7 +141,8 @@ RpcResult<Json> BlockOutcome(const Result<chain::BlockResult>& result) {
 }
 
 RpcResult<Json> Generate(Node& node, int64_t count) {
-    if (node.chain().params().network != "regtest") return RpcFail(RpcCode::kMisc, "generateblocks works on regtest only");
+    if (node.chain().params().network != "regtest")
+        return RpcFail(RpcCode::kMisc, "generateblocks works on regtest only");
     Json blocks = Json::array();
     for (int64_t i = 0; i < count; ++i) {
         const consensus::Params& params = node.chain().params();
@@ -130,7 +154,9 @@ RpcResult<Json> Generate(Node& node, int64_t count) {
         const auto produced = node.staking().TryProduce(*slot);
         if (!produced) return RpcFail(produced.error());
         if (!*produced) return RpcFail(RpcCode::kMisc, "the slot was not won after all");
-        blocks.push_back({{"hash", (*produced)->Hex()}, {"slot", slot->value}, {"time", params.SlotSeconds(*slot)},
+        blocks.push_back({{"hash", (*produced)->Hex()},
+                          {"slot", slot->value},
+                          {"time", params.SlotSeconds(*slot)},
                           {"height", node.chain().chain().tip()->height().value}});
     }
     return blocks;
@@ -144,58 +170,74 @@ void AddBlockchainMethods(MethodTable& table, Node& node) {
     const auto add = [&](std::string name, std::string summary, std::vector<ArgSpec> args, std::string result,
                          std::function<RpcResult<Json>(const Call&)> handler) {
         table.Add({std::move(name), category, std::move(summary), std::move(args), std::move(result),
-                   [&node, handler = std::move(handler)](const Call& call) { return OnChain(node, [&] { return handler(call); }); }});
+                   [&node, handler = std::move(handler)](const Call& call) {
+                       return OnChain(node, [&] { return handler(call); });
+                   }});
     };
-    add("getblockchaininfo", "What chain this is and how far it is.", {}, "object", [&node](const Call&) { return BlockchainInfo(node); });
+    add("getblockchaininfo", "What chain this is and how far it is.", {}, "object",
+        [&node](const Call&) { return BlockchainInfo(node); });
     add("getblockcount", "The height of the tip.", {}, "number",
         [&node](const Call&) -> RpcResult<Json> { return Json(node.chain().chain().tip()->height().value); });
     add("getbestblockhash", "The hash of the tip.", {}, "hex string",
         [&node](const Call&) -> RpcResult<Json> { return Json(node.chain().chain().tip()->hash().Hex()); });
-    add("getblockhash", "The hash of the active chain's block at a height.", {{"height", ArgType::kNumber, true, "0 to the tip's"}}, "hex string",
+    add("getblockhash", "The hash of the active chain's block at a height.",
+        {{"height", ArgType::kNumber, true, "0 to the tip's"}}, "hex string",
         [&node](const Call& call) -> RpcResult<Json> {
-            ASSIGN_OR_RETURN(const int64_t height, call.Integer("height", 0, 0, node.chain().chain().tip()->height().value));
+            ASSIGN_OR_RETURN(const int64_t height,
+                             call.Integer("height", 0, 0, node.chain().chain().tip()->height().value));
             return Json(node.chain().chain().At(Height(static_cast<uint32_t>(height)))->hash().Hex());
         });
-    add("getblock", "A block.", {hash, {"verbosity", ArgType::kNumber, false, "0: hex, 1: with txids (default), 2: with transactions"}}, "hex string or object",
-        [&node](const Call& call) { return GetBlock(node, call); });
-    add("getblockheader", "A header.", {hash, {"verbose", ArgType::kBool, false, "false: hex (default true)"}}, "hex string or object",
-        [&node](const Call& call) -> RpcResult<Json> {
+    add("getblock", "A block.",
+        {hash, {"verbosity", ArgType::kNumber, false, "0: hex, 1: with txids (default), 2: with transactions"}},
+        "hex string or object", [&node](const Call& call) { return GetBlock(node, call); });
+    add("getblockheader", "A header.", {hash, {"verbose", ArgType::kBool, false, "false: hex (default true)"}},
+        "hex string or object", [&node](const Call& call) -> RpcResult<Json> {
             ASSIGN_OR_RETURN(const HeaderNode* found, NodeArg(node, call, "blockhash"));
             const auto header = node.chain().chain().headers().ReadHeader(found->hash());
             if (!header) return RpcFail(header.error());
             return call.Bool("verbose", true) ? NodeHeaderJson(node, found, *header) : Json(HexEncode(Encode(*header)));
         });
-    add("getchaintips", "All known branches.", {}, "array of {height, hash, branchlen, status}", [&node](const Call&) { return ChainTips(node); });
+    add("getchaintips", "All known branches.", {}, "array of {height, hash, branchlen, status}",
+        [&node](const Call&) { return ChainTips(node); });
     add("gettxout", "An unspent output; null if there is none.",
-        {{"txid", ArgType::kHash, true, "transaction"}, {"n", ArgType::kNumber, true, "output index"},
+        {{"txid", ArgType::kHash, true, "transaction"},
+         {"n", ArgType::kNumber, true, "output index"},
          {"include_mempool", ArgType::kBool, false, "also unconfirmed ones (default true)"}},
         "object or null", [&node](const Call& call) { return GetTxOut(node, call); });
     add("gettxoutsetinfo", "The supply, to the drop: genesis + minted = total_amount + pots + burned.", {}, "object",
         [&node](const Call&) { return TxOutSetInfo(node); });
-    add("submitblock", "Takes a block.", {{"hexdata", ArgType::kString, true, "the block, hex"}}, "null, or an error that says why not",
-        [&node](const Call& call) -> RpcResult<Json> {
+    add("submitblock", "Takes a block.", {{"hexdata", ArgType::kString, true, "the block, hex"}},
+        "null, or an error that says why not", [&node](const Call& call) -> RpcResult<Json> {
             const auto bytes = HexDecode(call.String("hexdata"));
             if (!bytes) return RpcFail(RpcCode::kInvalidParameter, "hexdata is not hexadecimal");
             auto block = Block::FromBytes(*bytes);
             if (!block) return RpcFail(block.error());
             return BlockOutcome(node.chain().SubmitBlock(std::make_shared<const Block>(std::move(*block))));
         });
-    add("invalidateblock", "Refuses a block and everything after it.", {hash}, "null", [&node](const Call& call) -> RpcResult<Json> {
-        ASSIGN_OR_RETURN(const BlockHash target, HashArg<BlockHash>(call, "blockhash"));
-        return BlockOutcome(node.chain().Invalidate(target));
-    });
+    add("invalidateblock", "Refuses a block and everything after it.", {hash}, "null",
+        [&node](const Call& call) -> RpcResult<Json> {
+            ASSIGN_OR_RETURN(const BlockHash target, HashArg<BlockHash>(call, "blockhash"));
+            return BlockOutcome(node.chain().Invalidate(target));
+        });
     add("reconsiderblock", "Takes back invalidateblock.", {hash}, "null", [&node](const Call& call) -> RpcResult<Json> {
         ASSIGN_OR_RETURN(const BlockHash target, HashArg<BlockHash>(call, "blockhash"));
         return BlockOutcome(node.chain().Reconsider(target));
     });
-    add("generateblocks", "regtest: moves the node's clock to the next slots that its keys win and makes a block in each.",
-        {{"count", ArgType::kNumber, true, "1 to 10000"}}, "array of {hash, slot, time, height}", [&node](const Call& call) -> RpcResult<Json> {
+    add("generateblocks",
+        "regtest: moves the node's clock to the next slots that its keys win and makes a block in each.",
+        {{"count", ArgType::kNumber, true, "1 to 10000"}}, "array of {hash, slot, time, height}",
+        [&node](const Call& call) -> RpcResult<Json> {
             ASSIGN_OR_RETURN(const int64_t count, call.Integer("count", 1, 1, 10'000));
             return Generate(node, count);
         });
-    table.Add({"waitforblockheight", category, "Waits until the tip is at least at a height.",
-               {{"height", ArgType::kNumber, true, "least height"}, {"timeout", ArgType::kNumber, false, "milliseconds (default 60000)"}},
-               "{hash, height} of the tip", [&node](const Call& call) { return WaitForHeight(node, call); }, true});
+    table.Add({"waitforblockheight",
+               category,
+               "Waits until the tip is at least at a height.",
+               {{"height", ArgType::kNumber, true, "least height"},
+                {"timeout", ArgType::kNumber, false, "milliseconds (default 60000)"}},
+               "{hash, height} of the tip",
+               [&node](const Call& call) { return WaitForHeight(node, call); },
+               true});
 }
 
 }  // namespace sluice::rpc

@@ -25,10 +25,18 @@ Json ClaimJson(const Node& node, const ClaimInfo& info) {
 
 Json JobJson(const node::JobInfo& job) {
     static constexpr const char* kStates[] = {"running", "done", "failed"};
-    Json json{{"job", job.id}, {"kind", job.kind}, {"subject", job.subject}, {"state", kStates[static_cast<int>(job.state)]}, {"version", job.version},
+    Json json{{"job", job.id},
+              {"kind", job.kind},
+              {"subject", job.subject},
+              {"state", kStates[static_cast<int>(job.state)]},
+              {"version", job.version},
               {"progress",
-               {{"phase", job.progress.phase}, {"done", job.progress.done_bytes}, {"total", job.progress.total_bytes},
-                {"rate_bytes_per_s", job.progress.bytes_per_s}, {"peers", job.progress.peers}, {"paid", AmountJson(job.progress.paid)},
+               {{"phase", job.progress.phase},
+                {"done", job.progress.done_bytes},
+                {"total", job.progress.total_bytes},
+                {"rate_bytes_per_s", job.progress.bytes_per_s},
+                {"peers", job.progress.peers},
+                {"paid", AmountJson(job.progress.paid)},
                 {"waiting_for", job.progress.waiting_for}}}};
     if (job.error) json["message"] = job.error->message;
     if (job.state == node::JobState::kDone) json["result"] = job.result;
@@ -67,7 +75,8 @@ RpcResult<Json> Publish(Node& node, const Call& call) {
         ASSIGN_OR_RETURN(options.ask_per_mib, AmountArg(call, "ask"));
     }
     if (call.Has("seal_key")) {
-        if (node.params().network != "regtest") return RpcFail(RpcCode::kInvalidParameter, "seal_key works on regtest only");
+        if (node.params().network != "regtest")
+            return RpcFail(RpcCode::kInvalidParameter, "seal_key works on regtest only");
         ASSIGN_OR_RETURN(options.seal_key, HashArg<Hash256>(call, "seal_key"));
     }
     auto source = node.content().Inspect(call.String("path"));
@@ -101,9 +110,15 @@ RpcResult<Json> Buy(Node& node, const Call& call) {
     ASSIGN_OR_RETURN(const int64_t tier, call.Integer("tier", 0, 0, kMaxSegments));
     for (const auto& [lock, purchase] : (*wallet)->Purchases()) {
         const bool same = purchase.publish == info->anchor && purchase.tier == tier;
-        if (!same || purchase.status == wallet::PurchaseStatus::kRefunded || purchase.status == wallet::PurchaseStatus::kFailed) continue;
-        return Json{{"purchase", lock.ToString()}, {"txid", lock.txid.Hex()}, {"claim", claim.Hex()}, {"price", AmountJson(purchase.terms ? purchase.terms->price : Amount(0))},
-                    {"refund_height", purchase.refund_height.value}, {"already_bought", true}};
+        if (!same || purchase.status == wallet::PurchaseStatus::kRefunded ||
+            purchase.status == wallet::PurchaseStatus::kFailed)
+            continue;
+        return Json{{"purchase", lock.ToString()},
+                    {"txid", lock.txid.Hex()},
+                    {"claim", claim.Hex()},
+                    {"price", AmountJson(purchase.terms ? purchase.terms->price : Amount(0))},
+                    {"refund_height", purchase.refund_height.value},
+                    {"already_bought", true}};
     }
     wallet::PurchaseRequest request;
     request.publish = info->anchor;
@@ -115,13 +130,21 @@ RpcResult<Json> Buy(Node& node, const Call& call) {
     if (!built) return RpcFail(built.error());
     const auto txid = node.wallet().Broadcast(built->built);
     if (!txid) return RpcFail(txid.error());
-    return Json{{"purchase", built->lock.ToString()}, {"txid", txid->Hex()}, {"claim", claim.Hex()}, {"price", AmountJson(built->terms.price)},
-                {"fee", AmountJson(built->built.fee)}, {"burned", AmountJson(built->built.burned)}, {"refund_height", built->refund_height.value},
+    return Json{{"purchase", built->lock.ToString()},
+                {"txid", txid->Hex()},
+                {"claim", claim.Hex()},
+                {"price", AmountJson(built->terms.price)},
+                {"fee", AmountJson(built->built.fee)},
+                {"burned", AmountJson(built->built.burned)},
+                {"refund_height", built->refund_height.value},
                 {"already_bought", false}};
 }
 
 Json PurchaseJson(const OutPoint& lock, const wallet::OwnPurchase& purchase) {
-    Json json{{"purchase", lock.ToString()}, {"publish", purchase.publish.ToString()}, {"tier", purchase.tier}, {"refund_height", purchase.refund_height.value},
+    Json json{{"purchase", lock.ToString()},
+              {"publish", purchase.publish.ToString()},
+              {"tier", purchase.tier},
+              {"refund_height", purchase.refund_height.value},
               {"state", node::PurchaseStatusName(purchase.status)}};
     if (purchase.terms) {
         json["claim"] = purchase.terms->claim.Hex();
@@ -136,12 +159,15 @@ RpcResult<Json> FindPurchase(Node& node, const OutPoint& lock) {
     const auto wallet = node.wallet().Get();
     if (!wallet) return RpcFail(RpcCode::kWalletMissing, wallet.error().message);
     const auto found = (*wallet)->Purchases().find(lock);
-    if (found == (*wallet)->Purchases().end()) return RpcFail(RpcCode::kNotFound, "the purchase " + lock.ToString() + " is not of this wallet");
+    if (found == (*wallet)->Purchases().end())
+        return RpcFail(RpcCode::kNotFound, "the purchase " + lock.ToString() + " is not of this wallet");
     return PurchaseJson(lock, found->second);
 }
 
-// Calls `look` now and after every event until its answer satisfies `enough`, or the time is over: then the last answer.
-RpcResult<Json> WaitFor(Node& node, int64_t timeout_ms, const std::function<RpcResult<Json>()>& look, const std::function<bool(const Json&)>& enough) {
+// Calls `look` now and after every event until its answer satisfies `enough`, or the time is over: then the last
+// answer.
+RpcResult<Json> WaitFor(Node& node, int64_t timeout_ms, const std::function<RpcResult<Json>()>& look,
+                        const std::function<bool(const Json&)>& enough) {
     const Instant deadline = node.clock().Monotonic() + milliseconds(timeout_ms);
     for (uint64_t seen = node.events().last_sequence();;) {
         ASSIGN_OR_RETURN(Json answer, look());
@@ -155,7 +181,9 @@ RpcResult<Json> WaitFor(Node& node, int64_t timeout_ms, const std::function<RpcR
 RpcResult<Json> FindJob(Node& node, const Call& call) {
     ASSIGN_OR_RETURN(const int64_t id, call.Integer("job", 0, 0, INT64_MAX));
     const auto job = node.jobs().Find(static_cast<uint64_t>(id));
-    if (!job) return RpcFail(RpcCode::kNotFound, fmt::format("there is no job {}: it was forgotten, or another node started it", id));
+    if (!job)
+        return RpcFail(RpcCode::kNotFound,
+                       fmt::format("there is no job {}: it was forgotten, or another node started it", id));
     return JobJson(*job);
 }
 
@@ -175,16 +203,24 @@ RpcResult<Json> Settle(Node& node) {
     if (!settled) return RpcFail(settled.error());
     Json txids = Json::array();
     if (settled->channels > 0) txids.push_back(settled->txid.Hex());
-    return Json{{"txids", txids}, {"channels", settled->channels}, {"amount", AmountJson(settled->take)}, {"fee", AmountJson(settled->fee)},
-                {"burned", AmountJson(settled->burned)}, {"returned", AmountJson(settled->returned)}};
+    return Json{{"txids", txids},
+                {"channels", settled->channels},
+                {"amount", AmountJson(settled->take)},
+                {"fee", AmountJson(settled->fee)},
+                {"burned", AmountJson(settled->burned)},
+                {"returned", AmountJson(settled->returned)}};
 }
 
 const char* PhaseName(content::ChannelPhase phase) {
     switch (phase) {
-        case content::ChannelPhase::kKnown: return "known";
-        case content::ChannelPhase::kFinal: return "final";
-        case content::ChannelPhase::kSettling: return "settling";
-        case content::ChannelPhase::kClosed: return "closed";
+        case content::ChannelPhase::kKnown:
+            return "known";
+        case content::ChannelPhase::kFinal:
+            return "final";
+        case content::ChannelPhase::kSettling:
+            return "settling";
+        case content::ChannelPhase::kClosed:
+            return "closed";
     }
     return "unknown";
 }
@@ -192,12 +228,22 @@ const char* PhaseName(content::ChannelPhase phase) {
 RpcResult<Json> ListChannels(Node& node) {
     Json paying = Json::array();
     for (const content::PayerChannel& c : node.swarm().PayerChannels())
-        paying.push_back({{"channel", c.lock.outpoint.ToString()}, {"node", c.payee_node.Hex()}, {"capacity", AmountJson(c.lock.capacity)}, {"paid", AmountJson(c.Paid())},
-                          {"expiry_height", c.lock.expiry.value}, {"received_bytes", c.received_bytes}, {"closed", c.closed}});
+        paying.push_back({{"channel", c.lock.outpoint.ToString()},
+                          {"node", c.payee_node.Hex()},
+                          {"capacity", AmountJson(c.lock.capacity)},
+                          {"paid", AmountJson(c.Paid())},
+                          {"expiry_height", c.lock.expiry.value},
+                          {"received_bytes", c.received_bytes},
+                          {"closed", c.closed}});
     Json earning = Json::array();
     for (const content::PayeeChannel& c : node.swarm().PayeeChannels())
-        earning.push_back({{"channel", c.lock.outpoint.ToString()}, {"node", c.payer_node.Hex()}, {"capacity", AmountJson(c.lock.capacity)}, {"earned", AmountJson(c.Paid())},
-                           {"expiry_height", c.lock.expiry.value}, {"served_bytes", c.served_bytes}, {"phase", PhaseName(c.phase)}});
+        earning.push_back({{"channel", c.lock.outpoint.ToString()},
+                           {"node", c.payer_node.Hex()},
+                           {"capacity", AmountJson(c.lock.capacity)},
+                           {"earned", AmountJson(c.Paid())},
+                           {"expiry_height", c.lock.expiry.value},
+                           {"served_bytes", c.served_bytes},
+                           {"phase", PhaseName(c.phase)}});
     return Json{{"paying", paying}, {"earning", earning}};
 }
 
@@ -207,7 +253,12 @@ RpcResult<Json> ListContent(Node& node) {
         const auto stored = node.chunks().Find(id);
         if (!stored) continue;
         const content::ChunkSet have = stored->Have();
-        result.push_back({{"root", id.root.Hex()}, {"size", id.size_bytes}, {"chunks", have.size()}, {"have", have.count()}, {"synced", stored->SyncedCount()}, {"complete", stored->IsComplete()}});
+        result.push_back({{"root", id.root.Hex()},
+                          {"size", id.size_bytes},
+                          {"chunks", have.size()},
+                          {"have", have.count()},
+                          {"synced", stored->SyncedCount()},
+                          {"complete", stored->IsComplete()}});
     }
     return result;
 }
@@ -216,36 +267,63 @@ void AddSaleMethods(MethodTable& table, Node& node) {
     const std::string category = "content";
     const ArgSpec claim{"claim", ArgType::kString, true, "id of a claim, or at least its first 6 digits"};
     const ArgSpec purchase{"purchase", ArgType::kString, true, "the purchase's lock output, TXID:INDEX"};
-    table.Add({"buykey", category, "Pays for the key of a claim; the seller's node answers with the key on the chain.",
-               {claim, {"tier", ArgType::kNumber, false, "0: the whole (default); i: segment i"}, {"max_price", ArgType::kAmount, false, "do not buy if it costs more"}},
-               "{txid, purchase, claim, price, refund_height}", [&node](const Call& call) { return OnChain(node, [&] { return Buy(node, call); }); }});
-    table.Add({"getpurchase", category, "A purchase of this wallet.", {purchase}, "object", [&node](const Call& call) -> RpcResult<Json> {
+    table.Add({"buykey",
+               category,
+               "Pays for the key of a claim; the seller's node answers with the key on the chain.",
+               {claim,
+                {"tier", ArgType::kNumber, false, "0: the whole (default); i: segment i"},
+                {"max_price", ArgType::kAmount, false, "do not buy if it costs more"}},
+               "{txid, purchase, claim, price, refund_height}",
+               [&node](const Call& call) { return OnChain(node, [&] { return Buy(node, call); }); }});
+    table.Add({"getpurchase",
+               category,
+               "A purchase of this wallet.",
+               {purchase},
+               "object",
+               [&node](const Call& call) -> RpcResult<Json> {
                    ASSIGN_OR_RETURN(const OutPoint lock, OutPointArg(call, "purchase"));
                    return OnChain(node, [&] { return FindPurchase(node, lock); });
                }});
-    table.Add({"waitpurchase", category, "Waits until a purchase is granted, refunded or failed.",
-               {purchase, {"timeout", ArgType::kNumber, false, "milliseconds (default 60000)"}}, "object with state",
+    table.Add({"waitpurchase",
+               category,
+               "Waits until a purchase is granted, refunded or failed.",
+               {purchase, {"timeout", ArgType::kNumber, false, "milliseconds (default 60000)"}},
+               "object with state",
                [&node](const Call& call) -> RpcResult<Json> {
                    ASSIGN_OR_RETURN(const OutPoint lock, OutPointArg(call, "purchase"));
                    ASSIGN_OR_RETURN(const int64_t timeout_ms, call.Integer("timeout", 60'000, 0, 600'000));
-                   return WaitFor(node, timeout_ms, [&] { return OnChain(node, [&] { return FindPurchase(node, lock); }); },
-                                  [](const Json& json) { return json["state"] != "pending" && json["state"] != "unconfirmed"; });
+                   return WaitFor(
+                       node, timeout_ms, [&] { return OnChain(node, [&] { return FindPurchase(node, lock); }); },
+                       [](const Json& json) { return json["state"] != "pending" && json["state"] != "unconfirmed"; });
                },
                true});
-    table.Add({"listpurchases", category, "The purchases of this wallet.", {}, "array of objects", [&node](const Call&) {
-                   return OnChain(node, [&]() -> RpcResult<Json> {
-                       const auto wallet = node.wallet().Get();
-                       if (!wallet) return RpcFail(RpcCode::kWalletMissing, wallet.error().message);
-                       Json result = Json::array();
-                       for (const auto& [lock, own] : (*wallet)->Purchases()) result.push_back(PurchaseJson(lock, own));
-                       return result;
-                   });
-               }});
-    table.Add({"refundpurchase", category, "Takes the money of an unanswered purchase back (the node does it by itself too).", {purchase}, "{txid, fee}",
+    table.Add(
+        {"listpurchases", category, "The purchases of this wallet.", {}, "array of objects", [&node](const Call&) {
+             return OnChain(node, [&]() -> RpcResult<Json> {
+                 const auto wallet = node.wallet().Get();
+                 if (!wallet) return RpcFail(RpcCode::kWalletMissing, wallet.error().message);
+                 Json result = Json::array();
+                 for (const auto& [lock, own] : (*wallet)->Purchases()) result.push_back(PurchaseJson(lock, own));
+                 return result;
+             });
+         }});
+    table.Add({"refundpurchase",
+               category,
+               "Takes the money of an unanswered purchase back (the node does it by itself too).",
+               {purchase},
+               "{txid, fee}",
                [&node](const Call& call) { return OnChain(node, [&] { return Refund(node, call); }); }});
-    table.Add({"settlechannels", category, "Collects on chain what downloaders paid.", {}, "{txids, channels, amount, fee, burned, returned}",
+    table.Add({"settlechannels",
+               category,
+               "Collects on chain what downloaders paid.",
+               {},
+               "{txids, channels, amount, fee, burned, returned}",
                [&node](const Call&) { return Settle(node); }});
-    table.Add({"listchannels", category, "Open channels: those we pay and those we earn from.", {}, "{paying, earning}",
+    table.Add({"listchannels",
+               category,
+               "Open channels: those we pay and those we earn from.",
+               {},
+               "{paying, earning}",
                [&node](const Call&) { return OnNetwork(node, [&] { return ListChannels(node); }); }});
 }
 
@@ -254,24 +332,39 @@ void AddSaleMethods(MethodTable& table, Node& node) {
 void AddContentMethods(MethodTable& table, Node& node) {
     const std::string category = "content";
     const ArgSpec claim{"claim", ArgType::kString, true, "id of a claim, or at least its first 6 digits"};
-    const ArgSpec max_price{"max_price_per_mib", ArgType::kAmount, false, "pay seeders no more for each MiB (default -maxpricepermib)"};
+    const ArgSpec max_price{"max_price_per_mib", ArgType::kAmount, false,
+                            "pay seeders no more for each MiB (default -maxpricepermib)"};
     const ArgSpec max_cost{"max_cost", ArgType::kAmount, false, "lock and pay no more in all"};
     const ArgSpec job{"job", ArgType::kNumber, true, "number of a job"};
-    table.Add({"publishcontent", category, "Seals a file or folder, publishes its record and serves it.",
-               {{"path", ArgType::kString, true, "absolute path on the node's machine"}, {"price", ArgType::kAmount, true, "of the key; 0 with free"},
-                {"title", ArgType::kString, false, "default: the file's name"}, {"description", ArgType::kString, false, "what it is"},
-                {"mime", ArgType::kString, false, "media type"}, {"language", ArgType::kString, false, "language tag"}, {"tags", ArgType::kArray, false, "words"},
+    table.Add({"publishcontent",
+               category,
+               "Seals a file or folder, publishes its record and serves it.",
+               {{"path", ArgType::kString, true, "absolute path on the node's machine"},
+                {"price", ArgType::kAmount, true, "of the key; 0 with free"},
+                {"title", ArgType::kString, false, "default: the file's name"},
+                {"description", ArgType::kString, false, "what it is"},
+                {"mime", ArgType::kString, false, "media type"},
+                {"language", ArgType::kString, false, "language tag"},
+                {"tags", ArgType::kArray, false, "words"},
                 {"seed_price", ArgType::kAmount, false, "what seeders are advised to ask for each MiB (default 0)"},
-                {"ask", ArgType::kAmount, false, "what this node asks for each MiB itself (default 0)"}, {"free", ArgType::kBool, false, "publish the key too"},
-                {"endpoints", ArgType::kArray, false, "IP:PORT of nodes that serve it"}, {"seal_key", ArgType::kString, false, "regtest tests: seal with another key"}},
-               "{job}; its result has the claim once the record is in a block", [&node](const Call& call) { return Publish(node, call); }});
-    table.Add({"listclaims", category, "What was published, newest first.",
-               {{"count", ArgType::kNumber, false, "how many (default 20)"}, {"skip", ArgType::kNumber, false, "leave out this many first (default 0)"}}, "array of objects",
+                {"ask", ArgType::kAmount, false, "what this node asks for each MiB itself (default 0)"},
+                {"free", ArgType::kBool, false, "publish the key too"},
+                {"endpoints", ArgType::kArray, false, "IP:PORT of nodes that serve it"},
+                {"seal_key", ArgType::kString, false, "regtest tests: seal with another key"}},
+               "{job}; its result has the claim once the record is in a block",
+               [&node](const Call& call) { return Publish(node, call); }});
+    table.Add({"listclaims",
+               category,
+               "What was published, newest first.",
+               {{"count", ArgType::kNumber, false, "how many (default 20)"},
+                {"skip", ArgType::kNumber, false, "leave out this many first (default 0)"}},
+               "array of objects",
                [&node](const Call& call) -> RpcResult<Json> {
                    ASSIGN_OR_RETURN(const int64_t count, call.Integer("count", 20, 1, 1000));
                    ASSIGN_OR_RETURN(const int64_t skip, call.Integer("skip", 0, 0, INT32_MAX));
                    return OnChain(node, [&]() -> RpcResult<Json> {
-                       const auto claims = node.content().ListClaims(static_cast<size_t>(count), static_cast<size_t>(skip));
+                       const auto claims =
+                           node.content().ListClaims(static_cast<size_t>(count), static_cast<size_t>(skip));
                        if (!claims) return RpcFail(claims.error());
                        Json result = Json::array();
                        for (const ClaimInfo& info : *claims) result.push_back(ClaimJson(node, info));
@@ -286,8 +379,11 @@ void AddContentMethods(MethodTable& table, Node& node) {
                        return ClaimJson(node, *info);
                    });
                }});
-    table.Add({"getcontent", category, "Fetches a claim's content, paying seeders, and opens it with the key that this wallet has.",
-               {claim, {"path", ArgType::kString, true, "absolute path that does not exist yet"}, max_price, max_cost}, "{job}; its result has the path and what was paid",
+    table.Add({"getcontent",
+               category,
+               "Fetches a claim's content, paying seeders, and opens it with the key that this wallet has.",
+               {claim, {"path", ArgType::kString, true, "absolute path that does not exist yet"}, max_price, max_cost},
+               "{job}; its result has the path and what was paid",
                [&node](const Call& call) {
                    return OnChain(node, [&]() -> RpcResult<Json> {
                        ASSIGN_OR_RETURN(const ClaimId id, ClaimArg(node, call));
@@ -295,8 +391,15 @@ void AddContentMethods(MethodTable& table, Node& node) {
                        return Started(node.content().StartGet(id, call.String("path"), limits));
                    });
                }});
-    table.Add({"seedcontent", category, "Fetches a claim's sealed content and serves it to others for pay.",
-               {claim, {"price_per_mib", ArgType::kAmount, false, "what to ask (default: the publisher's advice)"}, max_price, max_cost}, "{job}", [&node](const Call& call) {
+    table.Add({"seedcontent",
+               category,
+               "Fetches a claim's sealed content and serves it to others for pay.",
+               {claim,
+                {"price_per_mib", ArgType::kAmount, false, "what to ask (default: the publisher's advice)"},
+                max_price,
+                max_cost},
+               "{job}",
+               [&node](const Call& call) {
                    return OnChain(node, [&]() -> RpcResult<Json> {
                        ASSIGN_OR_RETURN(const ClaimId id, ClaimArg(node, call));
                        ASSIGN_OR_RETURN(const node::FetchLimits limits, LimitsArg(call));
@@ -307,17 +410,33 @@ void AddContentMethods(MethodTable& table, Node& node) {
                        return Started(node.content().StartSeed(id, price, limits));
                    });
                }});
-    table.Add({"listcontent", category, "The sealed content in this node's store.", {}, "array of {root, size, chunks, have, complete}",
+    table.Add({"listcontent",
+               category,
+               "The sealed content in this node's store.",
+               {},
+               "array of {root, size, chunks, have, complete}",
                [&node](const Call&) { return ListContent(node); }});
-    table.Add({"getjob", category, "How far a job is.", {job}, "object", [&node](const Call& call) { return FindJob(node, call); }});
-    table.Add({"listjobs", category, "What this node publishes, fetches and seeds since it started, newest first; a job goes on when sluice-cli is interrupted.",
-               {{"count", ArgType::kNumber, false, "how many (default 20)"}}, "array of jobs, as getjob shows them", [&node](const Call& call) -> RpcResult<Json> {
+    table.Add({"getjob", category, "How far a job is.", {job}, "object", [&node](const Call& call) {
+                   return FindJob(node, call);
+               }});
+    table.Add({"listjobs",
+               category,
+               "What this node publishes, fetches and seeds since it started, newest first; a job goes on when "
+               "sluice-cli is interrupted.",
+               {{"count", ArgType::kNumber, false, "how many (default 20)"}},
+               "array of jobs, as getjob shows them",
+               [&node](const Call& call) -> RpcResult<Json> {
                    ASSIGN_OR_RETURN(const int64_t count, call.Integer("count", 20, 1, 1'100));
                    Json result = Json::array();
-                   for (const node::JobInfo& one : node.jobs().List(static_cast<size_t>(count))) result.push_back(JobJson(one));
+                   for (const node::JobInfo& one : node.jobs().List(static_cast<size_t>(count)))
+                       result.push_back(JobJson(one));
                    return result;
                }});
-    table.Add({"stopjob", category, "Ends a get or seed that still fetches; what is here stays, and the same command goes on with it.", {job}, "null",
+    table.Add({"stopjob",
+               category,
+               "Ends a get or seed that still fetches; what is here stays, and the same command goes on with it.",
+               {job},
+               "null",
                [&node](const Call& call) {
                    return OnChain(node, [&]() -> RpcResult<Json> {
                        ASSIGN_OR_RETURN(const int64_t id, call.Integer("job", 0, 0, INT64_MAX));
@@ -326,16 +445,22 @@ void AddContentMethods(MethodTable& table, Node& node) {
                        return Json();
                    });
                }});
-    table.Add({"waitjob", category, "Waits until a job has changed or ended.",
-               {job, {"timeout", ArgType::kNumber, false, "milliseconds (default 60000)"}, {"seen", ArgType::kNumber, false, "the version that was seen last (default 0)"}},
-               "object",
-               [&node](const Call& call) -> RpcResult<Json> {
-                   ASSIGN_OR_RETURN(const int64_t timeout_ms, call.Integer("timeout", 60'000, 0, 600'000));
-                   ASSIGN_OR_RETURN(const int64_t seen, call.Integer("seen", 0, 0, INT64_MAX));
-                   return WaitFor(node, timeout_ms, [&] { return FindJob(node, call); },
-                                  [&](const Json& json) { return json["state"] != "running" || json["version"].get<int64_t>() > seen; });
-               },
-               true});
+    table.Add(
+        {"waitjob",
+         category,
+         "Waits until a job has changed or ended.",
+         {job,
+          {"timeout", ArgType::kNumber, false, "milliseconds (default 60000)"},
+          {"seen", ArgType::kNumber, false, "the version that was seen last (default 0)"}},
+         "object",
+         [&node](const Call& call) -> RpcResult<Json> {
+             ASSIGN_OR_RETURN(const int64_t timeout_ms, call.Integer("timeout", 60'000, 0, 600'000));
+             ASSIGN_OR_RETURN(const int64_t seen, call.Integer("seen", 0, 0, INT64_MAX));
+             return WaitFor(
+                 node, timeout_ms, [&] { return FindJob(node, call); },
+                 [&](const Json& json) { return json["state"] != "running" || json["version"].get<int64_t>() > seen; });
+         },
+         true});
     AddSaleMethods(table, node);
 }
 

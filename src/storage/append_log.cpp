@@ -43,13 +43,14 @@ class ForwardReader {
   private:
     const File& m_file;
     Bytes m_buffer;
-    size_t m_start{0};    // of what was not taken, in m_buffer
-    uint64_t m_read{0};   // the offset in the file after m_buffer
-    uint64_t m_left;      // bytes of the file after m_read
+    size_t m_start{0};   // of what was not taken, in m_buffer
+    uint64_t m_read{0};  // the offset in the file after m_buffer
+    uint64_t m_left;     // bytes of the file after m_read
 };
 
 // Hands the whole records to `replay`; the size of all of them together.
-Result<uint64_t> ReplayRecords(const File& file, uint64_t file_size, const std::function<Status(ByteSpan record)>& replay) {
+Result<uint64_t> ReplayRecords(const File& file, uint64_t file_size,
+                               const std::function<Status(ByteSpan record)>& replay) {
     ForwardReader reader(file, file_size);
     uint64_t good_bytes = 0;
     for (;;) {

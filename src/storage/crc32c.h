@@ -6,8 +6,8 @@
 
 namespace sluice::storage {
 
-// CRC-32C (Castagnoli; RFC 3720 appendix B.4) of `bytes`, or of everything so far when `so_far` is the CRC of what came before.
-// Finds accidents, not forgeries. Uses the processor's instruction where there is one.
+// CRC-32C (Castagnoli; RFC 3720 appendix B.4) of `bytes`, or of everything so far when `so_far` is the CRC of what came
+// before. Finds accidents, not forgeries. Uses the processor's instruction where there is one.
 uint32_t Crc32c(ByteSpan bytes, uint32_t so_far = 0);
 
 // The same from tables alone, on any processor.

@@ -50,8 +50,10 @@ Result<FileLock> FileLock::Acquire(const std::string& path) {
     while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EINTR) continue;
         if (errno == EWOULDBLOCK) {
-            return Fail(ErrorKind::kUnavailable,
-                        fmt::format("{} is locked: another process is using this folder; stop it or choose another folder", path));
+            return Fail(
+                ErrorKind::kUnavailable,
+                fmt::format("{} is locked: another process is using this folder; stop it or choose another folder",
+                            path));
         }
         return Fail(SystemError("lock", path, errno));
     }

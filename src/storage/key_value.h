@@ -29,20 +29,23 @@ class WriteBatch {
 
 // An ordered map of bytes on disk. Reads are thread-safe; writes come from one executor.
 //
-// Invariants: 1. Write() is atomic: after a crash at any instant a batch is there whole or not at all. 2. A batch written
-// with sync survives power loss, and with it every batch written before. 3. Batches are recovered in order: what a crash
-// loses is a suffix. 4. After a Write failed every later one fails too; whether the failed batch is there shows when the
-// store is opened anew. A scan sees the store as it was when the scan began; it may be written to meanwhile.
+// Invariants: 1. Write() is atomic: after a crash at any instant a batch is there whole or not at all. 2. A batch
+// written with sync survives power loss, and with it every batch written before. 3. Batches are recovered in order:
+// what a crash loses is a suffix. 4. After a Write failed every later one fails too; whether the failed batch is there
+// shows when the store is opened anew. A scan sees the store as it was when the scan began; it may be written to
+// meanwhile.
 class KeyValueStore {
   public:
     virtual ~KeyValueStore() = default;
     virtual Result<std::optional<Bytes>> Get(ByteSpan key) const = 0;
     virtual Status Write(const WriteBatch& batch, bool sync) = 0;
-    // Calls `visit` for each pair whose key starts with `prefix` and is >= `from` (if not empty), in key order, until it
-    // returns false. The pair is valid during the call only.
-    virtual Status Scan(ByteSpan prefix, ByteSpan from, const std::function<bool(ByteSpan key, ByteSpan value)>& visit) const = 0;
+    // Calls `visit` for each pair whose key starts with `prefix` and is >= `from` (if not empty), in key order, until
+    // it returns false. The pair is valid during the call only.
+    virtual Status Scan(ByteSpan prefix, ByteSpan from,
+                        const std::function<bool(ByteSpan key, ByteSpan value)>& visit) const = 0;
     // The same from the last key downwards.
-    virtual Status ScanBackwards(ByteSpan prefix, const std::function<bool(ByteSpan key, ByteSpan value)>& visit) const = 0;
+    virtual Status ScanBackwards(ByteSpan prefix,
+                                 const std::function<bool(ByteSpan key, ByteSpan value)>& visit) const = 0;
 };
 
 // Opens (or makes) a LevelDB database in the folder `path`. `cache_bytes` bounds its block cache and write buffer

@@ -59,7 +59,8 @@ class StickyFailure {
 // A write-ahead log that is synced before it is closed.
 class DurableLogFile final : public leveldb::WritableFile {
   public:
-    DurableLogFile(std::unique_ptr<leveldb::WritableFile> file, StickyFailure& failure) : m_file(std::move(file)), m_failure(failure) {}
+    DurableLogFile(std::unique_ptr<leveldb::WritableFile> file, StickyFailure& failure)
+        : m_file(std::move(file)), m_failure(failure) {}
     ~DurableLogFile() override { m_failure.Set(SyncIfDirty()); }
 
     leveldb::Status Append(const leveldb::Slice& data) override {
@@ -93,8 +94,8 @@ class DurableLogFile final : public leveldb::WritableFile {
 };
 
 // LevelDB's files with the syncs that invariants 2 and 3 of KeyValueStore need.
-// Rationale: when LevelDB starts a new write-ahead log it closes the old one unsynced, so power loss could drop the end of the
-// old log while synced batches of the new one live on; it also leaves new names in the folder unsynced.
+// Rationale: when LevelDB starts a new write-ahead log it closes the old one unsynced, so power loss could drop the end
+// of the old log while synced batches of the new one live on; it also leaves new names in the folder unsynced.
 class DurableEnv final : public leveldb::EnvWrapper {
   public:
     DurableEnv() : EnvWrapper(leveldb::Env::Default()) {}
@@ -158,14 +159,15 @@ class LevelDbStore final : public KeyValueStore {
         options.info_log = &store->m_logger;
         options.block_cache = store->m_cache.get();
         options.filter_policy = store->m_filter.get();
-        options.write_buffer_size = cache_bytes / 4;  // two at a time while one is written out
+        options.write_buffer_size = cache_bytes / 4;    // two at a time while one is written out
         options.compression = leveldb::kNoCompression;  // hashes and keys do not shrink
         leveldb::DB* db = nullptr;
         const leveldb::Status status = leveldb::DB::Open(options, path, &db);
         store->m_db.reset(db);
         if (store->m_env.IsLocked()) {
-            return Fail(ErrorKind::kUnavailable,
-                        fmt::format("database {} is open elsewhere: stop the other process or choose another folder", path));
+            return Fail(
+                ErrorKind::kUnavailable,
+                fmt::format("database {} is open elsewhere: stop the other process or choose another folder", path));
         }
         if (!status.ok()) return Fail(FromLevelDb(path, status));
         return std::unique_ptr<KeyValueStore>(std::move(store));
@@ -226,7 +228,9 @@ class LevelDbStore final : public KeyValueStore {
 
   private:
     LevelDbStore(std::string path, size_t cache_bytes)
-        : m_path(std::move(path)), m_cache(leveldb::NewLRUCache(cache_bytes / 2)), m_filter(leveldb::NewBloomFilterPolicy(kBloomBitsPerKey)) {}
+        : m_path(std::move(path)),
+          m_cache(leveldb::NewLRUCache(cache_bytes / 2)),
+          m_filter(leveldb::NewBloomFilterPolicy(kBloomBitsPerKey)) {}
 
     static leveldb::ReadOptions PointRead() {
         leveldb::ReadOptions options;

@@ -5,7 +5,8 @@
 namespace sluice::storage {
 
 struct MemoryDisk::State {
-    explicit State(uint64_t seed) : faults(std::make_shared<MemoryFaults>(seed)), tree(std::make_shared<MemoryTree>(faults)) {}
+    explicit State(uint64_t seed)
+        : faults(std::make_shared<MemoryFaults>(seed)), tree(std::make_shared<MemoryTree>(faults)) {}
 
     std::shared_ptr<MemoryFaults> faults;
     std::shared_ptr<MemoryTree> tree;

@@ -18,7 +18,8 @@ Status MemoryFaults::BeginWrite(const std::string& path, std::function<void()> i
 
 Status MemoryFaults::CheckAlive(const std::string& path, uint64_t generation) const {
     if (generation == m_generation) return {};
-    return Fail(ErrorKind::kEnvironment, fmt::format("cannot use {}: the disk lost power since it was opened: open it again", path));
+    return Fail(ErrorKind::kEnvironment,
+                fmt::format("cannot use {}: the disk lost power since it was opened: open it again", path));
 }
 
 uint64_t MemoryFaults::Reserve(uint64_t more) {
@@ -27,10 +28,13 @@ uint64_t MemoryFaults::Reserve(uint64_t more) {
     return fitting;
 }
 
-uint64_t MemoryFaults::FreeBytes() const { return m_capacity_bytes > m_used_bytes ? m_capacity_bytes - m_used_bytes : 0; }
+uint64_t MemoryFaults::FreeBytes() const {
+    return m_capacity_bytes > m_used_bytes ? m_capacity_bytes - m_used_bytes : 0;
+}
 
 Error MemoryFaults::DiskFull(const std::string& path) {
-    return {ErrorKind::kEnvironment, fmt::format("cannot write {}: No space left on device: free some disk space and start again", path)};
+    return {ErrorKind::kEnvironment,
+            fmt::format("cannot write {}: No space left on device: free some disk space and start again", path)};
 }
 
 void MemoryFaults::FailAfterWrites(uint64_t writes) {

@@ -19,8 +19,8 @@ class MemoryFaults {
     MemoryFaults& operator=(const MemoryFaults&) = delete;
     ~MemoryFaults() { m_in_flight = nullptr; }  // may hold the last reference to content that gives its bytes back
 
-    // Counts one write, or fails it if the power is gone. `in_flight` is what the first write without power may still have
-    // done when the crash is over (PowerLoss runs it or not).
+    // Counts one write, or fails it if the power is gone. `in_flight` is what the first write without power may still
+    // have done when the crash is over (PowerLoss runs it or not).
     Status BeginWrite(const std::string& path, std::function<void()> in_flight);
     // Fails if the object was opened before the last crash.
     Status CheckAlive(const std::string& path, uint64_t generation) const;
@@ -35,7 +35,8 @@ class MemoryFaults {
 
     void FailAfterWrites(uint64_t writes);
     void SetCapacity(uint64_t bytes) { m_capacity_bytes = bytes; }
-    // The power is gone: everything opened becomes useless, and the write that was in flight may or may not have been done.
+    // The power is gone: everything opened becomes useless, and the write that was in flight may or may not have been
+    // done.
     void PowerLoss();
     // The power is back.
     void Restore();

@@ -21,8 +21,8 @@ void Overwrite(Bytes& content, uint64_t offset, ByteSpan bytes) {
 
 class MemoryFile final : public File {
   public:
-    MemoryFile(std::string path, std::shared_ptr<MemoryFaults> faults, std::shared_ptr<MemoryFileContent> content, bool writable,
-               std::function<void()> sync_name)
+    MemoryFile(std::string path, std::shared_ptr<MemoryFaults> faults, std::shared_ptr<MemoryFileContent> content,
+               bool writable, std::function<void()> sync_name)
         : m_path(std::move(path)),
           m_faults(std::move(faults)),
           m_content(std::move(content)),
@@ -34,8 +34,8 @@ class MemoryFile final : public File {
         RETURN_IF_ERROR(m_faults->CheckAlive(m_path, m_generation));
         const Bytes& content = m_content->current();
         if (offset > content.size() || into.size() > content.size() - offset) {
-            return Fail(ErrorKind::kEnvironment, fmt::format("cannot read {} bytes at {} of {}: the file ends at {}", into.size(), offset,
-                                                             m_path, content.size()));
+            return Fail(ErrorKind::kEnvironment, fmt::format("cannot read {} bytes at {} of {}: the file ends at {}",
+                                                             into.size(), offset, m_path, content.size()));
         }
         std::copy_n(content.begin() + static_cast<ptrdiff_t>(offset), into.size(), into.begin());
         return {};
@@ -60,7 +60,8 @@ class MemoryFile final : public File {
 
     Status Truncate(uint64_t size) override {
         RETURN_IF_ERROR(CheckWritable());
-        RETURN_IF_ERROR(m_faults->BeginWrite(m_path, [content = m_content, size] { content->AddInFlightTruncate(size); }));
+        RETURN_IF_ERROR(
+            m_faults->BeginWrite(m_path, [content = m_content, size] { content->AddInFlightTruncate(size); }));
         if (!m_content->Truncate(size)) return Fail(MemoryFaults::DiskFull(m_path));
         return {};
     }
@@ -76,7 +77,8 @@ class MemoryFile final : public File {
   private:
     Status CheckWritable() const {
         RETURN_IF_ERROR(m_faults->CheckAlive(m_path, m_generation));
-        if (!m_writable) return Fail(ErrorKind::kEnvironment, fmt::format("cannot write {}: it was opened to read", m_path));
+        if (!m_writable)
+            return Fail(ErrorKind::kEnvironment, fmt::format("cannot write {}: it was opened to read", m_path));
         return {};
     }
 
@@ -148,10 +150,17 @@ void MemoryFileContent::Apply(Bytes& content, const Change& change) {
 void MemoryFileContent::Crash(SeededRandom& random) {
     if (!m_pending.empty()) {
         switch (random.Below(4)) {
-            case 0: break;  // all is lost
-            case 1: Sync(); break;
-            case 2: KeepPrefix(random); break;
-            default: KeepSectors(random); break;
+            case 0:
+                break;  // all is lost
+            case 1:
+                Sync();
+                break;
+            case 2:
+                KeepPrefix(random);
+                break;
+            default:
+                KeepSectors(random);
+                break;
         }
         m_pending.clear();
     }
@@ -187,9 +196,11 @@ void MemoryFileContent::KeepSectors(SeededRandom& random) {
     }
 }
 
-std::unique_ptr<File> MakeMemoryFile(std::string path, std::shared_ptr<MemoryFaults> faults, std::shared_ptr<MemoryFileContent> content,
-                                     bool writable, std::function<void()> sync_name) {
-    return std::make_unique<MemoryFile>(std::move(path), std::move(faults), std::move(content), writable, std::move(sync_name));
+std::unique_ptr<File> MakeMemoryFile(std::string path, std::shared_ptr<MemoryFaults> faults,
+                                     std::shared_ptr<MemoryFileContent> content, bool writable,
+                                     std::function<void()> sync_name) {
+    return std::make_unique<MemoryFile>(std::move(path), std::move(faults), std::move(content), writable,
+                                        std::move(sync_name));
 }
 
 }  // namespace sluice::storage

@@ -52,7 +52,8 @@ class MemoryFileContent {
 };
 
 // An open file of a disk in memory. `sync_name` makes its name in the folder durable.
-std::unique_ptr<File> MakeMemoryFile(std::string path, std::shared_ptr<MemoryFaults> faults, std::shared_ptr<MemoryFileContent> content,
-                                     bool writable, std::function<void()> sync_name);
+std::unique_ptr<File> MakeMemoryFile(std::string path, std::shared_ptr<MemoryFaults> faults,
+                                     std::shared_ptr<MemoryFileContent> content, bool writable,
+                                     std::function<void()> sync_name);
 
 }  // namespace sluice::storage

@@ -16,7 +16,8 @@ bool StartsWith(ByteSpan key, ByteSpan prefix) {
 
 class MemoryKeyValue final : public KeyValueStore {
   public:
-    MemoryKeyValue(std::string path, std::shared_ptr<MemoryFaults> faults, std::shared_ptr<MemoryKeyValueContent> content)
+    MemoryKeyValue(std::string path, std::shared_ptr<MemoryFaults> faults,
+                   std::shared_ptr<MemoryKeyValueContent> content)
         : m_path(std::move(path)),
           m_faults(std::move(faults)),
           m_content(std::move(content)),
@@ -111,7 +112,8 @@ std::optional<Bytes> MemoryKeyValueContent::Set(const Bytes& key, const std::opt
 
 bool MemoryKeyValueContent::Apply(const WriteBatch& batch) {
     uint64_t most_bytes = 0;
-    for (const WriteBatch::Change& change : batch.changes()) most_bytes += change.value ? change.key.size() + change.value->size() : 0;
+    for (const WriteBatch::Change& change : batch.changes())
+        most_bytes += change.value ? change.key.size() + change.value->size() : 0;
     if (most_bytes > m_faults.FreeBytes()) return false;
     WriteBatch undo;
     for (const WriteBatch::Change& change : batch.changes()) {
@@ -128,7 +130,8 @@ bool MemoryKeyValueContent::Apply(const WriteBatch& batch) {
 }
 
 void MemoryKeyValueContent::Undo(const WriteBatch& undo) {
-    for (auto change = undo.changes().rbegin(); change != undo.changes().rend(); ++change) (void)Set(change->key, change->value);
+    for (auto change = undo.changes().rbegin(); change != undo.changes().rend(); ++change)
+        (void)Set(change->key, change->value);
 }
 
 void MemoryKeyValueContent::Crash(SeededRandom& random) {

@@ -9,12 +9,15 @@
 
 namespace sluice::storage {
 
-// The content of a key-value store on a disk in memory, with what is needed to take back the batches that were not synced.
+// The content of a key-value store on a disk in memory, with what is needed to take back the batches that were not
+// synced.
 class MemoryKeyValueContent {
   public:
     struct Less {
         using is_transparent = void;
-        bool operator()(ByteSpan a, ByteSpan b) const { return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end()); }
+        bool operator()(ByteSpan a, ByteSpan b) const {
+            return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+        }
     };
     using Map = std::map<Bytes, Bytes, Less>;
 

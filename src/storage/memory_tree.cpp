@@ -29,8 +29,9 @@ std::string MemoryTree::Normalize(const std::string& path) {
     return normalized;
 }
 
-void MemoryTree::ForEachChild(const Names& names, const std::string& folder,
-                              const std::function<void(const std::string& path, const std::shared_ptr<Inode>& inode)>& visit) {
+void MemoryTree::ForEachChild(
+    const Names& names, const std::string& folder,
+    const std::function<void(const std::string& path, const std::shared_ptr<Inode>& inode)>& visit) {
     const std::string prefix = folder + "/";
     for (auto at = names.lower_bound(prefix); at != names.end() && at->first.starts_with(prefix);) {
         if (const size_t slash = at->first.find('/', prefix.size()); slash != std::string::npos) {
@@ -75,7 +76,8 @@ Result<std::unique_ptr<File>> MemoryTree::Open(const std::string& path, OpenMode
     const Inode* inode = Find(name);
     if (inode && mode == OpenMode::kCreateNew) return Fail(SystemError("create", path, EEXIST));
     if (inode && inode->IsFolder()) {
-        return Fail(ErrorKind::kEnvironment, fmt::format("cannot open {}: it is a directory: choose a regular file", path));
+        return Fail(ErrorKind::kEnvironment,
+                    fmt::format("cannot open {}: it is a directory: choose a regular file", path));
     }
     if (!inode) {
         if (must_exist) return Fail(MissingOrSystemError("open", path, ENOENT));
@@ -110,7 +112,8 @@ Status MemoryTree::CreateDirectories(const std::string& path) {
         if (!inode) {
             RETURN_IF_ERROR(CreateDirectory(part));
         } else if (!inode->IsFolder()) {
-            return Fail(ErrorKind::kEnvironment, fmt::format("cannot create the folder {}: a file of that name is in the way", path));
+            return Fail(ErrorKind::kEnvironment,
+                        fmt::format("cannot create the folder {}: a file of that name is in the way", path));
         }
     }
     return {};
@@ -119,9 +122,12 @@ Status MemoryTree::CreateDirectories(const std::string& path) {
 Result<std::vector<DirectoryEntry>> MemoryTree::List(const std::string& path) const {
     const std::string name = Normalize(path);
     const Inode* inode = Find(name);
-    if (!inode || !inode->IsFolder()) return Fail(MissingOrSystemError("list the folder", path, inode ? ENOTDIR : ENOENT));
+    if (!inode || !inode->IsFolder())
+        return Fail(MissingOrSystemError("list the folder", path, inode ? ENOTDIR : ENOENT));
     std::vector<DirectoryEntry> entries;
-    ForEachChild(m_live, name, [&](const std::string& child, const auto& child_inode) { entries.push_back(EntryOf(child, *child_inode)); });
+    ForEachChild(m_live, name, [&](const std::string& child, const auto& child_inode) {
+        entries.push_back(EntryOf(child, *child_inode));
+    });
     return entries;
 }
 
@@ -203,8 +209,9 @@ Result<std::unique_ptr<KeyValueStore>> MemoryTree::OpenKeyValue(const std::strin
         inode->store = std::make_shared<MemoryKeyValueContent>(*m_faults);
     }
     if (!inode->store->opened.expired()) {
-        return Fail(ErrorKind::kUnavailable,
-                    fmt::format("database {} is open elsewhere: stop the other process or choose another folder", path));
+        return Fail(
+            ErrorKind::kUnavailable,
+            fmt::format("database {} is open elsewhere: stop the other process or choose another folder", path));
     }
     return MakeMemoryKeyValue(path, m_faults, inode->store);
 }
@@ -216,7 +223,8 @@ void MemoryTree::SyncFolder(const std::string& folder) {
         if (live == m_live.end() || live->second != inode) removed.push_back(path);
     });
     for (const std::string& path : removed) EraseWithDescendants(m_durable, path);
-    ForEachChild(m_live, folder, [&](const std::string& path, const std::shared_ptr<Inode>& inode) { m_durable[path] = inode; });
+    ForEachChild(m_live, folder,
+                 [&](const std::string& path, const std::shared_ptr<Inode>& inode) { m_durable[path] = inode; });
 }
 
 MemoryTree::Names MemoryTree::SettleNames() {

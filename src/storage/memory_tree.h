@@ -38,8 +38,9 @@ class MemoryTree final : public FileSystem, public std::enable_shared_from_this<
 
     static std::string Normalize(const std::string& path);
     static std::string Parent(const std::string& normalized) { return normalized.substr(0, normalized.rfind('/')); }
-    static void ForEachChild(const Names& names, const std::string& folder,
-                             const std::function<void(const std::string& path, const std::shared_ptr<Inode>& inode)>& visit);
+    static void ForEachChild(
+        const Names& names, const std::string& folder,
+        const std::function<void(const std::string& path, const std::shared_ptr<Inode>& inode)>& visit);
     static void EraseWithDescendants(Names& names, const std::string& path);
     static DirectoryEntry EntryOf(const std::string& path, const Inode& inode);
 

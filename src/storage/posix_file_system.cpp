@@ -40,8 +40,9 @@ class PosixFile final : public File {
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) return Fail(SystemError("read", m_path, errno));
             if (got == 0) {
-                return Fail(ErrorKind::kEnvironment, fmt::format("cannot read {} bytes at {} of {}: the file ends at {}", into.size(),
-                                                                 offset, m_path, offset + done));
+                return Fail(ErrorKind::kEnvironment,
+                            fmt::format("cannot read {} bytes at {} of {}: the file ends at {}", into.size(), offset,
+                                        m_path, offset + done));
             }
             done += static_cast<size_t>(got);
         }
@@ -52,7 +53,8 @@ class PosixFile final : public File {
         RETURN_IF_ERROR(CheckRange("write", m_path, offset, bytes.size()));
         size_t done = 0;
         while (done < bytes.size()) {
-            const ssize_t put = pwrite(m_fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+            const ssize_t put =
+                pwrite(m_fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
             if (put < 0 && errno == EINTR) continue;
             if (put < 0) return Fail(SystemError("write", m_path, errno));
             if (put == 0) return Fail(SystemError("write", m_path, EIO));
@@ -106,10 +108,14 @@ int OpenRetrying(const std::string& path, int flags) {
 
 int OpenFor(const std::string& path, OpenMode mode) {
     switch (mode) {
-        case OpenMode::kRead: return OpenRetrying(path, O_RDONLY);
-        case OpenMode::kReadWrite: return OpenRetrying(path, O_RDWR);
-        case OpenMode::kCreateNew: return OpenRetrying(path, O_RDWR | O_CREAT | O_EXCL);
-        case OpenMode::kCreateOrOpen: return OpenRetrying(path, O_RDWR | O_CREAT);
+        case OpenMode::kRead:
+            return OpenRetrying(path, O_RDONLY);
+        case OpenMode::kReadWrite:
+            return OpenRetrying(path, O_RDWR);
+        case OpenMode::kCreateNew:
+            return OpenRetrying(path, O_RDWR | O_CREAT | O_EXCL);
+        case OpenMode::kCreateOrOpen:
+            return OpenRetrying(path, O_RDWR | O_CREAT);
     }
     errno = EINVAL;
     return -1;
@@ -149,12 +155,14 @@ class PosixFileSystem final : public FileSystem {
         struct stat info;
         if (stat(path.c_str(), &info) == 0) {
             if (S_ISDIR(info.st_mode)) return {};
-            return Fail(ErrorKind::kEnvironment, fmt::format("cannot create the folder {}: a file of that name is in the way", path));
+            return Fail(ErrorKind::kEnvironment,
+                        fmt::format("cannot create the folder {}: a file of that name is in the way", path));
         }
         if (errno != ENOENT) return Fail(SystemError("create the folder", path, errno));
         const std::string parent = ParentOf(path);
         if (parent != path) RETURN_IF_ERROR(CreateDirectories(parent));
-        if (mkdir(path.c_str(), kFolderMode) != 0 && errno != EEXIST) return Fail(SystemError("create the folder", path, errno));
+        if (mkdir(path.c_str(), kFolderMode) != 0 && errno != EEXIST)
+            return Fail(SystemError("create the folder", path, errno));
         return SyncDirectory(parent);
     }
 

@@ -13,14 +13,20 @@ namespace {
 const char* Advice(int code) {
     switch (code) {
         case ENOSPC:
-        case EDQUOT: return ": free some disk space and start again";
+        case EDQUOT:
+            return ": free some disk space and start again";
         case EACCES:
-        case EPERM: return ": check its owner and permissions";
-        case EROFS: return ": mount the disk writable";
+        case EPERM:
+            return ": check its owner and permissions";
+        case EROFS:
+            return ": mount the disk writable";
         case EMFILE:
-        case ENFILE: return ": raise the limit of open files (ulimit -n)";
-        case EIO: return ": check the disk";
-        default: return "";
+        case ENFILE:
+            return ": raise the limit of open files (ulimit -n)";
+        case EIO:
+            return ": check the disk";
+        default:
+            return "";
     }
 }
 

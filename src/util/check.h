@@ -10,8 +10,8 @@ namespace sluice {
 }  // namespace sluice
 
 // Aborts unless `condition` holds. For our own bugs only: input of any kind must never reach a CHECK.
-#define CHECK(condition)                                                                  \
-    do {                                                                                  \
-        if (!(condition)) [[unlikely]]                                                    \
-            ::sluice::CheckFailed(#condition, std::source_location::current());           \
+#define CHECK(condition)                                                        \
+    do {                                                                        \
+        if (!(condition)) [[unlikely]]                                          \
+            ::sluice::CheckFailed(#condition, std::source_location::current()); \
     } while (false)

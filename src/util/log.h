@@ -7,14 +7,15 @@
 
 #include "util/result.h"
 
-// The log: one line per event, with a category (net, chain, sale, swarm, wallet, rpc, ...). Nothing secret and nothing a
-// peer chose unescaped is ever logged. Thread-safe.
+// The log: one line per event, with a category (net, chain, sale, swarm, wallet, rpc, ...). Nothing secret and nothing
+// a peer chose unescaped is ever logged. Thread-safe.
 
 namespace sluice {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// Starts writing to `file` (rotated at 32 MiB, 3 kept) and, if asked, to stderr. Before this, warnings and errors go to stderr.
+// Starts writing to `file` (rotated at 32 MiB, 3 kept) and, if asked, to stderr. Before this, warnings and errors go to
+// stderr.
 Status StartLog(const std::string& file, LogLevel least, bool to_stderr);
 bool LogEnabled(LogLevel level);
 void LogLine(LogLevel level, std::string_view category, std::string_view line);

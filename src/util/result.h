@@ -8,11 +8,11 @@ namespace sluice {
 
 // Whose fault a failure is, and so what the caller does with it. A bug of ours is neither: it is a CHECK.
 enum class ErrorKind {
-    kInvalid,       // the peer or the user sent something wrong; never retried as it is
-    kNotFound,      // what was asked for does not exist (here)
-    kFunds,         // the wallet cannot pay for it
-    kUnavailable,   // right now it cannot be done (not synced, peer gone, locked): trying later may work
-    kEnvironment,   // disk, permission, network interface: the operator has to act; nothing was lost
+    kInvalid,      // the peer or the user sent something wrong; never retried as it is
+    kNotFound,     // what was asked for does not exist (here)
+    kFunds,        // the wallet cannot pay for it
+    kUnavailable,  // right now it cannot be done (not synced, peer gone, locked): trying later may work
+    kEnvironment,  // disk, permission, network interface: the operator has to act; nothing was lost
 };
 
 // A failure as one clear line: what is wrong, which field and limit, and what to do next.
@@ -42,8 +42,8 @@ inline tl::unexpected<Error> Fail(Error error) { return tl::unexpected<Error>(st
 }  // namespace sluice
 
 // Returns early with the error of `expression` (a Status or Result whose error type fits the function's).
-#define RETURN_IF_ERROR(expression)                                                    \
-    do {                                                                               \
+#define RETURN_IF_ERROR(expression)                                                        \
+    do {                                                                                   \
         if (auto _status = (expression); !_status) return tl::unexpected(_status.error()); \
     } while (false)
 

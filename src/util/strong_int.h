@@ -9,7 +9,8 @@
 namespace sluice {
 
 // An integer that cannot be mixed up with another kind: a height is not a slot. Adding or subtracting a plain number
-// moves it; the difference of two is a plain signed number. The arithmetic is that of Rep: bound untrusted values first.
+// moves it; the difference of two is a plain signed number. The arithmetic is that of Rep: bound untrusted values
+// first.
 template <class Tag, std::unsigned_integral Rep>
 struct StrongInt {
     Rep value{0};

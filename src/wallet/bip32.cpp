@@ -195,7 +195,9 @@ std::optional<ExtendedPrivateKey> ExtendedPrivateKey::DerivePath(std::span<const
     return current;
 }
 
-ExtendedPublicKey ExtendedPrivateKey::Neuter() const { return {origin, Hash256::FromSpan(chain_code.span()), key.Public()}; }
+ExtendedPublicKey ExtendedPrivateKey::Neuter() const {
+    return {origin, Hash256::FromSpan(chain_code.span()), key.Public()};
+}
 
 std::string ExtendedPrivateKey::Encode(const ExtendedVersion& version) const {
     return EncodeExtended(version.private_key, origin, chain_code.span(), key.bytes());

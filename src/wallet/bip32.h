@@ -38,7 +38,8 @@ struct ExtendedPublicKey {
     std::optional<ExtendedPublicKey> Derive(uint32_t child) const;
     std::array<uint8_t, 4> Fingerprint() const;
     std::string Encode(const ExtendedVersion& version = kBitcoinMainVersion) const;
-    static Result<ExtendedPublicKey> Decode(std::string_view text, const ExtendedVersion& version = kBitcoinMainVersion);
+    static Result<ExtendedPublicKey> Decode(std::string_view text,
+                                            const ExtendedVersion& version = kBitcoinMainVersion);
     friend bool operator==(const ExtendedPublicKey&, const ExtendedPublicKey&) = default;
 };
 
@@ -54,7 +55,8 @@ struct ExtendedPrivateKey {
     std::optional<ExtendedPrivateKey> DerivePath(std::span<const uint32_t> path) const;
     ExtendedPublicKey Neuter() const;
     std::string Encode(const ExtendedVersion& version = kBitcoinMainVersion) const;
-    static Result<ExtendedPrivateKey> Decode(std::string_view text, const ExtendedVersion& version = kBitcoinMainVersion);
+    static Result<ExtendedPrivateKey> Decode(std::string_view text,
+                                             const ExtendedVersion& version = kBitcoinMainVersion);
 };
 
 std::string Base58CheckEncode(ByteSpan payload);

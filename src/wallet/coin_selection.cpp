@@ -12,14 +12,18 @@ constexpr size_t kMaxSearchSteps = 50'000;
 
 struct Effective {
     OutPoint outpoint;
-    uint64_t value;   // less the fee of the input
+    uint64_t value;  // less the fee of the input
 };
 
 // Depth-first search for a set that sums to [target, target + slack], of coins sorted from the largest down.
 class ExactSearch {
   public:
     ExactSearch(const std::vector<Effective>& coins, uint64_t target, uint64_t slack, size_t max_inputs)
-        : m_coins(coins), m_target(target), m_most(target + slack), m_max_inputs(max_inputs), m_left(coins.size() + 1, 0) {
+        : m_coins(coins),
+          m_target(target),
+          m_most(target + slack),
+          m_max_inputs(max_inputs),
+          m_left(coins.size() + 1, 0) {
         for (size_t i = coins.size(); i-- > 0;) m_left[i] = m_left[i + 1] + coins[i].value;
     }
     // Indexes of the set with the least excess that was found within the bounds; empty if none was.
@@ -56,7 +60,7 @@ class ExactSearch {
     const uint64_t m_target;
     uint64_t m_most;
     const size_t m_max_inputs;
-    std::vector<uint64_t> m_left;   // sum from an index on
+    std::vector<uint64_t> m_left;  // sum from an index on
     std::vector<size_t> m_chosen;
     std::vector<size_t> m_best;
     uint64_t m_best_sum{0};
@@ -85,14 +89,16 @@ Result<std::vector<OutPoint>> SelectCoins(std::vector<Candidate> candidates, con
     uint64_t available = 0;
     for (const Effective& coin : coins) available += coin.value;
     const auto insufficient = [&](uint64_t has) {
-        return Fail(ErrorKind::kFunds, fmt::format("not enough funds: {} SLU needed with fees, {} available, {} missing",
-                                                   FormatSlu(request.target), FormatSlu(Amount(has)), FormatSlu(Amount(target - has))));
+        return Fail(ErrorKind::kFunds,
+                    fmt::format("not enough funds: {} SLU needed with fees, {} available, {} missing",
+                                FormatSlu(request.target), FormatSlu(Amount(has)), FormatSlu(Amount(target - has))));
     };
     if (available < target) return insufficient(available);
 
     const uint64_t change_cost = change_fee + input_fee + kDust.drops;  // making change and spending it later
     std::vector<OutPoint> chosen;
-    for (const size_t index : ExactSearch(coins, target, change_cost, request.max_inputs).Run()) chosen.push_back(coins[index].outpoint);
+    for (const size_t index : ExactSearch(coins, target, change_cost, request.max_inputs).Run())
+        chosen.push_back(coins[index].outpoint);
     if (!chosen.empty()) return chosen;
 
     const uint64_t with_change = target + change_fee + kDust.drops;
@@ -106,9 +112,9 @@ Result<std::vector<OutPoint>> SelectCoins(std::vector<Candidate> candidates, con
         sum += coin.value;
     }
     if (sum >= target) return chosen;
-    return Fail(ErrorKind::kFunds,
-                fmt::format("the coins are too small: the {} largest hold {} SLU, {} needed with fees; pay yourself in smaller steps first",
-                            request.max_inputs, FormatSlu(Amount(sum)), FormatSlu(request.target)));
+    return Fail(ErrorKind::kFunds, fmt::format("the coins are too small: the {} largest hold {} SLU, {} needed with "
+                                               "fees; pay yourself in smaller steps first",
+                                               request.max_inputs, FormatSlu(Amount(sum)), FormatSlu(request.target)));
 }
 
 }  // namespace sluice::wallet

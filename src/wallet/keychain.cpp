@@ -31,8 +31,8 @@ SecretKey DeriveScalar(const SecretBytes<32>& root, std::string_view label, Byte
 
 }  // namespace
 
-Keychain::Keychain(ExtendedPrivateKey account, std::array<ExtendedPublicKey, 2> chains, SecretBytes<32> content, SecretBytes<32> buyer,
-                   SecretBytes<32> payer, SecretBytes<32> payee)
+Keychain::Keychain(ExtendedPrivateKey account, std::array<ExtendedPublicKey, 2> chains, SecretBytes<32> content,
+                   SecretBytes<32> buyer, SecretBytes<32> payer, SecretBytes<32> payee)
     : m_account(std::move(account)),
       m_chains(chains),
       m_content(std::move(content)),
@@ -50,7 +50,8 @@ Result<Keychain> Keychain::FromSeed(const Seed& seed, uint32_t coin_type) {
     ASSIGN_OR_RETURN(const auto buyer, DeriveRoot(master, {kContentPurpose, coin_type, 1}));
     ASSIGN_OR_RETURN(const auto payer, DeriveRoot(master, {kContentPurpose, coin_type, 2}));
     ASSIGN_OR_RETURN(const auto payee, DeriveRoot(master, {kContentPurpose, coin_type, 3}));
-    return Keychain(std::move(account), {*receive, *change}, RootSecret(content), RootSecret(buyer), RootSecret(payer), RootSecret(payee));
+    return Keychain(std::move(account), {*receive, *change}, RootSecret(content), RootSecret(buyer), RootSecret(payer),
+                    RootSecret(payee));
 }
 
 XOnlyPubKey Keychain::OutputKey(KeyPath path) const {
@@ -81,7 +82,9 @@ void Keychain::Watch(KeyChain chain, uint32_t count) {
     for (; watched < count; ++watched) m_found.emplace(OutputKey({chain, watched}), KeyPath{chain, watched});
 }
 
-SecretKey Keychain::BuyerKey(const OutPoint& first_input) const { return DeriveScalar(m_buyer, "Sluice/buyer-key", Encode(first_input)); }
+SecretKey Keychain::BuyerKey(const OutPoint& first_input) const {
+    return DeriveScalar(m_buyer, "Sluice/buyer-key", Encode(first_input));
+}
 
 SecretKey Keychain::ChannelPayerKey(const OutPoint& first_input, uint32_t lock_index) const {
     Writer context;
@@ -89,6 +92,8 @@ SecretKey Keychain::ChannelPayerKey(const OutPoint& first_input, uint32_t lock_i
     return DeriveScalar(m_payer, "Sluice/payer-key", context.bytes());
 }
 
-SecretKey Keychain::ChannelPayeeKey(const std::array<uint8_t, 32>& label) const { return DeriveScalar(m_payee, "Sluice/payee-key", label); }
+SecretKey Keychain::ChannelPayeeKey(const std::array<uint8_t, 32>& label) const {
+    return DeriveScalar(m_payee, "Sluice/payee-key", label);
+}
 
 }  // namespace sluice::wallet

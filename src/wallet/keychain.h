@@ -10,11 +10,12 @@
 //
 //   m/86'/coin'/0'/0/i   receiving (BIP86)        m/377294'/coin'/0'   content master key
 //   m/86'/coin'/0'/1/i   change (BIP86)           m/377294'/coin'/1'   root of buyer keys      HKDF(root; outpoint)
-//                                                 m/377294'/coin'/2'   root of payer keys      HKDF(root; outpoint, output)
-//                                                 m/377294'/coin'/3'   root of payee keys      HKDF(root; label)
+//                                                 m/377294'/coin'/2'   root of payer keys      HKDF(root; outpoint,
+//                                                 output) m/377294'/coin'/3'   root of payee keys      HKDF(root;
+//                                                 label)
 //
-// Buyer and payer keys hang on the first input of the transaction that uses them: whoever has the seed and reads the chain finds them
-// again, with no gap limit.
+// Buyer and payer keys hang on the first input of the transaction that uses them: whoever has the seed and reads the
+// chain finds them again, with no gap limit.
 
 namespace sluice::wallet {
 
@@ -38,7 +39,9 @@ struct KeyPath {
 class Keychain {
   public:
     static Result<Keychain> FromSeed(const Seed& seed, uint32_t coin_type);
-    static uint32_t CoinType(const consensus::Params& params) { return params.network == "main" ? kMainCoinType : kTestCoinType; }
+    static uint32_t CoinType(const consensus::Params& params) {
+        return params.network == "main" ? kMainCoinType : kTestCoinType;
+    }
 
     // The taproot output key of an address of ours (BIP86).
     XOnlyPubKey OutputKey(KeyPath path) const;
@@ -61,8 +64,8 @@ class Keychain {
     ExtendedPublicKey AccountPublicKey() const { return m_account.Neuter(); }
 
   private:
-    Keychain(ExtendedPrivateKey account, std::array<ExtendedPublicKey, 2> chains, SecretBytes<32> content, SecretBytes<32> buyer,
-             SecretBytes<32> payer, SecretBytes<32> payee);
+    Keychain(ExtendedPrivateKey account, std::array<ExtendedPublicKey, 2> chains, SecretBytes<32> content,
+             SecretBytes<32> buyer, SecretBytes<32> payer, SecretBytes<32> payee);
 
     ExtendedPrivateKey m_account;
     std::array<ExtendedPublicKey, 2> m_chains;

@@ -69,8 +69,9 @@ Result<SecretText> Nfkd(std::string_view text, std::string_view field) {
     if (text.empty()) return SecretText();
     if (text.size() > kMaxPhraseBytes) return Fail(fmt::format("{} is longer than {} bytes", field, kMaxPhraseBytes));
     uint8_t* mapped = nullptr;
-    const auto size = utf8proc_map(reinterpret_cast<const uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT));
+    const auto size =
+        utf8proc_map(reinterpret_cast<const uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &mapped,
+                     static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT));
     if (size < 0) return Fail(fmt::format("{} is not valid UTF-8", field));
     SecretText result(std::string(reinterpret_cast<const char*>(mapped), static_cast<size_t>(size)));
     WipeMemory(mapped, static_cast<size_t>(size));
@@ -120,7 +121,8 @@ Result<SecretText> GenerateMnemonic(RandomSource& random, size_t words) {
 }
 
 Result<SecretText> NormalizeMnemonic(std::string_view phrase) {
-    if (phrase.size() > kMaxPhraseBytes) return Fail(fmt::format("the phrase is longer than {} bytes", kMaxPhraseBytes));
+    if (phrase.size() > kMaxPhraseBytes)
+        return Fail(fmt::format("the phrase is longer than {} bytes", kMaxPhraseBytes));
     const SecretWords split = SplitLowerCase(phrase);
     const size_t count = split.words.size();
     if (!IsWordCount(count)) return Fail(fmt::format("the phrase has {} words: it takes 12, 15, 18, 21 or 24", count));
@@ -128,11 +130,12 @@ Result<SecretText> NormalizeMnemonic(std::string_view phrase) {
     for (size_t i = 0; i < count; ++i) {
         const auto index = WordIndex(split.words[i]);
         if (!index)
-            return Fail(fmt::format("word {} of the phrase, '{}', is not in BIP39's English list: check its spelling", i + 1,
-                                    split.words[i].substr(0, kShownWordLength)));
+            return Fail(fmt::format("word {} of the phrase, '{}', is not in BIP39's English list: check its spelling",
+                                    i + 1, split.words[i].substr(0, kShownWordLength)));
         for (size_t bit = 0; bit < kBitsPerWord; ++bit) {
             const size_t position = i * kBitsPerWord + bit;
-            if (*index >> (kBitsPerWord - 1 - bit) & 1) bits.data()[position / 8] |= static_cast<uint8_t>(0x80 >> position % 8);
+            if (*index >> (kBitsPerWord - 1 - bit) & 1)
+                bits.data()[position / 8] |= static_cast<uint8_t>(0x80 >> position % 8);
         }
     }
     ASSIGN_OR_RETURN(SecretText normal, MnemonicFromEntropy(bits.span().first(count * 4 / 3)));

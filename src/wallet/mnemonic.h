@@ -34,10 +34,11 @@ class SecretText {
 Result<SecretText> MnemonicFromEntropy(ByteSpan entropy);
 // A fresh phrase of 12 or 24 words.
 Result<SecretText> GenerateMnemonic(RandomSource& random, size_t words);
-// The phrase in its one spelling: lower case, single spaces. Errors name the word that is not in the list, the number of words, or
-// say that the checksum does not fit. They never repeat a word that is in the list.
+// The phrase in its one spelling: lower case, single spaces. Errors name the word that is not in the list, the number
+// of words, or say that the checksum does not fit. They never repeat a word that is in the list.
 Result<SecretText> NormalizeMnemonic(std::string_view phrase);
-// BIP39's seed of any phrase (not checked against a list) and passphrase; both are brought to NFKD. The error is malformed UTF-8.
+// BIP39's seed of any phrase (not checked against a list) and passphrase; both are brought to NFKD. The error is
+// malformed UTF-8.
 Result<Seed> MnemonicToSeed(std::string_view phrase, std::string_view passphrase = {});
 
 inline constexpr size_t kMnemonicListWords = 2048;

@@ -23,7 +23,8 @@ TxOutput RecordOutput(const Record& record) { return {Amount(0), RecordScript(En
 
 Status TransactionBuilder::CheckFeerate() const {
     if (m_feerate >= kMinFeePerKvb && m_feerate <= kMaxFeePerKvb) return {};
-    return Fail(fmt::format("the fee rate of {} drops per 1,000 vB is not {} to {}", m_feerate, kMinFeePerKvb, kMaxFeePerKvb));
+    return Fail(
+        fmt::format("the fee rate of {} drops per 1,000 vB is not {} to {}", m_feerate, kMinFeePerKvb, kMaxFeePerKvb));
 }
 
 XOnlyPubKey TransactionBuilder::TakeChangeKey() {
@@ -38,7 +39,8 @@ Result<BuiltTransaction> TransactionBuilder::Build(const Draft& draft) {
     ASSIGN_OR_RETURN(MutableTransaction tx, draft.subtract_fee_from ? FundSubtracting(draft) : Fund(draft));
     const size_t weight = WeightOf(tx, draft.annex_bytes);
     if (weight > kMaxStandardWeight)
-        return Fail(fmt::format("the transaction weighs {}, relay takes {}: pay fewer at once", weight, kMaxStandardWeight));
+        return Fail(
+            fmt::format("the transaction weighs {}, relay takes {}: pay fewer at once", weight, kMaxStandardWeight));
     if (draft.fill) draft.fill(tx);
     std::optional<Bytes> annex;
     if (draft.annex) {
@@ -53,7 +55,8 @@ Result<BuiltTransaction> TransactionBuilder::Build(const Draft& draft) {
         return Fail(status.error());
     }
     const Money money = MoneyOf(tx);
-    BuiltTransaction built{MakeTransaction(std::move(tx)), Amount(money.in - money.out - money.burned), Amount(money.burned)};
+    BuiltTransaction built{MakeTransaction(std::move(tx)), Amount(money.in - money.out - money.burned),
+                           Amount(money.burned)};
     CHECK(built.tx->weight() == weight);
     CHECK(built.fee.drops >= RequiredFee(draft, weight));
     return built;
@@ -65,12 +68,16 @@ Result<MutableTransaction> TransactionBuilder::Fund(const Draft& draft) {
     for (int round = 0; round < kFundingRounds; ++round) {
         MutableTransaction base = Skeleton(draft, {});
         const Money fixed = MoneyOf(base);
-        const uint64_t needed = fixed.out + fixed.burned + RequiredFee(draft, WeightOf(base, draft.annex_bytes)) + extra;
+        const uint64_t needed =
+            fixed.out + fixed.burned + RequiredFee(draft, WeightOf(base, draft.annex_bytes)) + extra;
         std::vector<OutPoint> selected;
         if (needed > fixed.in || base.inputs.empty()) {
             if (!draft.select_coins)
-                return Fail(ErrorKind::kFunds, fmt::format("the output of {} SLU is worth less than the fee of spending it: choose a lower "
-                                                           "fee rate", FormatSlu(Amount(fixed.in))));
+                return Fail(
+                    ErrorKind::kFunds,
+                    fmt::format("the output of {} SLU is worth less than the fee of spending it: choose a lower "
+                                "fee rate",
+                                FormatSlu(Amount(fixed.in))));
             ASSIGN_OR_RETURN(selected, Select(draft, Amount(needed - std::min(needed, fixed.in)), m_feerate));
         }
         MutableTransaction tx = Skeleton(draft, selected);
@@ -91,17 +98,20 @@ Result<MutableTransaction> TransactionBuilder::Fund(const Draft& draft) {
         }
         if (!tx.outputs.empty()) return tx;
         if (!draft.select_coins)
-            return Fail(ErrorKind::kFunds, fmt::format("of {} SLU less than {} drops would be left after the fee: choose a lower fee rate",
-                                                       FormatSlu(Amount(money.in)), kDust.drops));
+            return Fail(ErrorKind::kFunds,
+                        fmt::format("of {} SLU less than {} drops would be left after the fee: choose a lower fee rate",
+                                    FormatSlu(Amount(money.in)), kDust.drops));
         extra += change_fee + kDust.drops - rest;
     }
-    return Fail(ErrorKind::kFunds, "no set of coins pays for its own fee here: pay yourself first, to join small coins");
+    return Fail(ErrorKind::kFunds,
+                "no set of coins pays for its own fee here: pay yourself first, to join small coins");
 }
 
 // The inputs bring the amounts alone; the fee then comes out of one output.
 Result<MutableTransaction> TransactionBuilder::FundSubtracting(const Draft& draft) {
     const Money fixed = MoneyOf(Skeleton(draft, {}));
-    ASSIGN_OR_RETURN(const auto selected, Select(draft, Amount(fixed.out + fixed.burned - std::min(fixed.out + fixed.burned, fixed.in)), 0));
+    ASSIGN_OR_RETURN(const auto selected,
+                     Select(draft, Amount(fixed.out + fixed.burned - std::min(fixed.out + fixed.burned, fixed.in)), 0));
     MutableTransaction tx = Skeleton(draft, selected);
     const Money money = MoneyOf(tx);
     uint64_t rest = money.in - money.out - money.burned;
@@ -113,8 +123,9 @@ Result<MutableTransaction> TransactionBuilder::FundSubtracting(const Draft& draf
     TxOutput& payer = tx.outputs[*draft.subtract_fee_from];
     const uint64_t from_output = fee - std::min(fee, rest);
     if (payer.value.drops < from_output + kDust.drops)
-        return Fail(ErrorKind::kFunds, fmt::format("after the fee of {} SLU the amount of {} SLU would be less than {} drops",
-                                                   FormatSlu(Amount(fee)), FormatSlu(payer.value), kDust.drops));
+        return Fail(ErrorKind::kFunds,
+                    fmt::format("after the fee of {} SLU the amount of {} SLU would be less than {} drops",
+                                FormatSlu(Amount(fee)), FormatSlu(payer.value), kDust.drops));
     payer.value.drops -= from_output;
     return tx;
 }
@@ -133,7 +144,8 @@ std::vector<Candidate> TransactionBuilder::Candidates(const Draft& draft, bool u
         if (!m_wallet.IsMature(coin) || (!coin.height && !(unconfirmed && coin.trusted))) continue;
         if (m_wallet.m_store.locked().contains(outpoint) || m_wallet.m_reserved.contains(outpoint)) continue;
         if (draft.replaced == outpoint.txid) continue;
-        if (std::find(draft.fixed_inputs.begin(), draft.fixed_inputs.end(), outpoint) != draft.fixed_inputs.end()) continue;
+        if (std::find(draft.fixed_inputs.begin(), draft.fixed_inputs.end(), outpoint) != draft.fixed_inputs.end())
+            continue;
         candidates.push_back({outpoint, coin.output.value});
     }
     return candidates;
@@ -164,7 +176,8 @@ size_t TransactionBuilder::WeightOf(const MutableTransaction& tx, size_t annex_b
     MutableTransaction sized = tx;
     for (size_t i = 0; i < sized.inputs.size(); ++i) {
         WitnessStack witness{Bytes(SchnorrSignature::kSize)};
-        if (const auto lock = LockOf(sized.inputs[i].prevout)) witness = consensus::RefundWitness(*lock, SchnorrSignature{});
+        if (const auto lock = LockOf(sized.inputs[i].prevout))
+            witness = consensus::RefundWitness(*lock, SchnorrSignature{});
         if (i == 0 && annex_bytes > 0) witness.emplace_back(annex_bytes);
         sized.inputs[i].witness = std::move(witness);
     }
@@ -189,11 +202,13 @@ std::optional<consensus::LockTemplate> TransactionBuilder::LockOf(const OutPoint
     const auto purchase = m_wallet.m_store.purchases().find(outpoint);
     if (purchase != m_wallet.m_store.purchases().end()) {
         if (!purchase->second.terms) return std::nullopt;
-        return consensus::MakeLockTemplate(purchase->second.buyer_key, purchase->second.terms->seller_key, purchase->second.refund_height);
+        return consensus::MakeLockTemplate(purchase->second.buyer_key, purchase->second.terms->seller_key,
+                                           purchase->second.refund_height);
     }
     const auto channel = m_wallet.m_store.channels().find(outpoint);
     if (channel == m_wallet.m_store.channels().end()) return std::nullopt;
-    return consensus::MakeLockTemplate(channel->second.payer_key, channel->second.payee_key, channel->second.expiry_height);
+    return consensus::MakeLockTemplate(channel->second.payer_key, channel->second.payee_key,
+                                       channel->second.expiry_height);
 }
 
 crypto::SecretKey TransactionBuilder::LockSecret(const OutPoint& lock) const {
@@ -215,11 +230,15 @@ Status TransactionBuilder::Sign(MutableTransaction& tx, const std::optional<Byte
         if (coin.key) {
             const auto hash = spending.SignatureHash(i, consensus::kSighashDefault, {}, its_annex);
             CHECK(hash.has_value());
-            witness.push_back(ToBytes(m_wallet.m_keychain.OutputSecret(*coin.key).Sign(*hash, m_wallet.m_random.Array<32>()).bytes));
+            witness.push_back(
+                ToBytes(m_wallet.m_keychain.OutputSecret(*coin.key).Sign(*hash, m_wallet.m_random.Array<32>()).bytes));
         } else {
             const auto lock = LockOf(prevout);
-            if (!lock) return Fail(ErrorKind::kUnavailable, "the terms of the purchase are not known to this node: sync it first");
-            const auto hash = spending.SignatureHash(i, consensus::kSighashDefault, consensus::ScriptPathData{lock->refund_leaf_hash}, its_annex);
+            if (!lock)
+                return Fail(ErrorKind::kUnavailable,
+                            "the terms of the purchase are not known to this node: sync it first");
+            const auto hash = spending.SignatureHash(i, consensus::kSighashDefault,
+                                                     consensus::ScriptPathData{lock->refund_leaf_hash}, its_annex);
             CHECK(hash.has_value());
             witness = consensus::RefundWitness(*lock, LockSecret(prevout).Sign(*hash, m_wallet.m_random.Array<32>()));
         }

@@ -10,14 +10,14 @@ class TransactionBuilder {
   public:
     // What a transaction is to do. Sizes are fixed from the start: `fill` changes contents only.
     struct Draft {
-        std::vector<TxOutput> outputs;             // without change
-        std::vector<OutPoint> fixed_inputs;        // spent first, in this order
+        std::vector<TxOutput> outputs;       // without change
+        std::vector<OutPoint> fixed_inputs;  // spent first, in this order
         uint32_t lock_time{0};
-        bool select_coins{true};                   // add coins of ours as needed
-        std::optional<size_t> subtract_fee_from;   // an output
-        Amount replaced_fee;                       // of a transaction that this one replaces
+        bool select_coins{true};                  // add coins of ours as needed
+        std::optional<size_t> subtract_fee_from;  // an output
+        Amount replaced_fee;                      // of a transaction that this one replaces
         std::optional<Txid> replaced;
-        size_t annex_bytes{0};                     // of the first input
+        size_t annex_bytes{0};  // of the first input
         // Once the inputs are chosen: what hangs on the first of them.
         std::function<void(MutableTransaction& tx)> fill;
         // Once all but the witnesses is there.

@@ -15,8 +15,8 @@ WalletNetwork WalletNetwork::For(const consensus::Genesis& genesis) {
     return network;
 }
 
-Wallet::Wallet(storage::KeyValueStore& store, WalletNetwork network, WalletLookups lookups, RandomSource& random, Keychain keychain,
-               uint32_t gap_limit)
+Wallet::Wallet(storage::KeyValueStore& store, WalletNetwork network, WalletLookups lookups, RandomSource& random,
+               Keychain keychain, uint32_t gap_limit)
     : m_network(std::move(network)),
       m_lookups(std::move(lookups)),
       m_random(random),
@@ -29,45 +29,50 @@ Result<bool> Wallet::Exists(const storage::KeyValueStore& store) {
     return WalletStore(const_cast<storage::KeyValueStore&>(store)).HasSeed();
 }
 
-Result<std::unique_ptr<Wallet>> Wallet::MakeFromSeed(storage::KeyValueStore& store, WalletNetwork network, WalletLookups lookups,
-                                                     RandomSource& random, const Seed& seed, std::optional<ScanCursor> tip,
-                                                     uint32_t gap_limit) {
+Result<std::unique_ptr<Wallet>> Wallet::MakeFromSeed(storage::KeyValueStore& store, WalletNetwork network,
+                                                     WalletLookups lookups, RandomSource& random, const Seed& seed,
+                                                     std::optional<ScanCursor> tip, uint32_t gap_limit) {
     ASSIGN_OR_RETURN(const bool exists, Exists(store));
     if (exists) return Fail("there is a wallet already: use another data folder for another one");
     ASSIGN_OR_RETURN(Keychain keychain, Keychain::FromSeed(seed, Keychain::CoinType(network.params)));
     WalletStore::Meta meta;
     meta.genesis = network.genesis;
     meta.cursor = tip;
-    std::unique_ptr<Wallet> wallet(new Wallet(store, std::move(network), std::move(lookups), random, std::move(keychain), gap_limit));
+    std::unique_ptr<Wallet> wallet(
+        new Wallet(store, std::move(network), std::move(lookups), random, std::move(keychain), gap_limit));
     RETURN_IF_ERROR(wallet->m_store.WriteSeed(seed, meta));
     wallet->WatchAhead();
     return wallet;
 }
 
-Result<Wallet::Created> Wallet::Create(storage::KeyValueStore& store, WalletNetwork network, WalletLookups lookups, RandomSource& random,
-                                       size_t words, std::optional<ScanCursor> tip, uint32_t gap_limit) {
+Result<Wallet::Created> Wallet::Create(storage::KeyValueStore& store, WalletNetwork network, WalletLookups lookups,
+                                       RandomSource& random, size_t words, std::optional<ScanCursor> tip,
+                                       uint32_t gap_limit) {
     ASSIGN_OR_RETURN(SecretText phrase, GenerateMnemonic(random, words));
     ASSIGN_OR_RETURN(const Seed seed, MnemonicToSeed(phrase.text()));
-    ASSIGN_OR_RETURN(auto wallet, MakeFromSeed(store, std::move(network), std::move(lookups), random, seed, tip, gap_limit));
+    ASSIGN_OR_RETURN(auto wallet,
+                     MakeFromSeed(store, std::move(network), std::move(lookups), random, seed, tip, gap_limit));
     return Created{std::move(wallet), std::move(phrase)};
 }
 
-Result<std::unique_ptr<Wallet>> Wallet::Restore(storage::KeyValueStore& store, WalletNetwork network, WalletLookups lookups,
-                                                RandomSource& random, std::string_view phrase, std::string_view passphrase,
-                                                uint32_t gap_limit) {
+Result<std::unique_ptr<Wallet>> Wallet::Restore(storage::KeyValueStore& store, WalletNetwork network,
+                                                WalletLookups lookups, RandomSource& random, std::string_view phrase,
+                                                std::string_view passphrase, uint32_t gap_limit) {
     ASSIGN_OR_RETURN(const SecretText normal, NormalizeMnemonic(phrase));
     ASSIGN_OR_RETURN(const Seed seed, MnemonicToSeed(normal.text(), passphrase));
     return MakeFromSeed(store, std::move(network), std::move(lookups), random, seed, {}, gap_limit);
 }
 
-Result<std::unique_ptr<Wallet>> Wallet::Load(storage::KeyValueStore& store, WalletNetwork network, WalletLookups lookups,
-                                             RandomSource& random, uint32_t gap_limit) {
+Result<std::unique_ptr<Wallet>> Wallet::Load(storage::KeyValueStore& store, WalletNetwork network,
+                                             WalletLookups lookups, RandomSource& random, uint32_t gap_limit) {
     ASSIGN_OR_RETURN(const Seed seed, WalletStore(store).ReadSeed());
     ASSIGN_OR_RETURN(Keychain keychain, Keychain::FromSeed(seed, Keychain::CoinType(network.params)));
-    std::unique_ptr<Wallet> wallet(new Wallet(store, std::move(network), std::move(lookups), random, std::move(keychain), gap_limit));
+    std::unique_ptr<Wallet> wallet(
+        new Wallet(store, std::move(network), std::move(lookups), random, std::move(keychain), gap_limit));
     RETURN_IF_ERROR(wallet->m_store.Load());
     if (wallet->m_store.meta().genesis != wallet->m_network.genesis)
-        return Fail("the wallet belongs to another network: its genesis block is " + wallet->m_store.meta().genesis.Hex());
+        return Fail("the wallet belongs to another network: its genesis block is " +
+                    wallet->m_store.meta().genesis.Hex());
     wallet->WatchAhead();
     return wallet;
 }
@@ -93,9 +98,10 @@ Result<Script> Wallet::NewReceiveScript(const std::string& label) {
     WalletStore::Meta meta = m_store.meta();
     // Beyond, a restored wallet would not look for it.
     if (meta.next[0] - meta.used[0] >= m_gap_limit)
-        return Fail(ErrorKind::kUnavailable,
-                    fmt::format("{} addresses wait for their first payment: use one of them, or a payment to a late one would not be found "
-                                "again from the phrase", m_gap_limit));
+        return Fail(ErrorKind::kUnavailable, fmt::format("{} addresses wait for their first payment: use one of them, "
+                                                         "or a payment to a late one would not be found "
+                                                         "again from the phrase",
+                                                         m_gap_limit));
     const Script script = TaprootScript(m_keychain.OutputKey({KeyChain::kReceive, meta.next[0]}));
     ++meta.next[0];
     m_store.SetMeta(std::move(meta));
@@ -107,7 +113,8 @@ Result<Script> Wallet::NewReceiveScript(const std::string& label) {
 
 Result<crypto::SecretKey> Wallet::ChannelPayerKey(const OutPoint& lock) const {
     const auto channel = m_store.channels().find(lock);
-    if (channel == m_store.channels().end()) return Fail(ErrorKind::kNotFound, "no channel of this wallet is at " + lock.ToString());
+    if (channel == m_store.channels().end())
+        return Fail(ErrorKind::kNotFound, "no channel of this wallet is at " + lock.ToString());
     return m_keychain.ChannelPayerKey(channel->second.first_input, lock.index);
 }
 

@@ -13,7 +13,8 @@ using Draft = TransactionBuilder::Draft;
 
 Status CheckAmount(Amount amount, std::string_view field) {
     if (amount == Amount(0)) return Fail(fmt::format("{} is 0", field));
-    if (!InMoneyRange(amount)) return Fail(fmt::format("{} is over the supply of {} SLU", field, FormatSlu(kMaxSupply)));
+    if (!InMoneyRange(amount))
+        return Fail(fmt::format("{} is over the supply of {} SLU", field, FormatSlu(kMaxSupply)));
     if (amount < kDust)
         return Fail(fmt::format("{} is {} drops: less than {} is not relayed", field, amount.drops, kDust.drops));
     return {};
@@ -34,7 +35,8 @@ Result<BuiltTransaction> Wallet::BuildPayment(const PaymentRequest& request) {
         const Payment& payment = request.payments[i];
         RETURN_IF_ERROR(CheckAmount(payment.amount, fmt::format("amount {}", i + 1)));
         const auto script = ParseOutputScript(payment.script);
-        if (!script || script->kind == OutputKind::kRecord) return Fail(fmt::format("address {} is neither taproot nor stake", i + 1));
+        if (!script || script->kind == OutputKind::kRecord)
+            return Fail(fmt::format("address {} is neither taproot nor stake", i + 1));
         if (script->kind == OutputKind::kStake) RETURN_IF_ERROR(CheckStaker(m_lookups, script->staker));
         const auto sum = Add(total, payment.amount);
         if (!sum) return Fail("the amounts sum to more than the supply");
@@ -86,13 +88,16 @@ Result<BuiltTransaction> Wallet::BuildRefund(const OutPoint& lock, uint64_t feer
     const bool is_purchase = purchase != m_store.purchases().end();
     if (coin == m_store.coins().end() || (!is_purchase && channel == m_store.channels().end()))
         return Fail(ErrorKind::kNotFound, "no purchase or channel of this wallet is at " + lock.ToString());
-    if (coin->second.spent_by) return Fail("the lock at " + lock.ToString() + " is spent: it was granted, settled or refunded");
+    if (coin->second.spent_by)
+        return Fail("the lock at " + lock.ToString() + " is spent: it was granted, settled or refunded");
     const Height height = is_purchase ? purchase->second.refund_height : channel->second.expiry_height;
     if (NextHeight() <= height)
         return Fail(ErrorKind::kUnavailable,
-                    fmt::format("the refund opens in the block after height {}, the next block is {}", ToString(height), ToString(NextHeight())));
+                    fmt::format("the refund opens in the block after height {}, the next block is {}", ToString(height),
+                                ToString(NextHeight())));
     if (is_purchase && !purchase->second.terms)
-        return Fail(ErrorKind::kUnavailable, "the publish that was bought is not known to this node: sync it, then try again");
+        return Fail(ErrorKind::kUnavailable,
+                    "the publish that was bought is not known to this node: sync it, then try again");
     Draft draft;
     draft.select_coins = false;
     draft.fixed_inputs.push_back(lock);

@@ -21,12 +21,12 @@ struct ScanCursor {
 struct OwnedCoin {
     TxOutput output;
     consensus::CoinKind kind{consensus::CoinKind::kPlain};
-    std::optional<KeyPath> key;        // none for purchase and channel locks, whose key hangs on `first_input`
-    OutPoint first_input;              // of the transaction that made it
-    std::optional<Height> height;      // of its block; none: unconfirmed
+    std::optional<KeyPath> key;    // none for purchase and channel locks, whose key hangs on `first_input`
+    OutPoint first_input;          // of the transaction that made it
+    std::optional<Height> height;  // of its block; none: unconfirmed
     bool coinbase{false};
-    bool trusted{false};               // made by a transaction of ours alone: can be spent unconfirmed
-    std::optional<ClaimId> claim;      // anchors
+    bool trusted{false};           // made by a transaction of ours alone: can be spent unconfirmed
+    std::optional<ClaimId> claim;  // anchors
     std::optional<Txid> spent_by;
 
     friend bool operator==(const OwnedCoin&, const OwnedCoin&) = default;
@@ -43,10 +43,10 @@ struct OwnedCoin {
 
 // A transaction that makes or spends an output of ours.
 struct OwnedTransaction {
-    Bytes raw;                         // with witnesses
-    std::optional<ScanCursor> block;   // none: unconfirmed
-    uint32_t position{0};              // in its block; unconfirmed: the order in which they came
-    Slot slot;                         // of its block
+    Bytes raw;                        // with witnesses
+    std::optional<ScanCursor> block;  // none: unconfirmed
+    uint32_t position{0};             // in its block; unconfirmed: the order in which they came
+    Slot slot;                        // of its block
 
     static void Serialize(auto& self, auto& archive) {
         archive.VarBytes(self.raw, kMaxTransactionBytes);
@@ -57,9 +57,9 @@ struct OwnedTransaction {
 
 // What a purchase pays for, from its publish record.
 struct PurchaseTerms {
-    ClaimId claim;              // zero if the publish lookup did not say
+    ClaimId claim;  // zero if the publish lookup did not say
     XOnlyPubKey seller_key;
-    PubKey key;                 // K or K_i
+    PubKey key;  // K or K_i
     Amount price;
     Script payout_script;
 
@@ -71,25 +71,25 @@ struct PurchaseTerms {
 };
 
 enum class PurchaseStatus : uint8_t {
-    kUnconfirmed = 0,   // the purchase itself is not in a block
-    kPending = 1,       // waits for the seller
-    kGranted = 2,       // paid, and `key` holds what was bought
+    kUnconfirmed = 0,  // the purchase itself is not in a block
+    kPending = 1,      // waits for the seller
+    kGranted = 2,      // paid, and `key` holds what was bought
     kRefunded = 3,
-    kFailed = 4,        // paid, and the key could not be extracted: `problem` says why
+    kFailed = 4,  // paid, and the key could not be extracted: `problem` says why
 };
 
 // A purchase of ours, by its lock output.
 struct OwnPurchase {
     OutPoint publish;
     uint16_t tier{0};
-    OutPoint first_input;                // B hangs on it
+    OutPoint first_input;  // B hangs on it
     XOnlyPubKey buyer_key;
     Height refund_height;
     std::optional<PurchaseTerms> terms;  // none: the publish was not found (yet)
     PurchaseStatus status{PurchaseStatus::kUnconfirmed};
-    std::optional<Hash256> key;          // the secret scalar k (or k_i), kept for ever once extracted
-    std::optional<Txid> resolved_by;     // grant or refund
-    std::string problem;                 // kFailed
+    std::optional<Hash256> key;       // the secret scalar k (or k_i), kept for ever once extracted
+    std::optional<Txid> resolved_by;  // grant or refund
+    std::string problem;              // kFailed
 
     static void Serialize(auto& self, auto& archive) {
         archive(self.publish, self.tier, self.first_input, self.buyer_key, self.refund_height);
@@ -105,7 +105,7 @@ enum class ChannelStatus : uint8_t { kUnconfirmed = 0, kOpen = 1, kSettled = 2, 
 
 // A channel that we pay, by its lock output.
 struct OwnChannel {
-    OutPoint first_input;     // the payer key hangs on it and on the lock's index
+    OutPoint first_input;  // the payer key hangs on it and on the lock's index
     XOnlyPubKey payer_key;
     XOnlyPubKey payee_key;
     Height expiry_height;

@@ -11,8 +11,9 @@ namespace {
 using consensus::CoinKind;
 using Draft = TransactionBuilder::Draft;
 
-constexpr size_t kGrantWeight = 300 * kWitnessScaleFactor;  // of a grant of one purchase, with room for a coin of the seller's
-constexpr uint64_t kGrantFeeMargin = 2;                     // the feerate may double until the seller grants
+constexpr size_t kGrantWeight =
+    300 * kWitnessScaleFactor;           // of a grant of one purchase, with room for a coin of the seller's
+constexpr uint64_t kGrantFeeMargin = 2;  // the feerate may double until the seller grants
 constexpr uint8_t kAnnexPrefix = 0x50;
 
 // What encoding relies on; consensus judges the rest.
@@ -22,9 +23,11 @@ Status CheckPublishForm(const PublishRecord& record) {
     };
     if (record.title.empty()) return Fail("title is empty: give the content one");
     if (record.title.size() > kMaxTitleBytes) return over("title", record.title.size(), kMaxTitleBytes);
-    if (record.description.size() > kMaxDescriptionBytes) return over("description", record.description.size(), kMaxDescriptionBytes);
+    if (record.description.size() > kMaxDescriptionBytes)
+        return over("description", record.description.size(), kMaxDescriptionBytes);
     if (record.mime.size() > kMaxShortTextBytes) return over("mime", record.mime.size(), kMaxShortTextBytes);
-    if (record.file_name.size() > kMaxShortTextBytes) return over("file_name", record.file_name.size(), kMaxShortTextBytes);
+    if (record.file_name.size() > kMaxShortTextBytes)
+        return over("file_name", record.file_name.size(), kMaxShortTextBytes);
     if (record.language.size() > kMaxTagBytes) return over("language", record.language.size(), kMaxTagBytes);
     if (record.tags.size() > kMaxTags) return over("tags", record.tags.size(), kMaxTags);
     for (const std::string& tag : record.tags) {
@@ -46,13 +49,15 @@ crypto::AdaptorSignature MakePreSignature(const crypto::SecretKey& buyer, const 
                                           const PurchaseTerms& terms, Height refund_height) {
     const auto lock_template = consensus::MakeLockTemplate(buyer.XOnly(), terms.seller_key, refund_height);
     CHECK(lock_template.has_value());  // the lock was made from it
-    const Hash256 sighash = consensus::SingleOutputSighash(lock, locked, *lock_template, {terms.price, terms.payout_script});
+    const Hash256 sighash =
+        consensus::SingleOutputSighash(lock, locked, *lock_template, {terms.price, terms.payout_script});
     const auto pre_signature = crypto::AdaptorSign(buyer, sighash, terms.key);
     CHECK(pre_signature.has_value());  // consensus lets no other point into a publish
     return *pre_signature;
 }
 
-Bytes SealPreSignature(const crypto::AdaptorSignature& pre_signature, const crypto::X25519PublicKey& to, RandomSource& random) {
+Bytes SealPreSignature(const crypto::AdaptorSignature& pre_signature, const crypto::X25519PublicKey& to,
+                       RandomSource& random) {
     crypto::X25519SecretKey ephemeral;
     random.Fill(ephemeral.span());
     Bytes annex{kAnnexPrefix};
@@ -75,20 +80,25 @@ Result<BuiltPublish> Wallet::BuildPublish(const PublishRequest& request) {
     Draft draft;
     if (record.updates) {
         const auto claims = OwnClaims();
-        const auto claim = std::find_if(claims.begin(), claims.end(), [&](const ClaimView& view) { return view.claim == *record.updates; });
-        if (claim == claims.end()) return Fail(ErrorKind::kNotFound, "the wallet has no live claim " + record.updates->Hex());
-        if (m_reserved.contains(claim->anchor)) return Fail(ErrorKind::kUnavailable, "the claim is being changed by another transaction");
+        const auto claim = std::find_if(claims.begin(), claims.end(),
+                                        [&](const ClaimView& view) { return view.claim == *record.updates; });
+        if (claim == claims.end())
+            return Fail(ErrorKind::kNotFound, "the wallet has no live claim " + record.updates->Hex());
+        if (m_reserved.contains(claim->anchor))
+            return Fail(ErrorKind::kUnavailable, "the claim is being changed by another transaction");
         draft.fixed_inputs.push_back(claim->anchor);
     }
     const Bytes encoded = EncodeRecord(record);
     if (encoded.size() > kMaxRecordBytes)
-        return Fail(fmt::format("the publish record has {} bytes, the limit is {}: shorten the description", encoded.size(), kMaxRecordBytes));
+        return Fail(fmt::format("the publish record has {} bytes, the limit is {}: shorten the description",
+                                encoded.size(), kMaxRecordBytes));
     const Amount deposit = std::max({request.deposit, consensus::MinAnchor(m_network.params, encoded.size()), kDust});
     if (!InMoneyRange(deposit)) return Fail("deposit is over the supply");
     const XOnlyPubKey key = builder.TakeChangeKey();
     if (request.stake_with && !(m_lookups.staker_active && m_lookups.staker_active(*request.stake_with)))
         return Fail(request.stake_with->Hex() + " is no active staker");
-    draft.outputs = {{Amount(0), RecordScript(encoded)}, {deposit, request.stake_with ? StakeScript(key, *request.stake_with) : TaprootScript(key)}};
+    draft.outputs = {{Amount(0), RecordScript(encoded)},
+                     {deposit, request.stake_with ? StakeScript(key, *request.stake_with) : TaprootScript(key)}};
     ASSIGN_OR_RETURN(BuiltTransaction built, builder.Build(draft));
     const OutPoint anchor = built.tx->Output(1);
     return BuiltPublish{std::move(built), record.updates ? *record.updates : consensus::MakeClaimId(anchor), anchor};
@@ -97,7 +107,8 @@ Result<BuiltPublish> Wallet::BuildPublish(const PublishRequest& request) {
 Result<BuiltTransaction> Wallet::BuildRetire(const ClaimId& claim, uint64_t feerate_per_kvb) {
     for (const ClaimView& view : OwnClaims()) {
         if (view.claim != claim) continue;
-        if (m_reserved.contains(view.anchor)) return Fail(ErrorKind::kUnavailable, "the claim is being changed by another transaction");
+        if (m_reserved.contains(view.anchor))
+            return Fail(ErrorKind::kUnavailable, "the claim is being changed by another transaction");
         Draft draft;
         draft.fixed_inputs.push_back(view.anchor);
         return TransactionBuilder(*this, feerate_per_kvb).Build(draft);
@@ -108,7 +119,8 @@ Result<BuiltTransaction> Wallet::BuildRetire(const ClaimId& claim, uint64_t feer
 Amount Wallet::DefaultGrantAllowance(uint64_t feerate_per_kvb) const {
     const size_t record_bytes = EncodeRecord(GrantRecord{{OutPoint{}}}).size();
     const uint64_t rate = std::clamp(feerate_per_kvb, kMinFeePerKvb, kMaxFeePerKvb);
-    return Amount(FeeFor(kGrantWeight, rate * kGrantFeeMargin).drops + consensus::RecordFee(m_network.params, record_bytes).drops);
+    return Amount(FeeFor(kGrantWeight, rate * kGrantFeeMargin).drops +
+                  consensus::RecordFee(m_network.params, record_bytes).drops);
 }
 
 Result<BuiltPurchase> Wallet::BuildPurchase(const PurchaseRequest& request) {
@@ -116,19 +128,25 @@ Result<BuiltPurchase> Wallet::BuildPurchase(const PurchaseRequest& request) {
     if (!publish) return Fail(ErrorKind::kNotFound, "no publish is at " + request.publish.ToString());
     if (publish->record.free_key) return Fail("the content is free: get it without buying");
     const auto terms = LookUpTerms(request.publish, request.tier);
-    if (!terms) return Fail(fmt::format("tier {} is over the {} segments of the publish", request.tier, publish->record.segments.size()));
+    if (!terms)
+        return Fail(fmt::format("tier {} is over the {} segments of the publish", request.tier,
+                                publish->record.segments.size()));
     if (terms->price == Amount(0)) return Fail(fmt::format("tier {} is not sold on its own", request.tier));
     if (request.max_price && terms->price > *request.max_price)
-        return Fail(fmt::format("the price of {} SLU is over your limit of {} SLU", FormatSlu(terms->price), FormatSlu(*request.max_price)));
+        return Fail(fmt::format("the price of {} SLU is over your limit of {} SLU", FormatSlu(terms->price),
+                                FormatSlu(*request.max_price)));
     const Height refund_height = request.refund_height.value_or(DefaultRefundHeight());
     const Amount allowance = request.grant_allowance.value_or(DefaultGrantAllowance(request.feerate_per_kvb));
     const auto value = Add(terms->price, allowance);
     if (!value) return Fail("price and fee allowance are over the supply");
-    if (*value < kDust) return Fail(fmt::format("the lock would hold {} drops: less than {} is not relayed", value->drops, kDust.drops));
+    if (*value < kDust)
+        return Fail(
+            fmt::format("the lock would hold {} drops: less than {} is not relayed", value->drops, kDust.drops));
     if (uint64_t{refund_height.value} < uint64_t{NextHeight().value} + m_network.params.refund_window_blocks)
         return Fail(fmt::format("refund_height {} is less than {} blocks after the next block", ToString(refund_height),
                                 m_network.params.refund_window_blocks));
-    if (refund_height.value > consensus::kMaxLockHeight) return Fail("refund_height is over the largest height of a lock");
+    if (refund_height.value > consensus::kMaxLockHeight)
+        return Fail("refund_height is over the largest height of a lock");
     if (!crypto::IsOnCurve(terms->seller_key)) return Fail("the publish has a seller key that is not on the curve");
 
     PurchaseRecord record{request.publish, request.tier, {}, refund_height};
@@ -157,7 +175,8 @@ Result<BuiltPurchase> Wallet::BuildPurchase(const PurchaseRequest& request) {
 Result<BuiltChannels> Wallet::BuildChannels(const ChannelRequest& request) {
     const size_t count = request.payees.size();
     if (count == 0 || count > kMaxChannelsPerOpening)
-        return Fail(fmt::format("{} channels are to be opened: a transaction opens 1 to {}", count, kMaxChannelsPerOpening));
+        return Fail(
+            fmt::format("{} channels are to be opened: a transaction opens 1 to {}", count, kMaxChannelsPerOpening));
     const Height expiry = request.expiry_height.value_or(DefaultChannelExpiry());
     if (uint64_t{expiry.value} < uint64_t{NextHeight().value} + m_network.params.channel_window_blocks)
         return Fail(fmt::format("expiry_height {} is less than {} blocks after the next block", ToString(expiry),
@@ -169,7 +188,9 @@ Result<BuiltChannels> Wallet::BuildChannels(const ChannelRequest& request) {
     Amount total;
     for (const ChannelRequest::Payee& payee : request.payees) {
         if (!crypto::IsOnCurve(payee.key)) return Fail("a payee's key is not on the curve");
-        if (payee.capacity < kDust) return Fail(fmt::format("a channel holds {} drops: less than {} is not relayed", payee.capacity.drops, kDust.drops));
+        if (payee.capacity < kDust)
+            return Fail(fmt::format("a channel holds {} drops: less than {} is not relayed", payee.capacity.drops,
+                                    kDust.drops));
         const auto sum = Add(total, payee.capacity);
         if (!sum) return Fail("the channels hold more than the supply");
         total = *sum;
@@ -190,8 +211,8 @@ Result<BuiltChannels> Wallet::BuildChannels(const ChannelRequest& request) {
     ASSIGN_OR_RETURN(BuiltTransaction built, builder.Build(draft));
     BuiltChannels result{std::move(built), {}, expiry, return_script};
     for (uint32_t i = 0; i < count; ++i)
-        result.channels.push_back({result.built.tx->Output(2 * i + 1), result.built.tx->outputs()[2 * i + 1], std::move(payers[i]),
-                                   request.payees[i].key});
+        result.channels.push_back({result.built.tx->Output(2 * i + 1), result.built.tx->outputs()[2 * i + 1],
+                                   std::move(payers[i]), request.payees[i].key});
     return result;
 }
 
@@ -214,10 +235,12 @@ Result<BuiltTransaction> Wallet::BuildFeeBump(const Txid& txid, uint64_t feerate
     uint64_t burned = 0;
     for (uint32_t i = 0; i < entry->tx->outputs().size(); ++i) {
         const auto script = ParseOutputScript(entry->tx->outputs()[i].script);
-        if (script && script->kind == OutputKind::kRecord) burned += consensus::RecordFee(m_network.params, script->record.size()).drops;
+        if (script && script->kind == OutputKind::kRecord)
+            burned += consensus::RecordFee(m_network.params, script->record.size()).drops;
         const auto coin = m_store.coins().find(entry->tx->Output(i));
         if (coin == m_store.coins().end()) continue;
-        if (coin->second.spent_by) return Fail(ErrorKind::kUnavailable, "another transaction is built on this one: raise that one's fee");
+        if (coin->second.spent_by)
+            return Fail(ErrorKind::kUnavailable, "another transaction is built on this one: raise that one's fee");
         const auto found = m_store.purchases().find(entry->tx->Output(i));
         if (found == m_store.purchases().end()) continue;
         purchase = found->second;
@@ -225,19 +248,23 @@ Result<BuiltTransaction> Wallet::BuildFeeBump(const Txid& txid, uint64_t feerate
     }
     draft.replaced_fee = Amount(entry->fee->drops - burned);
     if (FeeFor(entry->tx->weight(), feerate_per_kvb) <= draft.replaced_fee)
-        return Fail(fmt::format("the transaction pays {} SLU already, {} drops per 1,000 vB is not more", FormatSlu(draft.replaced_fee), feerate_per_kvb));
+        return Fail(fmt::format("the transaction pays {} SLU already, {} drops per 1,000 vB is not more",
+                                FormatSlu(draft.replaced_fee), feerate_per_kvb));
     // Our change, always the last, is made anew.
     const auto last = m_store.coins().find(entry->tx->Output(static_cast<uint32_t>(entry->tx->outputs().size() - 1)));
     if (last != m_store.coins().end() && last->second.kind == CoinKind::kPlain && last->second.key &&
-        last->second.key->chain == KeyChain::kChange && ParseOutputScript(last->second.output.script)->kind == OutputKind::kTaproot)
+        last->second.key->chain == KeyChain::kChange &&
+        ParseOutputScript(last->second.output.script)->kind == OutputKind::kTaproot)
         draft.outputs.pop_back();
     if (purchase) {
         const auto publish = m_lookups.publish ? m_lookups.publish(purchase->publish) : std::nullopt;
-        if (!publish || !purchase->terms) return Fail(ErrorKind::kUnavailable, "the publish that is bought is not known to this node");
+        if (!publish || !purchase->terms)
+            return Fail(ErrorKind::kUnavailable, "the publish that is bought is not known to this node");
         draft.annex_bytes = consensus::kPurchaseAnnexBytes;
         draft.annex = [this, purchase, publish, lock_index](const MutableTransaction& tx) -> Result<Bytes> {
-            const auto pre_signature = MakePreSignature(m_keychain.BuyerKey(purchase->first_input), {tx.ComputeTxid(), lock_index},
-                                                        tx.outputs[lock_index], *purchase->terms, purchase->refund_height);
+            const auto pre_signature =
+                MakePreSignature(m_keychain.BuyerKey(purchase->first_input), {tx.ComputeTxid(), lock_index},
+                                 tx.outputs[lock_index], *purchase->terms, purchase->refund_height);
             return SealPreSignature(pre_signature, publish->record.unseal_key, m_random);
         };
     }

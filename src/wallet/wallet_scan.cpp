@@ -80,7 +80,8 @@ Status Wallet::AddUnconfirmed(const TransactionRef& tx) {
     for (const TxInput& input : tx->inputs()) {
         const auto coin = m_store.coins().find(input.prevout);
         if (coin == m_store.coins().end() || !coin->second.spent_by) continue;
-        if (m_store.transactions().at(*coin->second.spent_by).block) return {};  // spent in a block: it can never be mined
+        if (m_store.transactions().at(*coin->second.spent_by).block)
+            return {};  // spent in a block: it can never be mined
     }
     AddTransaction(tx, {});
     return m_store.Flush(true);
@@ -172,7 +173,8 @@ std::map<uint32_t, OwnedCoin> Wallet::FindOwnOutputs(const Transaction& tx, cons
     OwnedCoin base;
     base.first_input = tx.inputs()[0].prevout;
     if (placement.block) base.height = placement.block->height;
-    base.coinbase = tx.IsCoinbase() && placement.block && placement.block->height != Height(0);  // genesis coins are mature
+    base.coinbase =
+        tx.IsCoinbase() && placement.block && placement.block->height != Height(0);  // genesis coins are mature
     base.trusted = !tx.IsCoinbase() && std::all_of(tx.inputs().begin(), tx.inputs().end(), [&](const TxInput& input) {
         return m_store.coins().contains(input.prevout);
     });
@@ -230,7 +232,12 @@ void Wallet::AddLocks(const Transaction& tx, std::map<uint32_t, OwnedCoin>& own)
             if (m_keychain.ChannelPayerKey(first_input, i + 1).XOnly() != channel->payer_key) continue;
             own[i + 1].kind = CoinKind::kChannel;
             if (m_store.channels().contains(bound)) continue;
-            m_store.PutChannel(bound, {first_input, channel->payer_key, channel->payee_key, channel->expiry_height, ChannelStatus::kUnconfirmed, {}});
+            m_store.PutChannel(bound, {first_input,
+                                       channel->payer_key,
+                                       channel->payee_key,
+                                       channel->expiry_height,
+                                       ChannelStatus::kUnconfirmed,
+                                       {}});
         }
     }
 }
@@ -297,7 +304,8 @@ void Wallet::RefreshPurchase(const OutPoint& lock, const OwnedCoin& coin, OwnPur
 }
 
 // The pre-signature is made again from the seed and the chain: nothing but these is needed to read the key.
-void Wallet::ExtractKey(const OutPoint& lock, const OwnedCoin& coin, const Transaction& grant, OwnPurchase& purchase) const {
+void Wallet::ExtractKey(const OutPoint& lock, const OwnedCoin& coin, const Transaction& grant,
+                        OwnPurchase& purchase) const {
     constexpr size_t kPayWitnessItems = 4;
     constexpr size_t kOwnerSignature = 1;
     purchase.status = PurchaseStatus::kFailed;
@@ -306,7 +314,8 @@ void Wallet::ExtractKey(const OutPoint& lock, const OwnedCoin& coin, const Trans
         return;
     }
     const PurchaseTerms& terms = *purchase.terms;
-    const auto lock_template = consensus::MakeLockTemplate(purchase.buyer_key, terms.seller_key, purchase.refund_height);
+    const auto lock_template =
+        consensus::MakeLockTemplate(purchase.buyer_key, terms.seller_key, purchase.refund_height);
     const WitnessStack witness = WitnessOf(grant, lock);
     if (!lock_template || witness.size() != kPayWitnessItems || witness[2] != lock_template->pay_leaf ||
         witness[kOwnerSignature].size() < SchnorrSignature::kSize) {
@@ -316,7 +325,8 @@ void Wallet::ExtractKey(const OutPoint& lock, const OwnedCoin& coin, const Trans
     const Hash256 sighash =
         consensus::SingleOutputSighash(lock, coin.output, *lock_template, {terms.price, terms.payout_script});
     const auto pre_signature = crypto::AdaptorSign(m_keychain.BuyerKey(purchase.first_input), sighash, terms.key);
-    const auto signature = SchnorrSignature::FromSpan(ByteSpan(witness[kOwnerSignature]).first<SchnorrSignature::kSize>());
+    const auto signature =
+        SchnorrSignature::FromSpan(ByteSpan(witness[kOwnerSignature]).first<SchnorrSignature::kSize>());
     const auto key = pre_signature ? crypto::AdaptorExtract(*pre_signature, signature, terms.key) : std::nullopt;
     if (!key) {
         purchase.problem = "the grant's signature does not reveal the key that was bought";

@@ -24,8 +24,9 @@ Bytes LabelKey(const Script& script) {
 }
 
 tl::unexpected<Error> Damaged(std::string_view what) {
-    return Fail(ErrorKind::kEnvironment,
-                fmt::format("the wallet's data is damaged ({}): restore the wallet from its phrase in a new folder", what));
+    return Fail(
+        ErrorKind::kEnvironment,
+        fmt::format("the wallet's data is damaged ({}): restore the wallet from its phrase in a new folder", what));
 }
 
 // Reads all of a table into `map`.
@@ -67,7 +68,8 @@ Result<Seed> WalletStore::ReadSeed() const {
     if (!entry) return Fail(ErrorKind::kNotFound, "there is no wallet yet: make one, or restore one from its phrase");
     if (entry->empty()) return Damaged("seed");
     if ((*entry)[0] != kSeedPlain)
-        return Fail(ErrorKind::kUnavailable, fmt::format("the wallet's seed is in format {}, which this version does not read", (*entry)[0]));
+        return Fail(ErrorKind::kUnavailable,
+                    fmt::format("the wallet's seed is in format {}, which this version does not read", (*entry)[0]));
     if (entry->size() != 1 + Seed::kSize) return Damaged("seed");
     Seed seed(std::span<const uint8_t, Seed::kSize>(entry->data() + 1, Seed::kSize));
     WipeMemory(entry->data(), entry->size());

@@ -7,20 +7,20 @@
 
 namespace sluice::wallet {
 
-// The wallet's data in memory and on disk. Changes gather in a batch; Flush writes it whole or not at all. After a failed write every
-// later one fails (KeyValueStore), and the wallet has to be loaded anew.
+// The wallet's data in memory and on disk. Changes gather in a batch; Flush writes it whole or not at all. After a
+// failed write every later one fails (KeyValueStore), and the wallet has to be loaded anew.
 //
-// Keys: 'm' cursor and counters, 's' seed, 'c' outpoint: coin, 't' txid: transaction, 'p' lock: purchase, 'h' lock: channel,
-// 'l' script: label, 'x' outpoint: locked by the user.
+// Keys: 'm' cursor and counters, 's' seed, 'c' outpoint: coin, 't' txid: transaction, 'p' lock: purchase, 'h' lock:
+// channel, 'l' script: label, 'x' outpoint: locked by the user.
 class WalletStore {
   public:
     // Of a wallet as a whole.
     struct Meta {
-        BlockHash genesis;                   // the network that it belongs to
+        BlockHash genesis;  // the network that it belongs to
         std::optional<ScanCursor> cursor;
-        std::array<uint32_t, 2> next{};      // first key of each chain that was neither handed out nor used
-        std::array<uint32_t, 2> used{};      // first key of each chain after the last that the chain has used
-        uint32_t sequence{0};                // of unconfirmed transactions
+        std::array<uint32_t, 2> next{};  // first key of each chain that was neither handed out nor used
+        std::array<uint32_t, 2> used{};  // first key of each chain after the last that the chain has used
+        uint32_t sequence{0};            // of unconfirmed transactions
 
         static void Serialize(auto& self, auto& archive) {
             archive(self.genesis);
@@ -56,7 +56,7 @@ class WalletStore {
     void ErasePurchase(const OutPoint& lock);
     void PutChannel(const OutPoint& lock, OwnChannel channel);
     void EraseChannel(const OutPoint& lock);
-    void SetLabel(const Script& script, const std::string& label);   // empty: none
+    void SetLabel(const Script& script, const std::string& label);  // empty: none
     void SetLocked(const OutPoint& outpoint, bool locked);
 
     // Forgets coins, transactions, purchases, channels and the cursor; keeps seed, counters, labels and locks.

@@ -21,10 +21,18 @@ Balances Wallet::GetBalances() const {
         if (coin.spent_by) continue;
         Amount* sum = nullptr;
         switch (coin.kind) {
-            case CoinKind::kAnchor: sum = &balances.in_claims; break;
-            case CoinKind::kPurchase: sum = &balances.in_purchases; break;
-            case CoinKind::kChannel: sum = &balances.in_channels; break;
-            case CoinKind::kBond: sum = &balances.bonds; break;
+            case CoinKind::kAnchor:
+                sum = &balances.in_claims;
+                break;
+            case CoinKind::kPurchase:
+                sum = &balances.in_purchases;
+                break;
+            case CoinKind::kChannel:
+                sum = &balances.in_channels;
+                break;
+            case CoinKind::kBond:
+                sum = &balances.bonds;
+                break;
             case CoinKind::kPlain:
                 if (!IsMature(coin)) {
                     sum = &balances.immature;
@@ -85,7 +93,8 @@ std::vector<HistoryEntry> Wallet::History(size_t count, size_t skip) const {
         places.push_back({!stored.block, stored.block ? stored.block->height.value : 0, stored.position, txid});
     std::sort(places.begin(), places.end(), std::greater<>());
     std::vector<HistoryEntry> history;
-    for (size_t i = skip; i < places.size() && history.size() < count; ++i) history.push_back(*FindTransaction(places[i].txid));
+    for (size_t i = skip; i < places.size() && history.size() < count; ++i)
+        history.push_back(*FindTransaction(places[i].txid));
     return history;
 }
 
@@ -103,7 +112,8 @@ std::vector<CoinView> Wallet::Coins() const {
 std::vector<ClaimView> Wallet::OwnClaims() const {
     std::vector<ClaimView> claims;
     for (const auto& [outpoint, coin] : m_store.coins())
-        if (coin.claim && !coin.spent_by) claims.push_back({*coin.claim, outpoint, coin.output, coin.height.has_value()});
+        if (coin.claim && !coin.spent_by)
+            claims.push_back({*coin.claim, outpoint, coin.output, coin.height.has_value()});
     return claims;
 }
 

@@ -22,7 +22,8 @@ double CpuSeconds() {
 // Spends every output of `from` that is the owner's, each in a payment of its own.
 std::vector<TransactionRef> SpendEach(const TransactionRef& from) {
     std::vector<TransactionRef> result;
-    for (uint32_t i = 0; i < from->outputs().size(); ++i) result.push_back(Pay(from->Output(i), from->outputs()[i], Amount(1'000)));
+    for (uint32_t i = 0; i < from->outputs().size(); ++i)
+        result.push_back(Pay(from->Output(i), from->outputs()[i], Amount(1'000)));
     return result;
 }
 
@@ -63,7 +64,8 @@ const Chain& TheChain() {
     return *chain;
 }
 
-// Header check, block file, rules, signatures, undo data, indexes and the state's batch, for each block of payments; the flush at the end too.
+// Header check, block file, rules, signatures, undo data, indexes and the state's batch, for each block of payments;
+// the flush at the end too.
 void ConnectChain(benchmark::State& state, bool on_disk) {
     const Chain& chain = TheChain();
     double cpu_seconds = 0;
@@ -71,7 +73,8 @@ void ConnectChain(benchmark::State& state, bool on_disk) {
         TempFolder folder;
         storage::MemoryDisk memory(1);
         const auto posix = storage::MakePosixFileSystem();
-        auto node = ChainManager::Open(on_disk ? *posix : memory.files(), on_disk ? folder.path() : "/node", TestGenesis());
+        auto node =
+            ChainManager::Open(on_disk ? *posix : memory.files(), on_disk ? folder.path() : "/node", TestGenesis());
         CHECK(node.has_value());
         CHECK((*node)->ProcessBlock(chain.blocks[0], chain.now)->what == BlockResult::What::kConnected);
         const auto start = std::chrono::steady_clock::now();
@@ -80,14 +83,21 @@ void ConnectChain(benchmark::State& state, bool on_disk) {
             CHECK((*node)->ProcessBlock(chain.blocks[i], chain.now)->what == BlockResult::What::kConnected);
         }
         CHECK((*node)->Flush().has_value());
-        state.SetIterationTime(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / kFullBlocks);
+        state.SetIterationTime(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
+                               kFullBlocks);
         cpu_seconds += CpuSeconds() - cpu_start;
     }
     state.counters["cpu_ms"] = cpu_seconds * 1e3 / static_cast<double>(state.iterations() * kFullBlocks);
     state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * kPayments));
 }
-BENCHMARK_CAPTURE(ConnectChain, memory, false)->Name("ProcessBlock/500_payments/memory")->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(ConnectChain, disk, true)->Name("ProcessBlock/500_payments/leveldb")->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(ConnectChain, memory, false)
+    ->Name("ProcessBlock/500_payments/memory")
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(ConnectChain, disk, true)
+    ->Name("ProcessBlock/500_payments/leveldb")
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 
 void MempoolAccept(benchmark::State& state) {
     Funded funded;
@@ -105,7 +115,8 @@ BENCHMARK(MempoolAccept)->Name("MempoolAccept/others")->Arg(0)->Arg(499);
 void Produce(benchmark::State& state) {
     Funded funded;
     for (const TransactionRef& tx : funded.payments) CHECK(funded.node.Code(tx).empty());
-    const auto slot = funded.node.chain().NextWonSlot(funded.node.keys(), funded.node.chain().tip()->state.slot + 1, 1000);
+    const auto slot =
+        funded.node.chain().NextWonSlot(funded.node.keys(), funded.node.chain().tip()->state.slot + 1, 1000);
     CHECK(slot && *slot);
     for (auto _ : state) {
         const auto block = funded.node.chain().ProduceBlock(funded.node.keys(), **slot);

@@ -69,7 +69,8 @@ struct HeaderScene {
 void HeaderCheck(benchmark::State& state) {
     const HeaderScene scene;
     for (auto _ : state) {
-        const auto checked = CheckHeader(scene.network.params, scene.root.hash, scene.root, scene.header, scene.snapshot);
+        const auto checked =
+            CheckHeader(scene.network.params, scene.root.hash, scene.root, scene.header, scene.snapshot);
         if (!checked) state.SkipWithError("the header is not valid");
     }
 }
@@ -89,7 +90,9 @@ BENCHMARK(SlotLottery)->Name("ProveLeadership");
 // A ledger with `count` coins, each spent by one payment.
 struct Payments {
     explicit Payments(size_t count) {
-        for (size_t i = 0; i < count; ++i) txs.push_back(ledger.Sign(ledger.Build({ledger.Fund(Slu(1))}, {{Amount(Slu(1).drops - 1'000), KeyScript(2)}})));
+        for (size_t i = 0; i < count; ++i)
+            txs.push_back(
+                ledger.Sign(ledger.Build({ledger.Fund(Slu(1))}, {{Amount(Slu(1).drops - 1'000), KeyScript(2)}})));
         block = ledger.MakeBlock(txs);
     }
     Verdict<StateDelta> Connect(const SpendRunner& run) const {
@@ -100,7 +103,8 @@ struct Payments {
         self.slot = block.header.slot;
         parent.epoch = ledger.params.EpochOf(parent.slot);
         self.epoch = ledger.params.EpochOf(self.slot);
-        return ConnectBlock(ledger.params, {parent, self, ledger.snapshot, ledger.previous_snapshot_hash}, ledger.state, block, run);
+        return ConnectBlock(ledger.params, {parent, self, ledger.snapshot, ledger.previous_snapshot_hash}, ledger.state,
+                            block, run);
     }
     Ledger ledger;
     std::vector<TransactionRef> txs;
@@ -113,14 +117,17 @@ const Payments& FiveHundred() {
 
 void ConnectPayments(benchmark::State& state, bool signatures) {
     const Payments& payments = FiveHundred();
-    const SpendRunner run = signatures ? SpendRunner(RunSpendsInOrder) : [](std::span<const SpendCheck>) { return Verdict<void>(); };
+    const SpendRunner run =
+        signatures ? SpendRunner(RunSpendsInOrder) : [](std::span<const SpendCheck>) { return Verdict<void>(); };
     for (auto _ : state) {
         if (!payments.Connect(run)) state.SkipWithError("the block is not valid");
     }
     state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * payments.txs.size()));
 }
 BENCHMARK_CAPTURE(ConnectPayments, all, true)->Name("ConnectBlock/500_payments")->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(ConnectPayments, rules, false)->Name("ConnectBlock/500_payments_without_signatures")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(ConnectPayments, rules, false)
+    ->Name("ConnectBlock/500_payments_without_signatures")
+    ->Unit(benchmark::kMillisecond);
 
 void CheckPayments(benchmark::State& state) {
     const Payments& payments = FiveHundred();

@@ -91,12 +91,14 @@ void VerifyProof(benchmark::State& state) {
     std::vector<std::vector<Hash256>> levels(1, std::vector<Hash256>(ChunkCount(size), crypto::Sha256Of(Bytes{1})));
     while (levels.back().size() > 1) {
         std::vector<Hash256> above;
-        for (size_t i = 0; i < levels.back().size(); i += 2) above.push_back(crypto::Sha256Pair(levels.back()[i], levels.back()[i + 1]));
+        for (size_t i = 0; i < levels.back().size(); i += 2)
+            above.push_back(crypto::Sha256Pair(levels.back()[i], levels.back()[i + 1]));
         levels.push_back(std::move(above));
     }
     const ContentId id{CastHash<ContentRoot>(levels.back()[0]), size};
     const HashSpan span{ChunkIndex(1024), static_cast<uint32_t>(state.range(0))};
-    const auto proof = MakeHashProof(size, span, [&](const TreeNode& node) { return std::optional(levels[node.level][node.index]); });
+    const auto proof =
+        MakeHashProof(size, span, [&](const TreeNode& node) { return std::optional(levels[node.level][node.index]); });
     for (auto _ : state) {
         if (!VerifyHashProof(id, span, *proof)) state.SkipWithError("false");
     }
@@ -106,7 +108,8 @@ BENCHMARK(VerifyProof)->Name("VerifyHashProof/chunks")->Arg(1)->Arg(256);
 
 void VoucherRound(benchmark::State& state) {
     using namespace consensus::testing;
-    const ChannelLock lock{{{}, 1}, TestKey(kPayerKey).XOnly(), TestKey(kPayeeKey).XOnly(), Height(50'000), Slu(2), KeyScript(2)};
+    const ChannelLock lock{{{}, 1},     TestKey(kPayerKey).XOnly(), TestKey(kPayeeKey).XOnly(), Height(50'000), Slu(2),
+                           KeyScript(2)};
     const crypto::SecretKey payer = TestKey(kPayerKey);
     uint64_t returned = lock.capacity.drops;
     for (auto _ : state) {

@@ -28,7 +28,9 @@ TEST(ChainManager, TotalsAndStakeEqualARecountAtEachBlockThroughFourEpochs) {
         // Now and then money moves into and out of stake.
         MutableTransaction tx;
         tx.inputs.push_back({from, {}, 0xfffffffd, {}});
-        const Script script = i % 3 == 0 ? StakeScript(OwnerOutputKey().XOnly(), consensus::RegtestOperator(i % 2).staker) : OwnerScript();
+        const Script script = i % 3 == 0
+                                  ? StakeScript(OwnerOutputKey().XOnly(), consensus::RegtestOperator(i % 2).staker)
+                                  : OwnerScript();
         tx.outputs.push_back({Amount(spent.value.drops - 1000), script});
         const auto signed_tx = SignAll(tx, {spent});
         ASSERT_EQ(node.Code(signed_tx), "");
@@ -60,7 +62,8 @@ TEST(ChainManager, ALongerForkWinsAndEqualsANodeThatSawOnlyIt) {
     EXPECT_GE(change.connected.size(), 3u);
     EXPECT_EQ(change.connected[0].block->header, theirs[0]->header);
     EXPECT_EQ(first.chain().tip()->hash(), theirs.back()->header.Hash());
-    EXPECT_TRUE(first.chain().mempool().Find(first.PayGenesisCoin(1)->txid())) << "what was disconnected is in the pool again";
+    EXPECT_TRUE(first.chain().mempool().Find(first.PayGenesisCoin(1)->txid()))
+        << "what was disconnected is in the pool again";
     first.ExpectRecountEquals();
 
     straight.GiveAll(shared);
@@ -72,7 +75,8 @@ TEST(ChainManager, AForkAcrossAnEpochBoundaryReorganises) {
     TestNode first, second(2), straight(3);
     std::vector<BlockRef> shared;
     // To the last slots of epoch 1.
-    while (first.chain().tip()->state.slot.value % 40 < 30 || first.chain().tip()->state.epoch < Epoch(1)) shared.push_back(first.Mine());
+    while (first.chain().tip()->state.slot.value % 40 < 30 || first.chain().tip()->state.epoch < Epoch(1))
+        shared.push_back(first.Mine());
     second.GiveAll(shared);
     straight.GiveAll(shared);
     const Epoch before = first.chain().tip()->state.epoch;
@@ -132,14 +136,16 @@ TEST(ChainManager, ANodeThatIsNotCaughtUpFollowsALongerForkOfAnyDepth) {
 
 TEST(ChainManager, WorksOnARealDisk) {
     const auto files = storage::MakePosixFileSystem();
-    const std::string folder = ::testing::TempDir() + "sluice-chain-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
+    const std::string folder = ::testing::TempDir() + "sluice-chain-" +
+                               std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
     TestNode source;
     const auto blocks = source.MineMany(6);
     for (size_t part = 0; part < 2; ++part) {
         auto chain = ChainManager::Open(*files, folder, TestGenesis());
         ASSERT_TRUE(chain) << chain.error().message;
         EXPECT_EQ((*chain)->tip()->height(), Height(static_cast<uint32_t>(3 * part)));
-        for (size_t i = 3 * part; i < 3 * part + 3; ++i) ASSERT_EQ((*chain)->ProcessBlock(blocks[i], source.now)->what, What::kConnected);
+        for (size_t i = 3 * part; i < 3 * part + 3; ++i)
+            ASSERT_EQ((*chain)->ProcessBlock(blocks[i], source.now)->what, What::kConnected);
     }
     std::filesystem::remove_all(folder);
 }
@@ -169,7 +175,8 @@ TEST(ChainManager, BlocksOutOfOrderAreWantedAndConnectedOnceTheGapIsFilled) {
 TEST(ChainManager, AHeaderWhoseBodyNobodyGivesAwayDoesNotHideAnotherBranch) {
     TestNode node, withholder, honest;
     const BlockRef withheld = withholder.Mine();
-    const BlockRef given = honest.Mine(20);   // slots too far apart for the tie to be broken: the first seen header stays the best
+    const BlockRef given =
+        honest.Mine(20);  // slots too far apart for the tie to be broken: the first seen header stays the best
     node.now = std::max(withholder.now, honest.now);
     ASSERT_EQ(node.chain().ProcessHeaders({withheld->header}, node.now)->accepted, 1u);
     ASSERT_EQ(node.chain().ProcessHeaders({given->header}, node.now)->accepted, 1u);
@@ -244,7 +251,7 @@ TEST(ChainManager, AStakersThirdHeaderForASlotIsKeptOnlyIfABetterBranchNeedsIt) 
         EXPECT_EQ(node.chain().FindHeader(variant(n).Hash()), nullptr);
     }
     node.Close();
-    node.Open();   // it is counted again
+    node.Open();  // it is counted again
     EXPECT_EQ(node.chain().ProcessHeaders({variant(3)}, node.now)->accepted, 0u);
     // The others follow another header of that slot: their longer branch is taken.
     other.GiveAll({first});
@@ -277,9 +284,11 @@ BlockRef GreedyBlock(TestNode& node) {
     auto transactions = honest->transactions;
     transactions[0] = MakeTransaction(coinbase);
     const auto& parent = node.chain().tip()->state;
-    const auto previous = node.chain().SnapshotOf(consensus::NextContext(node.params(), parent, honest->header.slot).previous);
-    return std::make_shared<const Block>(MakeSignedBlock(node.chain().genesis_hash(), parent, honest->header.slot, honest->header.vrf_proof,
-                                                         node.keys(), (*previous)->hash, transactions));
+    const auto previous =
+        node.chain().SnapshotOf(consensus::NextContext(node.params(), parent, honest->header.slot).previous);
+    return std::make_shared<const Block>(MakeSignedBlock(node.chain().genesis_hash(), parent, honest->header.slot,
+                                                         honest->header.vrf_proof, node.keys(), (*previous)->hash,
+                                                         transactions));
 }
 
 TEST(ChainManager, AnInvalidBodyIsMarkedForEverAndTheOldBranchStays) {

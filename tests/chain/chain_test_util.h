@@ -27,7 +27,8 @@ inline consensus::Genesis TestGenesis() {
     genesis.params.k = 10;
     for (auto& allocation : genesis.allocations) {
         const auto script = ParseOutputScript(allocation.script);
-        allocation.script = script->kind == OutputKind::kStake ? StakeScript(OwnerOutputKey().XOnly(), script->staker) : OwnerScript();
+        allocation.script =
+            script->kind == OutputKind::kStake ? StakeScript(OwnerOutputKey().XOnly(), script->staker) : OwnerScript();
     }
     for (auto& staker : genesis.stakers) staker.keys.payout_script = OwnerScript();
     return genesis;
@@ -51,11 +52,13 @@ inline TransactionRef SignAll(MutableTransaction tx, const std::vector<TxOutput>
 }
 
 // A payment of one output of the owner to the owner: `parts` equal outputs less `fee`.
-inline TransactionRef Pay(const OutPoint& from, const TxOutput& spent, Amount fee, size_t parts = 1, uint32_t sequence = 0xfffffffd) {
+inline TransactionRef Pay(const OutPoint& from, const TxOutput& spent, Amount fee, size_t parts = 1,
+                          uint32_t sequence = 0xfffffffd) {
     MutableTransaction tx;
     tx.inputs.push_back({from, {}, sequence, {}});
     const uint64_t rest = spent.value.drops - fee.drops;
-    for (size_t i = 0; i < parts; ++i) tx.outputs.push_back({Amount(rest / parts + (i == 0 ? rest % parts : 0)), OwnerScript()});
+    for (size_t i = 0; i < parts; ++i)
+        tx.outputs.push_back({Amount(rest / parts + (i == 0 ? rest % parts : 0)), OwnerScript()});
     return SignAll(std::move(tx), {spent});
 }
 
@@ -64,7 +67,10 @@ using Dump = std::map<Bytes, Bytes>;
 // A node's chain on a disk in memory.
 class TestNode {
   public:
-    explicit TestNode(uint64_t seed = 1, ChainOptions options = {}) : m_disk(seed), m_options(std::move(options)), m_genesis(TestGenesis()) { Open(); }
+    explicit TestNode(uint64_t seed = 1, ChainOptions options = {})
+        : m_disk(seed), m_options(std::move(options)), m_genesis(TestGenesis()) {
+        Open();
+    }
 
     void Open() {
         auto opened = TryOpen();
@@ -115,7 +121,8 @@ class TestNode {
             const auto result = Give(block);
             ASSERT_TRUE(result) << result.error().message;
             ASSERT_NE(result->what, BlockResult::What::kNotTaken)
-                << (result->invalid ? result->invalid->ToString() : "") << (result->header ? result->header->reason.ToString() : "");
+                << (result->invalid ? result->invalid->ToString() : "")
+                << (result->header ? result->header->reason.ToString() : "");
         }
     }
 
@@ -166,7 +173,8 @@ class TestNode {
                     for (const TxInput& input : tx->inputs()) ASSERT_EQ(coins.erase(input.prevout), 1u);
                 }
                 for (uint32_t i = 0; i < tx->outputs().size(); ++i)
-                    if (ParseOutputScript(tx->outputs()[i].script)->kind != OutputKind::kRecord) coins[tx->Output(i)] = tx->outputs()[i];
+                    if (ParseOutputScript(tx->outputs()[i].script)->kind != OutputKind::kRecord)
+                        coins[tx->Output(i)] = tx->outputs()[i];
             }
         }
         uint64_t total = 0;
@@ -184,7 +192,8 @@ class TestNode {
         EXPECT_TRUE(totals->Conserved());
         EXPECT_EQ(totals->unspent.drops, total);
         EXPECT_EQ(totals->coins, coins.size());
-        const auto snapshot = consensus::TakeSnapshot(m_chain->state(), m_chain->tip()->hash(), m_chain->tip()->state.epoch);
+        const auto snapshot =
+            consensus::TakeSnapshot(m_chain->state(), m_chain->tip()->hash(), m_chain->tip()->state.epoch);
         for (const auto& entry : snapshot.entries) EXPECT_EQ(entry.stake.drops, stake[entry.staker]);
         EXPECT_TRUE(m_chain->mempool().SanityCheck());
     }

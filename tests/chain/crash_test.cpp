@@ -16,7 +16,9 @@ struct Story {
 Story TellStory() {
     TestNode first, second(2);
     Story story;
-    const auto add = [&](const std::vector<BlockRef>& blocks) { story.blocks.insert(story.blocks.end(), blocks.begin(), blocks.end()); };
+    const auto add = [&](const std::vector<BlockRef>& blocks) {
+        story.blocks.insert(story.blocks.end(), blocks.begin(), blocks.end());
+    };
     add(first.MineMany(2, 12));
     second.GiveAll(story.blocks);
     EXPECT_EQ(first.Code(first.PayGenesisCoin(1)), "");

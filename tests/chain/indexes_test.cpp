@@ -5,7 +5,9 @@
 namespace sluice::chain {
 namespace {
 
-crypto::SecretKey TestKey(std::string_view name) { return *crypto::SecretKey::FromBytes(crypto::TaggedHash("Sluice/test", AsBytes(name)).bytes); }
+crypto::SecretKey TestKey(std::string_view name) {
+    return *crypto::SecretKey::FromBytes(crypto::TaggedHash("Sluice/test", AsBytes(name)).bytes);
+}
 
 constexpr Amount kPrice{50'000};
 constexpr Amount kAllowance{5'000};
@@ -27,7 +29,8 @@ class Market {
     }
     TransactionRef Publish(uint32_t coin, const PublishRecord& record) const { return Publish(coin, record, {}, {}); }
     // Spends an anchor, too, if given.
-    TransactionRef Publish(uint32_t coin, const PublishRecord& record, std::optional<OutPoint> anchor, TxOutput anchor_output) const {
+    TransactionRef Publish(uint32_t coin, const PublishRecord& record, std::optional<OutPoint> anchor,
+                           TxOutput anchor_output) const {
         const Bytes bytes = EncodeRecord(record);
         MutableTransaction tx;
         std::vector<TxOutput> spent{m_node.GenesisOutput(coin)};
@@ -40,18 +43,26 @@ class Market {
         }
         const Amount deposit = consensus::MinAnchor(m_node.params(), bytes.size());
         const uint64_t fees = consensus::RecordFee(m_node.params(), bytes.size()).drops + 2'000;
-        tx.outputs = {{Amount(), RecordScript(bytes)}, {deposit, OwnerScript()}, {Amount(in - deposit.drops - fees), OwnerScript()}};
+        tx.outputs = {{Amount(), RecordScript(bytes)},
+                      {deposit, OwnerScript()},
+                      {Amount(in - deposit.drops - fees), OwnerScript()}};
         return SignAll(std::move(tx), spent);
     }
-    consensus::LockTemplate PurchaseLock() const { return *consensus::MakeLockTemplate(TestKey("buyer").XOnly(), TestKey("seller").XOnly(), Height(5'000)); }
+    consensus::LockTemplate PurchaseLock() const {
+        return *consensus::MakeLockTemplate(TestKey("buyer").XOnly(), TestKey("seller").XOnly(), Height(5'000));
+    }
     TransactionRef Purchase(uint32_t coin, const OutPoint& publish) const {
         Bytes annex(consensus::kPurchaseAnnexBytes, 7);
         annex[0] = 0x50;
-        return Lock(coin, PurchaseRecord{publish, 0, TestKey("buyer").XOnly(), Height(5'000)}, PurchaseLock(), {Bytes(64), annex});
+        return Lock(coin, PurchaseRecord{publish, 0, TestKey("buyer").XOnly(), Height(5'000)}, PurchaseLock(),
+                    {Bytes(64), annex});
     }
-    consensus::LockTemplate ChannelLock() const { return *consensus::MakeLockTemplate(TestKey("payer").XOnly(), TestKey("payee").XOnly(), Height(5'000)); }
+    consensus::LockTemplate ChannelLock() const {
+        return *consensus::MakeLockTemplate(TestKey("payer").XOnly(), TestKey("payee").XOnly(), Height(5'000));
+    }
     TransactionRef OpenChannel(uint32_t coin) const {
-        return Lock(coin, ChannelRecord{TestKey("payer").XOnly(), TestKey("payee").XOnly(), Height(5'000)}, ChannelLock(), {});
+        return Lock(coin, ChannelRecord{TestKey("payer").XOnly(), TestKey("payee").XOnly(), Height(5'000)},
+                    ChannelLock(), {});
     }
     TransactionRef Grant(const TransactionRef& purchase) const {
         return Unlock(purchase, GrantRecord{{purchase->Output(1)}}, PurchaseLock(), "buyer", "seller");
@@ -61,18 +72,20 @@ class Market {
     }
 
   private:
-    TransactionRef Lock(uint32_t coin, const sluice::Record& record, const consensus::LockTemplate& lock, WitnessStack witness) const {
+    TransactionRef Lock(uint32_t coin, const sluice::Record& record, const consensus::LockTemplate& lock,
+                        WitnessStack witness) const {
         const Bytes bytes = EncodeRecord(record);
         MutableTransaction tx;
         tx.inputs.push_back({m_node.GenesisCoin(coin), {}, 0xfffffffd, std::move(witness)});
         const Amount locked(kPrice.drops + kAllowance.drops);
         const uint64_t fees = consensus::RecordFee(m_node.params(), bytes.size()).drops + 2'000;
-        tx.outputs = {{Amount(), RecordScript(bytes)}, {locked, lock.output_script},
+        tx.outputs = {{Amount(), RecordScript(bytes)},
+                      {locked, lock.output_script},
                       {Amount(m_node.GenesisOutput(coin).value.drops - locked.drops - fees), OwnerScript()}};
         return SignAll(std::move(tx), {m_node.GenesisOutput(coin)});
     }
-    TransactionRef Unlock(const TransactionRef& locking, const sluice::Record& record, const consensus::LockTemplate& lock,
-                          std::string_view owner, std::string_view payee) const {
+    TransactionRef Unlock(const TransactionRef& locking, const sluice::Record& record,
+                          const consensus::LockTemplate& lock, std::string_view owner, std::string_view payee) const {
         const OutPoint outpoint = locking->Output(1);
         const TxOutput& locked = locking->outputs()[1];
         MutableTransaction tx;
@@ -80,8 +93,10 @@ class Market {
         tx.inputs.push_back({outpoint, {}, consensus::kLockSpendSequence, {}});
         tx.outputs = {{kPrice, OwnerScript()}, {Amount(), RecordScript(EncodeRecord(record))}};
         const consensus::SpendingTransaction spending(tx, {locked});
-        const auto payee_signature = TestKey(payee).Sign(*spending.SignatureHash(0, consensus::kSighashDefault, consensus::ScriptPathData{lock.pay_leaf_hash}));
-        const auto owner_signature = TestKey(owner).Sign(consensus::SingleOutputSighash(outpoint, locked, lock, tx.outputs[0]));
+        const auto payee_signature = TestKey(payee).Sign(
+            *spending.SignatureHash(0, consensus::kSighashDefault, consensus::ScriptPathData{lock.pay_leaf_hash}));
+        const auto owner_signature =
+            TestKey(owner).Sign(consensus::SingleOutputSighash(outpoint, locked, lock, tx.outputs[0]));
         tx.inputs[0].witness = consensus::PayWitness(lock, owner_signature, payee_signature);
         return MakeTransaction(std::move(tx));
     }
@@ -195,7 +210,8 @@ TEST_F(IndexesTest, AGrantIsFoundByPurchaseClaimTierAndBuyer) {
 
     const auto grant = m_market.Grant(purchase);
     const BlockRef block = Confirm({grant});
-    for (const auto& list : {indexes().GrantsOf(claim), indexes().GrantsOf(claim, uint16_t{0}), indexes().GrantsOf(claim, uint16_t{0}, TestKey("buyer").XOnly())}) {
+    for (const auto& list : {indexes().GrantsOf(claim), indexes().GrantsOf(claim, uint16_t{0}),
+                             indexes().GrantsOf(claim, uint16_t{0}, TestKey("buyer").XOnly())}) {
         ASSERT_TRUE(list);
         ASSERT_EQ(list->size(), 1u);
         EXPECT_EQ((*list)[0].txid, grant->txid());

@@ -29,7 +29,8 @@ TEST(Mempool, DustIsAnOutputUnder330Drops) {
     const auto pay = [&](uint64_t drops) {
         MutableTransaction tx;
         tx.inputs.push_back({node.GenesisCoin(0), {}, 0xfffffffd, {}});
-        tx.outputs = {{Amount(drops), OwnerScript()}, {Amount(node.GenesisOutput(0).value.drops - drops - 1000), OwnerScript()}};
+        tx.outputs = {{Amount(drops), OwnerScript()},
+                      {Amount(node.GenesisOutput(0).value.drops - drops - 1000), OwnerScript()}};
         return SignAll(tx, {node.GenesisOutput(0)});
     };
     EXPECT_EQ(node.Code(pay(329)), "dust");
@@ -188,7 +189,8 @@ TEST(Mempool, WhatAnUpgradeMayGiveMeaningToIsNotRelayed) {
     const auto tweaked = *crypto::TapTweak(OwnerKey().XOnly(), root);
     MutableTransaction funding;
     funding.inputs.push_back({node.GenesisCoin(0), {}, 0xfffffffd, {}});
-    funding.outputs = {{Amount(100'000), TaprootScript(tweaked.key)}, {Amount(node.GenesisOutput(0).value.drops - 101'000), OwnerScript()}};
+    funding.outputs = {{Amount(100'000), TaprootScript(tweaked.key)},
+                       {Amount(node.GenesisOutput(0).value.drops - 101'000), OwnerScript()}};
     const auto funded = SignAll(funding, {node.GenesisOutput(0)});
     ASSERT_EQ(node.Code(funded), "");
     MutableTransaction tx;
@@ -232,7 +234,9 @@ TEST(BlockTemplate, ABetterPayingChildTakesItsParentWithIt) {
     EXPECT_EQ(block->transactions[1]->txid(), poor_parent->txid());
     EXPECT_EQ(block->transactions[2]->txid(), rich_child->txid());
     EXPECT_EQ(block->transactions[3]->txid(), middle->txid());
-    const uint64_t subsidy = consensus::BlockSubsidy(node.params(), *TestNode(5).chain().state().Get<consensus::LedgerTotals>({}), Epoch(0)).drops;
+    const uint64_t subsidy =
+        consensus::BlockSubsidy(node.params(), *TestNode(5).chain().state().Get<consensus::LedgerTotals>({}), Epoch(0))
+            .drops;
     EXPECT_EQ(block->transactions[0]->outputs()[0].value.drops, subsidy + 110'200);
 }
 

@@ -1,5 +1,5 @@
-#include "chain_test_util.h"
 #include "util/random.h"
+#include "chain_test_util.h"
 
 namespace sluice::chain {
 namespace {
@@ -10,8 +10,8 @@ struct Spendable {
     TxOutput output;
 };
 
-// Two nodes that pay at random, mine apart, meet, refuse and reconsider. After each step the pools replay, the states equal a recount
-// from blocks; at the end both equal a node that saw only the final chain.
+// Two nodes that pay at random, mine apart, meet, refuse and reconsider. After each step the pools replay, the states
+// equal a recount from blocks; at the end both equal a node that saw only the final chain.
 class RandomWalk {
   public:
     explicit RandomWalk(uint64_t seed) : m_random(seed), m_first(seed), m_second(seed + 1) {}
@@ -20,10 +20,21 @@ class RandomWalk {
         for (int step = 0; step < steps && !::testing::Test::HasFailure(); ++step) {
             TestNode& node = m_random.Below(2) == 0 ? m_first : m_second;
             switch (m_random.Below(8)) {
-                case 0: case 1: case 2: PaySomething(node); break;
-                case 3: case 4: m_blocks.push_back(node.Mine(m_random.Below(12))); break;
-                case 5: Refuse(node); break;
-                default: Meet(); break;
+                case 0:
+                case 1:
+                case 2:
+                    PaySomething(node);
+                    break;
+                case 3:
+                case 4:
+                    m_blocks.push_back(node.Mine(m_random.Below(12)));
+                    break;
+                case 5:
+                    Refuse(node);
+                    break;
+                default:
+                    Meet();
+                    break;
             }
             ASSERT_TRUE(node.chain().mempool().SanityCheck()) << "step " << step;
             if (step % 8 == 0) node.ExpectRecountEquals();
@@ -31,7 +42,8 @@ class RandomWalk {
         Meet();
         TestNode& longer = m_first.chain().tip()->height() >= m_second.chain().tip()->height() ? m_first : m_second;
         TestNode straight(99);
-        for (Height height(1); height <= longer.chain().tip()->height(); ++height) straight.GiveAll({*longer.chain().GetBlockAt(height)});
+        for (Height height(1); height <= longer.chain().tip()->height(); ++height)
+            straight.GiveAll({*longer.chain().GetBlockAt(height)});
         EXPECT_EQ(longer.TakeDump(), straight.TakeDump());
     }
 
@@ -39,7 +51,8 @@ class RandomWalk {
     std::vector<Spendable> SpendableOf(TestNode& node) {
         std::vector<Spendable> coins;
         for (uint32_t i = 0; i < 10; ++i) coins.push_back({node.GenesisCoin(i), node.GenesisOutput(i)});
-        for (const MempoolEntry* entry : node.chain().mempool().All()) coins.push_back({entry->tx->Output(0), entry->tx->outputs()[0]});
+        for (const MempoolEntry* entry : node.chain().mempool().All())
+            coins.push_back({entry->tx->Output(0), entry->tx->outputs()[0]});
         const auto tip = node.chain().GetBlockAt(node.chain().tip()->height());
         for (const auto& tx : (*tip)->transactions) coins.push_back({tx->Output(0), tx->outputs()[0]});
         return coins;
@@ -49,7 +62,8 @@ class RandomWalk {
         const Spendable& coin = coins[m_random.Below(coins.size())];
         if (coin.output.value < Amount(1'000'000)) return;
         // Accepted, a replacement, spent already, immature: whatever it is, the pool stays sane.
-        static_cast<void>(node.Accept(Pay(coin.outpoint, coin.output, Amount(300 + m_random.Below(5'000)), 1 + m_random.Below(3))));
+        static_cast<void>(
+            node.Accept(Pay(coin.outpoint, coin.output, Amount(300 + m_random.Below(5'000)), 1 + m_random.Below(3))));
     }
     void Refuse(TestNode& node) {
         const auto height = node.chain().tip()->height();

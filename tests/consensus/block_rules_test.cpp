@@ -16,7 +16,9 @@ std::string CheckCode(const Ledger& ledger, Block block) {
     return verdict ? "" : verdict.error().code;
 }
 
-void ReplaceCoinbase(Block& block, MutableTransaction coinbase) { block.transactions[0] = MakeTransaction(std::move(coinbase)); }
+void ReplaceCoinbase(Block& block, MutableTransaction coinbase) {
+    block.transactions[0] = MakeTransaction(std::move(coinbase));
+}
 
 TEST(CheckBlock, BodyThatDoesNotFitItsRootsLeavesTheHeaderInnocent) {
     Ledger ledger;
@@ -69,7 +71,8 @@ TEST(CheckBlock, CoinbaseCommitsToTheHeightAndHasOneForm) {
         return CheckCode(ledger, block);
     };
     EXPECT_EQ(code([](MutableTransaction&) {}), "");
-    EXPECT_EQ(code([](MutableTransaction& tx) { tx.inputs[0].script_sig = ScriptBuilder().Number(100).Take(); }), "bad-cb-height");
+    EXPECT_EQ(code([](MutableTransaction& tx) { tx.inputs[0].script_sig = ScriptBuilder().Number(100).Take(); }),
+              "bad-cb-height");
     EXPECT_EQ(code([](MutableTransaction& tx) { tx.inputs[0].script_sig.push_back(kOp0); }), "bad-cb-height");
     EXPECT_EQ(code([](MutableTransaction& tx) { tx.inputs[0].script_sig.clear(); }), "bad-cb-height");
     EXPECT_EQ(code([](MutableTransaction& tx) { tx.inputs[0].sequence -= 1; }), "bad-cb-form");
@@ -186,13 +189,14 @@ TEST(ConnectBlock, TransactionsBuildOnEachOtherInOrderOnly) {
     EXPECT_EQ(ledger.Code(ledger.MakeBlock({first, second})), "");
     const auto wrong = ledger.Try(ledger.MakeBlock({second, first}));
     EXPECT_EQ(wrong.error().code, "bad-txns-inputs-missingorspent");
-    EXPECT_EQ(wrong.error().what, Invalid::What::kConsensus);   // in a block it is wrong for ever
+    EXPECT_EQ(wrong.error().what, Invalid::What::kConsensus);  // in a block it is wrong for ever
 }
 
 TEST(ConnectBlock, CoinIsSpentOnce) {
     Ledger ledger;
     const OutPoint coin = ledger.Fund(Slu(1));
-    const auto one = ledger.Sign(ledger.Build({coin}, {}, Amount(1'000))), two = ledger.Sign(ledger.Build({coin}, {}, Amount(2'000)));
+    const auto one = ledger.Sign(ledger.Build({coin}, {}, Amount(1'000))),
+               two = ledger.Sign(ledger.Build({coin}, {}, Amount(2'000)));
     EXPECT_EQ(ledger.Code(ledger.MakeBlock({one, two})), "bad-txns-inputs-missingorspent");
     EXPECT_EQ(ledger.Code(ledger.MakeBlock({one})), "");
 }
@@ -208,8 +212,8 @@ TEST(ConnectBlock, RunsTheSignatureWorkOfEveryTransactionOnce) {
     std::vector<Txid> seen;
     const HeaderState parent{.height = ledger.height, .slot = ledger.slot, .epoch = Epoch(1)};
     const HeaderState self{.height = block.header.height, .slot = block.header.slot, .epoch = Epoch(1)};
-    const auto delta = ConnectBlock(ledger.params, {parent, self, ledger.snapshot, ledger.previous_snapshot_hash}, ledger.state, block,
-                                    [&](std::span<const SpendCheck> checks) -> Verdict<void> {
+    const auto delta = ConnectBlock(ledger.params, {parent, self, ledger.snapshot, ledger.previous_snapshot_hash},
+                                    ledger.state, block, [&](std::span<const SpendCheck> checks) -> Verdict<void> {
                                         for (const SpendCheck& check : checks) seen.push_back(check.tx->txid());
                                         return {};
                                     });
@@ -231,7 +235,7 @@ TEST(ConnectBlock, BurnsRecordFees) {
 }
 
 TEST(BlockSubsidy, IsTheEpochsShareOfTheReserveOverTheExpectedBlocks) {
-    Params params;   // main's numbers
+    Params params;  // main's numbers
     LedgerTotals totals;
     totals.genesis = kGenesisSupply;
     totals.epoch = Epoch(0);
@@ -239,14 +243,15 @@ TEST(BlockSubsidy, IsTheEpochsShareOfTheReserveOverTheExpectedBlocks) {
     // 11,000,000 SLU * 1375 / 10^7 = 1512.5 SLU over 4320 blocks
     EXPECT_EQ(BlockSubsidy(params, totals, Epoch(0)), Amount(151'250'000'000 / 4'320));
     totals.minted = Slu(1'000'000);
-    EXPECT_EQ(BlockSubsidy(params, totals, Epoch(0)), Amount(151'250'000'000 / 4'320));   // the reserve at the epoch's start
+    EXPECT_EQ(BlockSubsidy(params, totals, Epoch(0)),
+              Amount(151'250'000'000 / 4'320));  // the reserve at the epoch's start
     EXPECT_EQ(BlockSubsidy(params, totals, Epoch(1)), Amount(137'500'000'000 / 4'320));
 }
 
 TEST(BlockSubsidy, NeverMintsMoreThanTheReserve) {
     Params params;
     params.subsidy_numerator = params.subsidy_denominator = 1;
-    params.epoch_slots = 10;   // one block expected
+    params.epoch_slots = 10;  // one block expected
     LedgerTotals totals;
     totals.genesis = kGenesisSupply;
     totals.reserve_at_epoch_start = Amount(kMaxSupply.drops - kGenesisSupply.drops);
@@ -269,15 +274,24 @@ TEST(ConnectBlock, ReserveIsTakenAnewInTheFirstBlockOfAnEpoch) {
     EXPECT_EQ(ledger.Totals().reserve_at_epoch_start, first.reserve_at_epoch_start);
     ledger.slot = Slot(398);
     const Amount minted = ledger.Totals().minted;
-    ledger.Connect();   // slot 400, epoch 2
+    ledger.Connect();  // slot 400, epoch 2
     EXPECT_EQ(ledger.Totals().epoch, Epoch(2));
     EXPECT_EQ(ledger.Totals().reserve_at_epoch_start.drops, kMaxSupply.drops - first.genesis.drops - minted.drops);
 }
 
 TEST(MakeCoinbase, HasGoldenBytes) {
     const MutableTransaction tx = MakeCoinbase(Height(300), Amount(5), TaprootScript(XOnlyPubKey{}));
-    EXPECT_EQ(HexEncode(tx.ToBytes()), "03000000" "01" + std::string(64, '0') + "ffffffff" "03022c01" "ffffffff" "01" "0500000000000000" "225120" +
-                                           std::string(64, '0') + "00000000");
+    EXPECT_EQ(HexEncode(tx.ToBytes()),
+              "03000000"
+              "01" +
+                  std::string(64, '0') +
+                  "ffffffff"
+                  "03022c01"
+                  "ffffffff"
+                  "01"
+                  "0500000000000000"
+                  "225120" +
+                  std::string(64, '0') + "00000000");
 }
 
 }  // namespace

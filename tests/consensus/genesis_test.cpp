@@ -28,7 +28,8 @@ struct ExtendedKey {
 
     static ExtendedKey Split(const crypto::Sha512Hash& hash, const crypto::SecretKey* parent) {
         const ByteSpan bytes = hash.bytes;
-        auto key = parent ? parent->TweakAdd(*Hash256::FromBytes(bytes.first(32))) : crypto::SecretKey::FromBytes(bytes.first(32));
+        auto key = parent ? parent->TweakAdd(*Hash256::FromBytes(bytes.first(32)))
+                          : crypto::SecretKey::FromBytes(bytes.first(32));
         return {std::move(key.value()), ToBytes(bytes.last(32))};
     }
     static ExtendedKey FromPhrase(std::string_view phrase) {
@@ -52,7 +53,12 @@ struct ExtendedKey {
 
 XOnlyPubKey Bip86Key(uint32_t coin_type, uint32_t index) {
     constexpr uint32_t kHard = 0x80000000;
-    const ExtendedKey key = ExtendedKey::FromPhrase(kRegtestPhrase).Child(kHard + 86).Child(kHard + coin_type).Child(kHard).Child(0).Child(index);
+    const ExtendedKey key = ExtendedKey::FromPhrase(kRegtestPhrase)
+                                .Child(kHard + 86)
+                                .Child(kHard + coin_type)
+                                .Child(kHard)
+                                .Child(0)
+                                .Child(index);
     return crypto::TapTweak(key.key.XOnly(), std::nullopt)->key;
 }
 
@@ -248,7 +254,8 @@ TEST(GenesisState, RegistersStakersWhoseStakeCountsAtOnce) {
     ASSERT_EQ(snapshot.entries.size(), 3u);
     EXPECT_TRUE(std::is_sorted(snapshot.entries.begin(), snapshot.entries.end(),
                                [](const SnapshotEntry& a, const SnapshotEntry& b) { return a.staker < b.staker; }));
-    for (const uint64_t epoch : {0, 1, 2}) EXPECT_EQ(snapshot.TotalWeight(Epoch(epoch)), Amount(5'000'000 * kDropsPerSlu));
+    for (const uint64_t epoch : {0, 1, 2})
+        EXPECT_EQ(snapshot.TotalWeight(Epoch(epoch)), Amount(5'000'000 * kDropsPerSlu));
 }
 
 TEST(GenesisState, AndKeysLetTheFirstStakerMakeTheFirstBlockAtAnyTime) {
@@ -259,7 +266,8 @@ TEST(GenesisState, AndKeysLetTheFirstStakerMakeTheFirstBlockAtAnyTime) {
     const OperatorKeys keys = RegtestOperator(0);
     for (const uint64_t from : {1, 30'000'000}) {
         size_t led = 0;
-        for (uint64_t i = 0; i < 64; ++i) led += ProveLeadership(genesis.params, root, Slot(from + i), snapshot, keys).has_value();
+        for (uint64_t i = 0; i < 64; ++i)
+            led += ProveLeadership(genesis.params, root, Slot(from + i), snapshot, keys).has_value();
         EXPECT_GT(led, 12u);
         EXPECT_LT(led, 52u);
     }
@@ -279,7 +287,8 @@ std::vector<BadGenesis> BadGeneses() {
         {"over the genesis supply", [](Genesis& g) { g.allocations[5].amount = Amount(UINT64_MAX); }},
         {"over the genesis supply", [](Genesis& g) { ++g.params.bond.drops; }},
         {"the amount of allocation 5 is 0", [](Genesis& g) { g.allocations[5].amount = Amount(); }},
-        {"allocation 5 must be a taproot or stake output", [](Genesis& g) { g.allocations[5].script = RecordScript(Bytes(9)); }},
+        {"allocation 5 must be a taproot or stake output",
+         [](Genesis& g) { g.allocations[5].script = RecordScript(Bytes(9)); }},
         {"allocation 5 must be a taproot or stake output", [](Genesis& g) { g.allocations[5].script.clear(); }},
         {"the key of allocation 5 is not a point", [=](Genesis& g) { off_curve(g.allocations[5].script); }},
         {"which is none of the stakers", [](Genesis& g) { g.allocations[0].script.back() ^= 1; }},
@@ -292,7 +301,8 @@ std::vector<BadGenesis> BadGeneses() {
         {"the key of the payout of staker", [=](Genesis& g) { off_curve(g.stakers[0].keys.payout_script); }},
         {"the key of the bond of staker", [=](Genesis& g) { off_curve(g.stakers[0].bond_script); }},
         {"a bond is not stake", [](Genesis& g) { g.stakers[0].bond_script = g.allocations[0].script; }},
-        {"allocations and stakers are 2001 together", [](Genesis& g) { g.allocations.resize(1'998, g.allocations[5]); }},
+        {"allocations and stakers are 2001 together",
+         [](Genesis& g) { g.allocations.resize(1'998, g.allocations[5]); }},
         {"network must be", [](Genesis& g) { g.params.network.clear(); }},
         {"network must be", [](Genesis& g) { g.params.network = std::string(33, 'a'); }},
         {"hrp must be", [](Genesis& g) { g.params.hrp = "R"; }},
@@ -302,7 +312,8 @@ std::vector<BadGenesis> BadGeneses() {
         {"active_slots_denominator is 1001", [](Genesis& g) { g.params.active_slots_denominator = 1001; }},
         {"active_slots 0/2", [](Genesis& g) { g.params.active_slots_numerator = 0; }},
         {"active_slots 3/2", [](Genesis& g) { g.params.active_slots_numerator = 3; }},
-        {"active_slots 91/100", [](Genesis& g) { g.params.active_slots_numerator = 91, g.params.active_slots_denominator = 100; }},
+        {"active_slots 91/100",
+         [](Genesis& g) { g.params.active_slots_numerator = 91, g.params.active_slots_denominator = 100; }},
         {"epoch_slots is 0", [](Genesis& g) { g.params.epoch_slots = 0; }},
         {"nonce_cutoff_slots is 200", [](Genesis& g) { g.params.nonce_cutoff_slots = 200; }},
         {"at least one block", [](Genesis& g) { g.params.epoch_slots = 1, g.params.nonce_cutoff_slots = 0; }},
@@ -323,7 +334,8 @@ TEST(CheckGenesis, NamesWhatIsWrong) {
         bad.change(genesis);
         const Status status = CheckGenesis(genesis);
         ASSERT_FALSE(status.has_value()) << bad.reason;
-        EXPECT_NE(status.error().message.find(bad.reason), std::string::npos) << bad.reason << " / " << status.error().message;
+        EXPECT_NE(status.error().message.find(bad.reason), std::string::npos)
+            << bad.reason << " / " << status.error().message;
     }
 }
 

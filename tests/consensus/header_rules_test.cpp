@@ -20,12 +20,20 @@ Genesis Regtest() { return BuiltInGenesis("regtest").value(); }
 // Three operators with 60, 30 and 0 of 90 drops at genesis, on regtest's parameters.
 class HeaderRulesTest : public testing::Test {
   protected:
-    HeaderRulesTest() : network(Regtest()), params(network.params), genesis(network.Hash()), root(network.MakeHeaderState()) {
+    HeaderRulesTest()
+        : network(Regtest()), params(network.params), genesis(network.Hash()), root(network.MakeHeaderState()) {
         snapshot.block = genesis;
         for (uint32_t i = 0; i < 3; ++i) {
             const OperatorKeys keys = RegtestOperator(i);
-            snapshot.entries.push_back({keys.staker, Amount(i == 0 ? 60 : i == 1 ? 30 : 0), Amount(), crypto::VrfPublic(keys.vrf),
-                                        keys.signing.XOnly(), 0, {}});
+            snapshot.entries.push_back({keys.staker,
+                                        Amount(i == 0   ? 60
+                                               : i == 1 ? 30
+                                                        : 0),
+                                        Amount(),
+                                        crypto::VrfPublic(keys.vrf),
+                                        keys.signing.XOnly(),
+                                        0,
+                                        {}});
         }
         std::sort(snapshot.entries.begin(), snapshot.entries.end(),
                   [](const SnapshotEntry& a, const SnapshotEntry& b) { return a.staker < b.staker; });

@@ -90,8 +90,8 @@ inline Params TestParams() {
 }
 
 // Keys of the roles in the examples below.
-inline constexpr uint32_t kTitleKey = 50, kSellerKey = 51, kPayoutKey = 52, kSegmentKey = 53, kBuyerKey = 54, kPayerKey = 55,
-                          kPayeeKey = 56, kChangeKey = 57, kProducerKey = 58;
+inline constexpr uint32_t kTitleKey = 50, kSellerKey = 51, kPayoutKey = 52, kSegmentKey = 53, kBuyerKey = 54,
+                          kPayerKey = 55, kPayeeKey = 56, kChangeKey = 57, kProducerKey = 58;
 
 inline PublishRecord ExamplePublish() {
     PublishRecord record;
@@ -150,7 +150,8 @@ class Ledger {
     }
 
     // Unsigned; the rest over `fee` and what the records burn goes to a change output at the end.
-    MutableTransaction Build(const std::vector<OutPoint>& inputs, std::vector<TxOutput> outputs, Amount fee = Amount(1'000)) const {
+    MutableTransaction Build(const std::vector<OutPoint>& inputs, std::vector<TxOutput> outputs,
+                             Amount fee = Amount(1'000)) const {
         MutableTransaction tx;
         uint64_t in = 0, out = fee.drops;
         for (const OutPoint& prevout : inputs) {
@@ -178,7 +179,8 @@ class Ledger {
     }
 
     // Signs, by key path, every input that has no witness yet and whose key is known. `annex` goes to the first input.
-    TransactionRef Sign(MutableTransaction tx, uint8_t hash_type = kSighashDefault, std::optional<Bytes> annex = std::nullopt) {
+    TransactionRef Sign(MutableTransaction tx, uint8_t hash_type = kSighashDefault,
+                        std::optional<Bytes> annex = std::nullopt) {
         const SpendingTransaction spending(tx, Spent(tx));
         std::vector<WitnessStack> witnesses;
         for (size_t i = 0; i < tx.inputs.size(); ++i) {
@@ -218,10 +220,12 @@ class Ledger {
         return Sign(Build({input, anchor}, {RecordOutput(record), {Slu(1), KeyScript(1)}}));
     }
     // record, lock, change
-    TransactionRef Purchase(const PurchaseRecord& record, Amount value, const OutPoint& input, uint32_t seller = kSellerKey) {
+    TransactionRef Purchase(const PurchaseRecord& record, Amount value, const OutPoint& input,
+                            uint32_t seller = kSellerKey) {
         const auto lock = MakeLockTemplate(record.buyer_key, TestKey(seller).XOnly(), record.refund_height);
         CHECK(lock.has_value());
-        return Sign(Build({input}, {RecordOutput(record), {value, lock->output_script}}), kSighashDefault, PurchaseAnnex());
+        return Sign(Build({input}, {RecordOutput(record), {value, lock->output_script}}), kSighashDefault,
+                    PurchaseAnnex());
     }
     PurchaseRecord ExamplePurchase(const OutPoint& publish) const {
         return {publish, 0, TestKey(kBuyerKey).XOnly(), next_height() + params.refund_window_blocks};
@@ -234,8 +238,12 @@ class Ledger {
     }
     // The lock at output 1 of a purchase or an opening.
     static Lock LockOf(const TransactionRef& tx, uint32_t owner, uint32_t payee, Height lock_height) {
-        return {tx->Output(1), tx->outputs()[1], *MakeLockTemplate(TestKey(owner).XOnly(), TestKey(payee).XOnly(), lock_height),
-                owner, payee, lock_height};
+        return {tx->Output(1),
+                tx->outputs()[1],
+                *MakeLockTemplate(TestKey(owner).XOnly(), TestKey(payee).XOnly(), lock_height),
+                owner,
+                payee,
+                lock_height};
     }
     static Lock LockOf(const TransactionRef& purchase, const PurchaseRecord& record) {
         return LockOf(purchase, kBuyerKey, kSellerKey, record.refund_height);
@@ -245,8 +253,8 @@ class Ledger {
                  uint8_t payee_type = kSighashDefault) const {
         const SpendingTransaction spending(tx, Spent(tx));
         const auto sign = [&](uint32_t key, uint8_t type) {
-            Bytes signature =
-                ToBytes(TestKey(key).Sign(*spending.SignatureHash(index, type, ScriptPathData{lock.lock.pay_leaf_hash})).bytes);
+            Bytes signature = ToBytes(
+                TestKey(key).Sign(*spending.SignatureHash(index, type, ScriptPathData{lock.lock.pay_leaf_hash})).bytes);
             if (type != kSighashDefault) signature.push_back(type);
             return signature;
         };
@@ -256,12 +264,14 @@ class Ledger {
     void SignRefund(MutableTransaction& tx, size_t index, const Lock& lock) const {
         const SpendingTransaction spending(tx, Spent(tx));
         tx.inputs[index].witness = RefundWitness(
-            lock.lock, TestKey(lock.owner)
-                           .Sign(*spending.SignatureHash(index, kSighashDefault, ScriptPathData{lock.lock.refund_leaf_hash})));
+            lock.lock,
+            TestKey(lock.owner)
+                .Sign(*spending.SignatureHash(index, kSighashDefault, ScriptPathData{lock.lock.refund_leaf_hash})));
     }
     // lock -> price to the payout, record; the second input adds the fees.
     MutableTransaction BuildGrant(const Lock& lock, Amount price, const OutPoint& input) const {
-        MutableTransaction tx = Build({lock.outpoint, input}, {{price, KeyScript(kPayoutKey)}, RecordOutput(GrantRecord{{lock.outpoint}})});
+        MutableTransaction tx =
+            Build({lock.outpoint, input}, {{price, KeyScript(kPayoutKey)}, RecordOutput(GrantRecord{{lock.outpoint}})});
         tx.inputs[0].sequence = kLockSpendSequence;
         return tx;
     }
@@ -271,7 +281,8 @@ class Ledger {
         return Sign(std::move(tx));
     }
     MutableTransaction BuildSettle(const Lock& lock, Amount returned, const OutPoint& input) const {
-        MutableTransaction tx = Build({lock.outpoint, input}, {{returned, KeyScript(2)}, RecordOutput(SettleRecord{{{lock.outpoint, 77}}})});
+        MutableTransaction tx = Build({lock.outpoint, input},
+                                      {{returned, KeyScript(2)}, RecordOutput(SettleRecord{{{lock.outpoint, 77}}})});
         tx.inputs[0].sequence = kLockSpendSequence;
         return tx;
     }
@@ -290,7 +301,8 @@ class Ledger {
 
     static TxOutput RecordOutput(const Record& record) { return {Amount(0), RecordScript(EncodeRecord(record))}; }
 
-    // Applies to a copy of the state and verifies; asserts that an invalid transaction leaves no trace and a valid one keeps money.
+    // Applies to a copy of the state and verifies; asserts that an invalid transaction leaves no trace and a valid one
+    // keeps money.
     Verdict<TxEffect> Try(const TransactionRef& tx) const {
         StateCache cache(state);
         auto effect = ApplyTransaction(params, Next(), cache, tx);
@@ -401,11 +413,11 @@ class Ledger {
 
     Params params = TestParams();
     MapState state;
-    Height height{100};   // of the newest block
+    Height height{100};  // of the newest block
     Slot slot{300};
     StakeSnapshot snapshot;
     Hash256 previous_snapshot_hash{{9, 9, 9}};
-    std::map<OutPoint, TxOutput> known;   // every output made so far, confirmed or not
+    std::map<OutPoint, TxOutput> known;  // every output made so far, confirmed or not
 
   private:
     static std::optional<uint32_t> KeyOf(const Script& script) {

@@ -41,15 +41,33 @@ class RandomUser {
         const uint64_t kind = m_random.Below(9);
         TransactionRef tx;
         switch (kind) {
-            case 0: tx = Pay(); break;
-            case 1: tx = Publish(); break;
-            case 2: tx = Update(); break;
-            case 3: tx = Retire(); break;
-            case 4: tx = Buy(); break;
-            case 5: tx = Grant(); break;
-            case 6: tx = Open(); break;
-            case 7: tx = Settle(); break;
-            case 8: tx = Refund(); break;
+            case 0:
+                tx = Pay();
+                break;
+            case 1:
+                tx = Publish();
+                break;
+            case 2:
+                tx = Update();
+                break;
+            case 3:
+                tx = Retire();
+                break;
+            case 4:
+                tx = Buy();
+                break;
+            case 5:
+                tx = Grant();
+                break;
+            case 6:
+                tx = Open();
+                break;
+            case 7:
+                tx = Settle();
+                break;
+            case 8:
+                tx = Refund();
+                break;
         }
         if (tx) m_kinds.insert(kind);
         return tx;
@@ -67,7 +85,8 @@ class RandomUser {
     TransactionRef Pay() {
         std::vector<TxOutput> outputs;
         for (uint64_t i = 0; i <= m_random.Below(3); ++i)
-            outputs.push_back({Amount(1 + m_random.Below(kDropsPerSlu)), m_random.Below(2) ? KeyScript(3) : testing::KeyStakeScript(4)});
+            outputs.push_back({Amount(1 + m_random.Below(kDropsPerSlu)),
+                               m_random.Below(2) ? KeyScript(3) : testing::KeyStakeScript(4)});
         const auto tx = m_ledger.Sign(m_ledger.Build({TakeCoin(), TakeCoin()}, outputs, Amount(m_random.Below(5'000))));
         for (uint32_t i = 0; i < tx->outputs().size(); ++i) {
             if (tx->outputs()[i].value > Slu(20)) m_coins.push_back(tx->Output(i));
@@ -141,7 +160,7 @@ TEST_P(RandomLedger, UndoneBlockByBlockIsWhatItWasToTheByte) {
     std::vector<std::map<Bytes, Bytes>> states;
     for (int i = 0; i < 60; ++i) {
         states.push_back(ledger.state.entries);
-        deltas.push_back(ledger.Connect(user.Transactions()));   // recounts every coin
+        deltas.push_back(ledger.Connect(user.Transactions()));  // recounts every coin
         ASSERT_FALSE(HasFailure()) << "block " << i;
         user.Confirm();
     }

@@ -20,10 +20,12 @@ using testing::Slu;
 using testing::TestKey;
 
 TEST(CleanText, IsStrictUtf8) {
-    for (const char* good : {"", "plain", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8e\xac", "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf", "\xc2\xa0"})
+    for (const char* good : {"", "plain", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8e\xac", "\xed\x9f\xbf",
+                             "\xee\x80\x80", "\xf4\x8f\xbf\xbf", "\xc2\xa0"})
         EXPECT_TRUE(IsCleanText(good)) << good;
-    for (const char* bad : {"\x80", "\xc3", "\xc3(", "\xc0\xaf", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf",
-                            "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "ab\xe2\x82"})
+    for (const char* bad :
+         {"\x80", "\xc3", "\xc3(", "\xc0\xaf", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf",
+          "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "ab\xe2\x82"})
         EXPECT_FALSE(IsCleanText(bad)) << HexEncode(AsBytes(bad));
 }
 
@@ -40,7 +42,8 @@ TEST(CleanText, HasNoControlCharactersButALineFeedInLines) {
 TEST(SealedSize, HasALastChunkOfAtLeastOneSealedByte) {
     for (const uint64_t good : {17ull, 262'143ull, 262'144ull, 262'144ull + 17, 2 * 262'144ull, 1ull << 50})
         EXPECT_TRUE(IsSealedSize(good)) << good;
-    for (const uint64_t bad : {0ull, 1ull, 16ull, 262'144ull + 1, 262'144ull + 16, (1ull << 50) + 17, UINT64_MAX + 0ull})
+    for (const uint64_t bad :
+         {0ull, 1ull, 16ull, 262'144ull + 1, 262'144ull + 16, (1ull << 50) + 17, UINT64_MAX + 0ull})
         EXPECT_FALSE(IsSealedSize(bad)) << bad;
     EXPECT_EQ(ChunkCount(17), 1u);
     EXPECT_EQ(ChunkCount(262'144), 1u);
@@ -72,34 +75,81 @@ TEST(PublishForm, EachFieldIsJudged) {
         {"mime", [](PublishRecord& r) { r.mime = "\x01"; }, "bad-publish-text"},
         {"file name", [](PublishRecord& r) { r.file_name = "\x01"; }, "bad-publish-text"},
         {"language", [](PublishRecord& r) { r.language = "\x01"; }, "bad-publish-text"},
-        {"tag", [](PublishRecord& r) { r.tags = {"good", "\x01"}; }, "bad-publish-text"},
+        {"tag",
+         [](PublishRecord& r) {
+             r.tags = {"good", "\x01"};
+         },
+         "bad-publish-text"},
         {"endpoint", [](PublishRecord& r) { r.endpoints = {"\x01"}; }, "bad-publish-text"},
         {"least size", [](PublishRecord& r) { r.content.size_bytes = 17; }, ""},
         {"under the least size", [](PublishRecord& r) { r.content.size_bytes = 16; }, "bad-publish-size"},
         {"greatest size", [](PublishRecord& r) { r.content.size_bytes = 1ull << 50; }, ""},
-        {"over the greatest size", [](PublishRecord& r) { r.content.size_bytes = (1ull << 50) + 17; }, "bad-publish-size"},
-        {"last chunk of a tag alone", [](PublishRecord& r) { r.content.size_bytes = 262'144 + 16; }, "bad-publish-size"},
+        {"over the greatest size", [](PublishRecord& r) { r.content.size_bytes = (1ull << 50) + 17; },
+         "bad-publish-size"},
+        {"last chunk of a tag alone", [](PublishRecord& r) { r.content.size_bytes = 262'144 + 16; },
+         "bad-publish-size"},
         {"title key no point", [](PublishRecord& r) { r.title_key = PubKey{{4}}; }, "bad-publish-key"},
         {"seller key off the curve", [](PublishRecord& r) { r.seller_key = OffCurveKey(); }, "bad-publish-key"},
         {"payout to stake", [](PublishRecord& r) { r.payout_script = testing::KeyStakeScript(3); }, ""},
-        {"payout to a record", [](PublishRecord& r) { r.payout_script = {kOpReturn, 2, 1, 1}; }, "bad-publish-payout"},
+        {"payout to a record",
+         [](PublishRecord& r) {
+             r.payout_script = {kOpReturn, 2, 1, 1};
+         },
+         "bad-publish-payout"},
         {"payout to nothing known", [](PublishRecord& r) { r.payout_script = {kOp1}; }, "bad-publish-payout"},
         {"no price", [](PublishRecord& r) { r.price = Amount(0); }, "bad-publish-price"},
         {"price of the whole supply", [](PublishRecord& r) { r.price = kMaxSupply; }, ""},
-        {"price over the supply", [](PublishRecord& r) { r.price = Amount(kMaxSupply.drops + 1); }, "bad-publish-price"},
-        {"seeding price over the supply", [](PublishRecord& r) { r.seed_price_per_mib = Amount(kMaxSupply.drops + 1); }, "bad-publish-price"},
-        {"segments", [](PublishRecord& r) { r.segments = {SegmentAt(0), SegmentAt(1, Amount(0)), SegmentAt(3)}; }, ""},
+        {"price over the supply", [](PublishRecord& r) { r.price = Amount(kMaxSupply.drops + 1); },
+         "bad-publish-price"},
+        {"seeding price over the supply", [](PublishRecord& r) { r.seed_price_per_mib = Amount(kMaxSupply.drops + 1); },
+         "bad-publish-price"},
+        {"segments",
+         [](PublishRecord& r) {
+             r.segments = {SegmentAt(0), SegmentAt(1, Amount(0)), SegmentAt(3)};
+         },
+         ""},
         {"first segment late", [](PublishRecord& r) { r.segments = {SegmentAt(1)}; }, "bad-publish-segments"},
-        {"first segment after the manifest", [](PublishRecord& r) { r.manifest_chunks = 1; r.segments = {SegmentAt(1)}; }, ""},
-        {"gap after the manifest", [](PublishRecord& r) { r.manifest_chunks = 1; r.segments = {SegmentAt(2)}; }, "bad-publish-segments"},
-        {"segments not increasing", [](PublishRecord& r) { r.segments = {SegmentAt(0), SegmentAt(2), SegmentAt(2)}; }, "bad-publish-segments"},
-        {"segment behind the end", [](PublishRecord& r) { r.segments = {SegmentAt(0), SegmentAt(4)}; }, "bad-publish-segments"},
-        {"segment key no point", [](PublishRecord& r) { r.segments = {SegmentAt(0)}; r.segments[0].key = {}; }, "bad-publish-key"},
-        {"segment price over the supply", [](PublishRecord& r) { r.segments = {SegmentAt(0, Amount(kMaxSupply.drops + 1))}; }, "bad-publish-price"},
+        {"first segment after the manifest",
+         [](PublishRecord& r) {
+             r.manifest_chunks = 1;
+             r.segments = {SegmentAt(1)};
+         },
+         ""},
+        {"gap after the manifest",
+         [](PublishRecord& r) {
+             r.manifest_chunks = 1;
+             r.segments = {SegmentAt(2)};
+         },
+         "bad-publish-segments"},
+        {"segments not increasing",
+         [](PublishRecord& r) {
+             r.segments = {SegmentAt(0), SegmentAt(2), SegmentAt(2)};
+         },
+         "bad-publish-segments"},
+        {"segment behind the end",
+         [](PublishRecord& r) {
+             r.segments = {SegmentAt(0), SegmentAt(4)};
+         },
+         "bad-publish-segments"},
+        {"segment key no point",
+         [](PublishRecord& r) {
+             r.segments = {SegmentAt(0)};
+             r.segments[0].key = {};
+         },
+         "bad-publish-key"},
+        {"segment price over the supply",
+         [](PublishRecord& r) { r.segments = {SegmentAt(0, Amount(kMaxSupply.drops + 1))}; }, "bad-publish-price"},
         {"manifest of all chunks", [](PublishRecord& r) { r.manifest_chunks = 4; }, ""},
         {"manifest longer than the content", [](PublishRecord& r) { r.manifest_chunks = 5; }, "bad-publish-manifest"},
-        {"free", [](PublishRecord& r) { r.price = Amount(0); r.free_key = Hash256::FromSpan(TestKey(kTitleKey).bytes().first<32>()); }, ""},
-        {"free with a price", [](PublishRecord& r) { r.free_key = Hash256::FromSpan(TestKey(kTitleKey).bytes().first<32>()); }, "bad-publish-price"},
+        {"free",
+         [](PublishRecord& r) {
+             r.price = Amount(0);
+             r.free_key = Hash256::FromSpan(TestKey(kTitleKey).bytes().first<32>());
+         },
+         ""},
+        {"free with a price",
+         [](PublishRecord& r) { r.free_key = Hash256::FromSpan(TestKey(kTitleKey).bytes().first<32>()); },
+         "bad-publish-price"},
         {"free with a segment sold",
          [](PublishRecord& r) {
              r.price = Amount(0);
@@ -107,8 +157,18 @@ TEST(PublishForm, EachFieldIsJudged) {
              r.segments = {SegmentAt(0)};
          },
          "bad-publish-price"},
-        {"free with another key", [](PublishRecord& r) { r.price = Amount(0); r.free_key = Hash256::FromSpan(TestKey(3).bytes().first<32>()); }, "bad-publish-free-key"},
-        {"free with no key", [](PublishRecord& r) { r.price = Amount(0); r.free_key = Hash256{}; }, "bad-publish-free-key"},
+        {"free with another key",
+         [](PublishRecord& r) {
+             r.price = Amount(0);
+             r.free_key = Hash256::FromSpan(TestKey(3).bytes().first<32>());
+         },
+         "bad-publish-free-key"},
+        {"free with no key",
+         [](PublishRecord& r) {
+             r.price = Amount(0);
+             r.free_key = Hash256{};
+         },
+         "bad-publish-free-key"},
     };
     for (const PublishCase& test : cases) {
         PublishRecord record = ExamplePublish();
@@ -136,7 +196,8 @@ TEST(RecordForm, SixteenRecordsAtMost) {
             outputs.push_back(Ledger::RecordOutput(ExamplePublish()));
             outputs.push_back({Slu(1), KeyScript(1)});
         }
-        EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, outputs))), count == 16 ? "" : "bad-txns-too-many-records");
+        EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, outputs))),
+                  count == 16 ? "" : "bad-txns-too-many-records");
     }
 }
 
@@ -145,10 +206,11 @@ TEST(RecordForm, PublishPurchaseAndChannelBindToTheNextOutput) {
     const OutPoint coin = ledger.Fund(Slu(10));
     const TxOutput publish = Ledger::RecordOutput(ExamplePublish());
     MutableTransaction tx = ledger.Build({coin}, {{Slu(1), KeyScript(1)}, publish});
-    EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "");      // binds to the change
+    EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "");  // binds to the change
     tx.outputs.pop_back();
     EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "bad-record-binding");
-    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, {publish, publish, {Slu(1), KeyScript(1)}}))), "bad-record-binding");
+    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, {publish, publish, {Slu(1), KeyScript(1)}}))),
+              "bad-record-binding");
     for (const Record& record : {Record(ChannelRecord{TestKey(1).XOnly(), TestKey(2).XOnly(), Height(500)}),
                                  Record(ledger.ExamplePurchase({}))}) {
         tx = ledger.Build({coin}, {{Slu(1), KeyScript(1)}, Ledger::RecordOutput(record)});
@@ -171,7 +233,8 @@ TEST(RecordForm, StakerRecordsAreNotOpen) {
     RegisterRecord enlist;
     enlist.payout_script = KeyScript(1);
     for (const Record& record : {Record(enlist), Record(ExitRecord{testing::kTestStaker}), Record(EvidenceRecord{})}) {
-        const auto tx = ledger.Sign(ledger.Build({ledger.Fund(Slu(2'000))}, {Ledger::RecordOutput(record), {Slu(1'000), KeyScript(1)}}));
+        const auto tx = ledger.Sign(
+            ledger.Build({ledger.Fund(Slu(2'000))}, {Ledger::RecordOutput(record), {Slu(1'000), KeyScript(1)}}));
         EXPECT_EQ(ledger.Code(tx), "bad-record-not-open") << RecordTypeName(record);
     }
 }
@@ -181,7 +244,8 @@ TEST(Publish, MakesAClaimNamedByItsAnchor) {
     const OutPoint anchor = ledger.Published(ExamplePublish());
     const ClaimId id = MakeClaimId(anchor);
     EXPECT_EQ(ledger.state.Get<ClaimState>(id), (ClaimState{anchor, Height(101), 1}));
-    EXPECT_EQ(ledger.state.Get<PublishState>(anchor), (PublishState{id, Height(101), std::nullopt, EncodeRecord(ExamplePublish())}));
+    EXPECT_EQ(ledger.state.Get<PublishState>(anchor),
+              (PublishState{id, Height(101), std::nullopt, EncodeRecord(ExamplePublish())}));
     EXPECT_EQ(ledger.state.Get<Coin>(anchor)->kind, CoinKind::kAnchor);
 }
 
@@ -209,9 +273,12 @@ TEST(Publish, UpdateNeedsALiveClaimAndItsAnchorOnce) {
     PublishRecord update = ExamplePublish();
     update.updates = id;
     const TxOutput record = Ledger::RecordOutput(update), anchor{Slu(1), KeyScript(1)};
-    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin, first}, {record, anchor, record, anchor}))), "bad-update-anchor");
+    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin, first}, {record, anchor, record, anchor}))),
+              "bad-update-anchor");
     update.updates = MakeClaimId(other);
-    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin, first, other}, {record, anchor, Ledger::RecordOutput(update), anchor}))), "");
+    EXPECT_EQ(ledger.Code(ledger.Sign(
+                  ledger.Build({coin, first, other}, {record, anchor, Ledger::RecordOutput(update), anchor}))),
+              "");
 }
 
 TEST(Publish, UpdateIsSignedOnItsAnchor) {
@@ -219,13 +286,15 @@ TEST(Publish, UpdateIsSignedOnItsAnchor) {
     // An anchor that anyone can spend: a leaf of OP_1.
     const Script leaf{kOp1};
     const auto output = *crypto::TapTweak(crypto::kNumsKey, TapLeafHash(leaf));
-    const auto publish = ledger.Sign(ledger.Build({ledger.Fund(Slu(9))}, {Ledger::RecordOutput(ExamplePublish()), {Slu(1), TaprootScript(output.key)}}));
+    const auto publish = ledger.Sign(ledger.Build(
+        {ledger.Fund(Slu(9))}, {Ledger::RecordOutput(ExamplePublish()), {Slu(1), TaprootScript(output.key)}}));
     ledger.Connect({publish});
     Bytes control = ToBytes(crypto::kNumsKey.bytes);
     control.insert(control.begin(), static_cast<uint8_t>(0xc0 | (output.odd_y ? 1 : 0)));
     PublishRecord update = ExamplePublish();
     update.updates = MakeClaimId(publish->Output(1));
-    MutableTransaction tx = ledger.Build({publish->Output(1), ledger.Fund(Slu(9))}, {Ledger::RecordOutput(update), {Slu(1), KeyScript(1)}});
+    MutableTransaction tx =
+        ledger.Build({publish->Output(1), ledger.Fund(Slu(9))}, {Ledger::RecordOutput(update), {Slu(1), KeyScript(1)}});
     tx.inputs[0].witness = {leaf, control};
     EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "bad-update-unsigned");
 }
@@ -244,10 +313,10 @@ TEST(Publish, SpendingTheAnchorAloneRetiresTheClaim) {
 TEST(Publish, IsErasedOneBlockAfterItsGrace) {
     Ledger ledger;
     const OutPoint anchor = ledger.Published(ExamplePublish());
-    ledger.Connect({ledger.Sign(ledger.Build({anchor}, {}))});   // superseded at 102, grace 3
-    ledger.ConnectEmpty(3);                                      // 105
+    ledger.Connect({ledger.Sign(ledger.Build({anchor}, {}))});  // superseded at 102, grace 3
+    ledger.ConnectEmpty(3);                                     // 105
     EXPECT_TRUE(ledger.state.Get<PublishState>(anchor).has_value());
-    ledger.Connect();                                            // 106
+    ledger.Connect();  // 106
     EXPECT_EQ(ledger.state.Get<PublishState>(anchor), std::nullopt);
     EXPECT_FALSE(ledger.state.Read(StateKey<PublishExpiry>(Height(106))).has_value());
 }
@@ -301,7 +370,9 @@ TEST_F(PurchaseRules, RefundHeightLeavesTheWholeWindow) {
     EXPECT_EQ(Code(), "bad-purchase-window");
     record.refund_height = Height(kMaxLockHeight);
     EXPECT_EQ(Code(), "");
-    MutableTransaction tx = ledger.Build({coin}, {Ledger::RecordOutput(PurchaseRecord{anchor, 0, record.buyer_key, Height(kMaxLockHeight + 1)}), {Slu(5), KeyScript(1)}});
+    MutableTransaction tx = ledger.Build(
+        {coin}, {Ledger::RecordOutput(PurchaseRecord{anchor, 0, record.buyer_key, Height(kMaxLockHeight + 1)}),
+                 {Slu(5), KeyScript(1)}});
     EXPECT_EQ(ledger.Code(ledger.Sign(tx, kSighashDefault, Ledger::PurchaseAnnex())), "bad-purchase-window");
 }
 
@@ -319,16 +390,18 @@ TEST_F(PurchaseRules, BuyerKeyIsOnTheCurve) {
 }
 
 TEST_F(PurchaseRules, LockIsTheTemplateToTheLetter) {
-    EXPECT_EQ(ledger.Code(ledger.Purchase(record, Slu(5), coin, kSellerKey + 1)), "bad-purchase-lock");   // another seller
+    EXPECT_EQ(ledger.Code(ledger.Purchase(record, Slu(5), coin, kSellerKey + 1)),
+              "bad-purchase-lock");  // another seller
     const auto good = MakeLockTemplate(record.buyer_key, TestKey(kSellerKey).XOnly(), record.refund_height);
-    record.refund_height = record.refund_height + 1;                                                        // another height
+    record.refund_height = record.refund_height + 1;  // another height
     MutableTransaction tx = ledger.Build({coin}, {Ledger::RecordOutput(record), {Slu(5), good->output_script}});
     EXPECT_EQ(ledger.Code(ledger.Sign(tx, kSighashDefault, Ledger::PurchaseAnnex())), "bad-purchase-lock");
 }
 
 TEST_F(PurchaseRules, FirstInputCarriesAnAnnexOfTheExactLength) {
     const auto lock = MakeLockTemplate(record.buyer_key, TestKey(kSellerKey).XOnly(), record.refund_height);
-    const MutableTransaction tx = ledger.Build({coin, ledger.Fund(Slu(1))}, {Ledger::RecordOutput(record), {Slu(5), lock->output_script}});
+    const MutableTransaction tx =
+        ledger.Build({coin, ledger.Fund(Slu(1))}, {Ledger::RecordOutput(record), {Slu(5), lock->output_script}});
     Bytes annex = Ledger::PurchaseAnnex();
     EXPECT_EQ(ledger.Code(ledger.Sign(tx, kSighashDefault, annex)), "");
     EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "bad-purchase-annex");
@@ -344,7 +417,9 @@ TEST_F(PurchaseRules, FirstInputCarriesAnAnnexOfTheExactLength) {
 TEST_F(PurchaseRules, OnlyOneInATransaction) {
     const auto lock = MakeLockTemplate(record.buyer_key, TestKey(kSellerKey).XOnly(), record.refund_height);
     const TxOutput said = Ledger::RecordOutput(record), locked{Slu(5), lock->output_script};
-    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, {said, locked, said, locked}), kSighashDefault, Ledger::PurchaseAnnex())), "bad-record-repeated");
+    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, {said, locked, said, locked}), kSighashDefault,
+                                      Ledger::PurchaseAnnex())),
+              "bad-record-repeated");
 }
 
 TEST_F(PurchaseRules, StaysPossibleForTheGraceAfterThePublishIsReplaced) {
@@ -419,7 +494,10 @@ TEST_F(GrantRules, IsNamedInTheRecord) {
 TEST_F(GrantRules, RecordNamesExactlyThePurchasesInOrder) {
     const Lock second = ledger.Purchased(anchor, Slu(5));
     const auto grant = [&](std::vector<OutPoint> named) {
-        MutableTransaction tx = ledger.Build({lock.outpoint, second.outpoint, coin}, {{Slu(5), KeyScript(testing::kPayoutKey)}, {Slu(5), KeyScript(testing::kPayoutKey)}, Ledger::RecordOutput(GrantRecord{std::move(named)})});
+        MutableTransaction tx =
+            ledger.Build({lock.outpoint, second.outpoint, coin}, {{Slu(5), KeyScript(testing::kPayoutKey)},
+                                                                  {Slu(5), KeyScript(testing::kPayoutKey)},
+                                                                  Ledger::RecordOutput(GrantRecord{std::move(named)})});
         tx.inputs[0].sequence = tx.inputs[1].sequence = kLockSpendSequence;
         ledger.SignPay(tx, 0, lock);
         ledger.SignPay(tx, 1, second);
@@ -433,7 +511,8 @@ TEST_F(GrantRules, RecordNamesExactlyThePurchasesInOrder) {
 }
 
 TEST_F(GrantRules, RecordWithoutAGrantIsRefused) {
-    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, {Ledger::RecordOutput(GrantRecord{{lock.outpoint}})}))), "bad-grant");
+    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, {Ledger::RecordOutput(GrantRecord{{lock.outpoint}})}))),
+              "bad-grant");
 }
 
 TEST_F(GrantRules, OnlyOneRecordInATransaction) {
@@ -450,7 +529,8 @@ TEST_F(GrantRules, BuyerSignsItsOutputOrAllAndSellerSignsDefault) {
         return ledger.Code(ledger.Sign(tx));
     };
     for (const uint8_t owner : {0x00, 0x01, 0x83}) EXPECT_EQ(grant(owner, kSighashDefault), "") << int{owner};
-    for (const uint8_t owner : {0x02, 0x03, 0x81, 0x82}) EXPECT_EQ(grant(owner, kSighashDefault), "bad-record-sighash") << int{owner};
+    for (const uint8_t owner : {0x02, 0x03, 0x81, 0x82})
+        EXPECT_EQ(grant(owner, kSighashDefault), "bad-record-sighash") << int{owner};
     for (const uint8_t payee : {0x01, 0x02, 0x03, 0x81, 0x82, 0x83})
         EXPECT_EQ(grant(0x83, payee), "bad-record-sighash") << int{payee};
 }
@@ -472,7 +552,7 @@ TEST_F(GrantRules, LeafIsOneOfTheTwo) {
 TEST_F(GrantRules, RefundIsInvalidOneBlockBeforeItsHeight) {
     while (ledger.next_height() < lock.height) ledger.Connect();
     const auto refund = ledger.Refund(lock);
-    EXPECT_EQ(ledger.Code(refund), "non-final");      // lock times lie below the block's height
+    EXPECT_EQ(ledger.Code(refund), "non-final");  // lock times lie below the block's height
     MutableTransaction early = refund->tx();
     early.lock_time -= 1;
     ledger.SignRefund(early, 0, lock);
@@ -495,14 +575,16 @@ TEST_F(ChannelRules, OpensForAtLeastTheWindow) {
     EXPECT_EQ(ledger.Code(ledger.OpenChannel(least - 1, Slu(4), coin)), "bad-channel-window");
     EXPECT_EQ(ledger.Code(ledger.OpenChannel(Height(kMaxLockHeight), Slu(4), coin)), "");
     const Lock lock = ledger.Opened(Slu(4));
-    EXPECT_EQ(ledger.state.Get<ChannelState>(lock.outpoint), (ChannelState{TestKey(kPayerKey).XOnly(), TestKey(kPayeeKey).XOnly(), lock.height}));
+    EXPECT_EQ(ledger.state.Get<ChannelState>(lock.outpoint),
+              (ChannelState{TestKey(kPayerKey).XOnly(), TestKey(kPayeeKey).XOnly(), lock.height}));
     EXPECT_EQ(ledger.state.Get<Coin>(lock.outpoint)->kind, CoinKind::kChannel);
 }
 
 TEST_F(ChannelRules, LockIsTheTemplateAndKeysAreOnTheCurve) {
     const Height expiry = ledger.next_height() + 100;
     const auto open = [&](const XOnlyPubKey& payer, const XOnlyPubKey& payee, Height height, const Script& script) {
-        return ledger.Code(ledger.Sign(ledger.Build({coin}, {Ledger::RecordOutput(ChannelRecord{payer, payee, height}), {Slu(4), script}})));
+        return ledger.Code(ledger.Sign(
+            ledger.Build({coin}, {Ledger::RecordOutput(ChannelRecord{payer, payee, height}), {Slu(4), script}})));
     };
     const XOnlyPubKey payer = TestKey(1).XOnly(), payee = TestKey(2).XOnly();
     const Script script = MakeLockTemplate(payer, payee, expiry)->output_script;
@@ -524,7 +606,8 @@ TEST_F(ChannelRules, ManyOpenInOneTransaction) {
     }
     const auto tx = ledger.Sign(ledger.Build({coin}, outputs));
     ledger.Connect({tx});
-    for (uint32_t i = 0; i < 3; ++i) EXPECT_EQ(ledger.state.Get<ChannelState>(tx->Output(2 * i + 1))->payee_key, TestKey(2 + i).XOnly());
+    for (uint32_t i = 0; i < 3; ++i)
+        EXPECT_EQ(ledger.state.Get<ChannelState>(tx->Output(2 * i + 1))->payee_key, TestKey(2 + i).XOnly());
 }
 
 TEST_F(ChannelRules, SettlesByVoucher) {
@@ -548,7 +631,9 @@ TEST_F(ChannelRules, SettleRecordNamesExactlyTheChannelsInOrder) {
     EXPECT_EQ(settle({{second.outpoint, 1}, {first.outpoint, 2}}), "bad-settle");
     EXPECT_EQ(settle({{first.outpoint, 1}}), "bad-settle");
     EXPECT_EQ(settle({}), "bad-settle");
-    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, {Ledger::RecordOutput(SettleRecord{{{first.outpoint, 1}}})}))), "bad-settle");
+    EXPECT_EQ(
+        ledger.Code(ledger.Sign(ledger.Build({coin}, {Ledger::RecordOutput(SettleRecord{{{first.outpoint, 1}}})}))),
+        "bad-settle");
 }
 
 TEST_F(ChannelRules, PayeeSignsDefault) {
@@ -559,7 +644,7 @@ TEST_F(ChannelRules, PayeeSignsDefault) {
         return ledger.Code(ledger.Sign(tx));
     };
     EXPECT_EQ(settle(kSighashDefault), "");
-    EXPECT_EQ(settle(testing::kSingleAnyoneCanPay), "bad-record-sighash");   // anyone could redirect the take
+    EXPECT_EQ(settle(testing::kSingleAnyoneCanPay), "bad-record-sighash");  // anyone could redirect the take
 }
 
 TEST_F(ChannelRules, RefundComesAfterTheExpiryAndNotBefore) {
@@ -584,8 +669,10 @@ TEST(Records, GrantAndSettleShareATransaction) {
     const Lock purchase = ledger.Purchased(ledger.Published(ExamplePublish()), Slu(5));
     const Lock channel = ledger.Opened(Slu(4));
     MutableTransaction tx = ledger.Build({purchase.outpoint, channel.outpoint, ledger.Fund(Slu(1))},
-                                         {{Slu(5), KeyScript(testing::kPayoutKey)}, {Slu(1), KeyScript(2)},
-                                          Ledger::RecordOutput(SettleRecord{{{channel.outpoint, 5}}}), Ledger::RecordOutput(GrantRecord{{purchase.outpoint}})});
+                                         {{Slu(5), KeyScript(testing::kPayoutKey)},
+                                          {Slu(1), KeyScript(2)},
+                                          Ledger::RecordOutput(SettleRecord{{{channel.outpoint, 5}}}),
+                                          Ledger::RecordOutput(GrantRecord{{purchase.outpoint}})});
     tx.inputs[0].sequence = tx.inputs[1].sequence = kLockSpendSequence;
     ledger.SignPay(tx, 0, purchase);
     ledger.SignPay(tx, 1, channel);

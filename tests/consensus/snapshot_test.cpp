@@ -73,9 +73,9 @@ TEST_F(SnapshotTest, StakeMadeTwoEpochsBeforeDoesNotCountButThreeEpochsBeforeDoe
     Register(Id(1));
     AddStake(state, Id(1), Amount(1'000), Epoch(4));
     AddStake(state, Id(1), Amount(50), Epoch(5));
-    EXPECT_EQ(Weight(5, 7), 1'000u);   // the snapshot's own epoch is 7 - 2
-    EXPECT_EQ(Weight(5, 8), 1'050u);   // epoch 6 was empty: all of it is older than 8 - 2
-    EXPECT_EQ(Weight(6, 8), 1'050u);   // the last block of epoch 6 changed nothing
+    EXPECT_EQ(Weight(5, 7), 1'000u);  // the snapshot's own epoch is 7 - 2
+    EXPECT_EQ(Weight(5, 8), 1'050u);  // epoch 6 was empty: all of it is older than 8 - 2
+    EXPECT_EQ(Weight(6, 8), 1'050u);  // the last block of epoch 6 changed nothing
     EXPECT_EQ(Take(5).TotalWeight(Epoch(7)), Amount(1'000));
     EXPECT_EQ(Take(5).TotalWeight(Epoch(8)), Amount(1'050));
 }

@@ -38,9 +38,9 @@ TEST(StateCache, DeltaHoldsEachChangeOnceInKeyOrderWithoutCancelledOnes) {
     cache.Put(kClaimC, Claim(4));
     cache.Put(kClaimA, Claim(9));
     cache.Erase<ClaimState>(kClaimB);
-    cache.Put(kClaimB, Claim(2));               // as it was
+    cache.Put(kClaimB, Claim(2));  // as it was
     cache.Put(ClaimId{{8}}, Claim(1));
-    cache.Erase<ClaimState>(ClaimId{{8}});      // never was
+    cache.Erase<ClaimState>(ClaimId{{8}});  // never was
     const StateDelta delta = cache.Delta();
     ASSERT_EQ(delta.changes.size(), 2u);
     EXPECT_EQ(delta.changes[0], (StateChange{StateKey<ClaimState>(kClaimA), Encode(Claim(1)), Encode(Claim(9))}));
@@ -86,9 +86,16 @@ TEST(StateCache, UndoneDeltasLeadBackToTheBaseInReverseOrder) {
 TEST(StateDelta, EncodingRoundTripsAndRefusesHostileCounts) {
     const StateDelta delta{{{{'c', 1}, std::nullopt, Bytes{1, 2}}, {{'c', 2}, Bytes{}, std::nullopt}}};
     const Bytes bytes = Encode(delta);
-    EXPECT_EQ(HexEncode(bytes), "02" "026301" "00" "01020102" "026302" "0100" "00");
+    EXPECT_EQ(HexEncode(bytes),
+              "02"
+              "026301"
+              "00"
+              "01020102"
+              "026302"
+              "0100"
+              "00");
     EXPECT_EQ(*Decode<StateDelta>(bytes), delta);
-    EXPECT_FALSE(Decode<StateDelta>(*HexDecode("fe80969800")));   // ten million changes in no bytes
+    EXPECT_FALSE(Decode<StateDelta>(*HexDecode("fe80969800")));  // ten million changes in no bytes
 }
 
 TEST(State, TablesDoNotShareKeys) {
@@ -108,12 +115,14 @@ TEST(State, EntriesDecodeToWhatWasEncoded) {
     EXPECT_EQ(publish.Decoded(), testing::ExamplePublish());
     publish.superseded.reset();
     EXPECT_EQ(*Decode<PublishState>(Encode(publish)), publish);
-    const PurchaseState purchase{Out(1), ClaimId{{2}}, 3, XOnlyPubKey{{4}}, XOnlyPubKey{{5}}, PubKey{{6}}, Amount(7),
-                                 testing::KeyScript(8), Height(9)};
+    const PurchaseState purchase{Out(1),           ClaimId{{2}},          3,
+                                 XOnlyPubKey{{4}}, XOnlyPubKey{{5}},      PubKey{{6}},
+                                 Amount(7),        testing::KeyScript(8), Height(9)};
     EXPECT_EQ(*Decode<PurchaseState>(Encode(purchase)), purchase);
     const ChannelState channel{XOnlyPubKey{{4}}, XOnlyPubKey{{5}}, Height(9)};
     EXPECT_EQ(*Decode<ChannelState>(Encode(channel)), channel);
-    EXPECT_EQ(Decode<PublishExpiry>(Encode(PublishExpiry{{Out(1), Out(2)}}))->publishes, (std::vector<OutPoint>{Out(1), Out(2)}));
+    EXPECT_EQ(Decode<PublishExpiry>(Encode(PublishExpiry{{Out(1), Out(2)}}))->publishes,
+              (std::vector<OutPoint>{Out(1), Out(2)}));
 }
 
 TEST(LedgerTotals, AreConservedToTheDrop) {

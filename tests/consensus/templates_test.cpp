@@ -14,7 +14,9 @@ constexpr Height kRefund{1'000};
 const OutPoint kLock{Txid{{7}}, 3};
 const Amount kLocked{50'000};
 
-LockTemplate Template(Height height = kRefund) { return *MakeLockTemplate(TestKey(1).XOnly(), TestKey(2).XOnly(), height); }
+LockTemplate Template(Height height = kRefund) {
+    return *MakeLockTemplate(TestKey(1).XOnly(), TestKey(2).XOnly(), height);
+}
 
 // A transaction with the lock as input `index` and an output of the same index, amid others.
 MutableTransaction SpendAt(size_t index, const TxOutput& output) {
@@ -50,8 +52,9 @@ TEST(LockTemplate, IsTheTreeOfTwoLeavesUnderTheNumsKey) {
 TEST(LockTemplate, HasGoldenBytes) {
     const LockTemplate lock = Template();
     EXPECT_EQ(HexEncode(lock.output_script), "5120fe1d1a3a8ce71a4fa1a7fb743caeff0eeabf1caa9a9f7bc4483451786cbdfa22");
-    EXPECT_EQ(HexEncode(lock.pay_control), "c150929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0"
-                                           "30cc164db428158081bede43ff23121bebd3f9aff41542ba94772f7b9471b315");
+    EXPECT_EQ(HexEncode(lock.pay_control),
+              "c150929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0"
+              "30cc164db428158081bede43ff23121bebd3f9aff41542ba94772f7b9471b315");
     EXPECT_EQ(SingleOutputSighash(kLock, {kLocked, lock.output_script}, lock, {Amount(40'000), KeyScript(3)}).Hex(),
               "e26a6a2b517eccda8ef2828cdc2092147db5d79c9afa55d0bd2d67fe848c6403");
     EXPECT_EQ(MakeClaimId(kLock).Hex(), "3e9268a9f9f6e5c7ec5d3a738ceba09a994256b39fe385a8b49636ab5af3b1e8");
@@ -88,7 +91,8 @@ TEST(LockTemplate, SpendsThroughLeafOneWithBothSignaturesAtEveryIndexAndParity) 
         MutableTransaction tx = SpendAt(index, output);
         const SpendingTransaction unsigned_tx(tx, SpentAt(index, tx, lock));
         const auto owner = TestKey(1).Sign(SingleOutputSighash(kLock, {kLocked, lock.output_script}, lock, output));
-        const auto payee = TestKey(2).Sign(*unsigned_tx.SignatureHash(index, kSighashDefault, ScriptPathData{lock.pay_leaf_hash}));
+        const auto payee =
+            TestKey(2).Sign(*unsigned_tx.SignatureHash(index, kSighashDefault, ScriptPathData{lock.pay_leaf_hash}));
         tx.inputs[index].witness = PayWitness(lock, owner, payee);
         const SpendingTransaction spending(tx, SpentAt(index, tx, lock));
         const auto facts = VerifyInput(spending, index);

@@ -96,7 +96,7 @@ TEST(CheckTransaction, OutputsAreTaprootStakeOrRecord) {
     MutableTransaction tx = Simple();
     tx.outputs[0].script = KeyStakeScript(1);
     EXPECT_EQ(FormCode(tx), "");
-    tx.outputs[0].script = TaprootScript(testing::OffCurveKey());   // unspendable, its owner's loss
+    tx.outputs[0].script = TaprootScript(testing::OffCurveKey());  // unspendable, its owner's loss
     EXPECT_EQ(FormCode(tx), "");
     const Script refused[] = {{},
                               {kOp1},
@@ -115,7 +115,7 @@ TEST(CheckTransaction, AnnexIsRefusedWithoutAPurchase) {
     MutableTransaction tx = Simple();
     tx.inputs[0].witness.push_back(Ledger::PurchaseAnnex());
     EXPECT_EQ(FormCode(tx), "bad-annex");
-    tx.inputs[0].witness.back()[0] = 0x51;   // no annex but a control block that fits nothing
+    tx.inputs[0].witness.back()[0] = 0x51;  // no annex but a control block that fits nothing
     EXPECT_EQ(FormCode(tx), "");
 }
 
@@ -130,7 +130,8 @@ TEST(ApplyTransaction, MovesCoinsAndPaysTheFee) {
     StateCache cache(ledger.state);
     ASSERT_TRUE(ApplyTransaction(ledger.params, ledger.Next(), cache, tx));
     EXPECT_EQ(cache.Get<Coin>(coin), std::nullopt);
-    EXPECT_EQ(cache.Get<Coin>(tx->Output(0)), (Coin{{Slu(2), KeyScript(1)}, Height(101), Slot(302), false, CoinKind::kPlain}));
+    EXPECT_EQ(cache.Get<Coin>(tx->Output(0)),
+              (Coin{{Slu(2), KeyScript(1)}, Height(101), Slot(302), false, CoinKind::kPlain}));
     EXPECT_EQ(ApplyTransaction(ledger.params, ledger.Next(), cache, tx).error().code, "bad-txns-inputs-missingorspent");
 }
 
@@ -218,9 +219,9 @@ TEST(ApplyTransaction, LockTimeIsBelowTheParentsTime) {
     EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "");
     tx.lock_time += 1;
     EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "non-final");
-    tx.lock_time = 499'999'999;   // the last that is a height
+    tx.lock_time = 499'999'999;  // the last that is a height
     EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "non-final");
-    tx.lock_time = 500'000'000;   // the first that is a time, long past
+    tx.lock_time = 500'000'000;  // the first that is a time, long past
     EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "");
 }
 
@@ -257,7 +258,7 @@ TEST(ApplyTransaction, RelativeTimeCountsFromTheCoinsSlotToTheParents) {
     tx = ledger.Build({ledger.Fund({Slu(1), KeyScript(0)}, coin)}, {});
     tx.inputs[0].sequence = 1u << 22 | 2;
     EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "non-BIP68-final");
-    coin.slot = ledger.Next().slot;   // made in the same block
+    coin.slot = ledger.Next().slot;  // made in the same block
     tx = ledger.Build({ledger.Fund({Slu(1), KeyScript(0)}, coin)}, {});
     tx.inputs[0].sequence = 1u << 22;
     EXPECT_EQ(ledger.Code(ledger.Sign(tx)), "");
@@ -278,7 +279,8 @@ TEST(ApplyTransaction, StakeFollowsItsOutputs) {
 TEST(ApplyTransaction, StakeToAnUnknownStakerIsInertAndSpendable) {
     Ledger ledger;
     const StakerId unknown{{9}};
-    const auto made = ledger.Sign(ledger.Build({ledger.Fund(Slu(9))}, {{Slu(4), StakeScript(testing::OutputKey(3), unknown)}}));
+    const auto made =
+        ledger.Sign(ledger.Build({ledger.Fund(Slu(9))}, {{Slu(4), StakeScript(testing::OutputKey(3), unknown)}}));
     ledger.Connect({made});
     EXPECT_EQ(ledger.state.Get<StakerState>(unknown), std::nullopt);
     ledger.Connect({ledger.Sign(ledger.Build({made->Output(0)}, {}))});
@@ -301,7 +303,8 @@ TEST(SpendCheck, RefusesAWrongOrMissingSignature) {
 TEST(SpendCheck, WithoutARecordEveryHashTypeIsFree) {
     Ledger ledger;
     const MutableTransaction tx = ledger.Build({ledger.Fund(Slu(1))}, {});
-    for (const uint8_t type : {0x00, 0x01, 0x02, 0x03, 0x81, 0x82, 0x83}) EXPECT_EQ(ledger.Code(ledger.Sign(tx, type)), "") << int{type};
+    for (const uint8_t type : {0x00, 0x01, 0x02, 0x03, 0x81, 0x82, 0x83})
+        EXPECT_EQ(ledger.Code(ledger.Sign(tx, type)), "") << int{type};
 }
 
 TEST(SpendCheck, ARecordIsSignedDefaultOrAll) {

@@ -128,10 +128,12 @@ TEST(Channel, OpeningIsBoundToBothNodesAndKeptAwayFromItsExpiry) {
     consensus::Params params;
     params.channel_window_blocks = 200;
     const ChannelLock lock = ExampleLock();
-    ChannelOpen open{lock.outpoint, lock.payer_key, lock.payee_key, {}, lock.expiry, lock.capacity, lock.return_script, {}};
+    ChannelOpen open{lock.outpoint, lock.payer_key, lock.payee_key,     {},
+                     lock.expiry,   lock.capacity,  lock.return_script, {}};
     open.signature = TestKey(1).Sign(ChannelOpenHash(kGenesis, lock, {}, kPayerNode, kPayeeNode));
     EXPECT_TRUE(CheckChannelOpen(params, kGenesis, Height(479), open, kPayerNode, kPayeeNode, lock.payee_key));
-    EXPECT_FALSE(CheckChannelOpen(params, kGenesis, Height(480), open, kPayerNode, kPayeeNode, lock.payee_key)) << "inside the margin of 20";
+    EXPECT_FALSE(CheckChannelOpen(params, kGenesis, Height(480), open, kPayerNode, kPayeeNode, lock.payee_key))
+        << "inside the margin of 20";
     EXPECT_FALSE(CheckChannelOpen(params, kGenesis, Height(1), open, kPayeeNode, kPayeeNode, lock.payee_key));
     EXPECT_FALSE(CheckChannelOpen(params, kGenesis, Height(1), open, kPayerNode, kPayerNode, lock.payee_key));
     EXPECT_FALSE(CheckChannelOpen(params, {}, Height(1), open, kPayerNode, kPayeeNode, lock.payee_key));
@@ -178,7 +180,9 @@ std::vector<PayeeChannel> OpenOnLedger(Ledger& ledger, size_t count, Amount capa
         channel.lock.payee_key = DerivePayeeKey(Seed(), kGenesis, kPayerNode, channel.salt).XOnly();
         channel.lock.expiry = ledger.next_height() + ledger.params.channel_window_blocks;
         const ChannelRecord record{channel.lock.payer_key, channel.lock.payee_key, channel.lock.expiry};
-        const auto tx = ledger.Sign(ledger.Build({ledger.Fund(Slu(10))}, {Ledger::RecordOutput(record), {capacity, channel.lock.Template()->output_script}}));
+        const auto tx =
+            ledger.Sign(ledger.Build({ledger.Fund(Slu(10))}, {Ledger::RecordOutput(record),
+                                                              {capacity, channel.lock.Template()->output_script}}));
         ledger.Connect({tx});
         channel.lock.outpoint = tx->Output(1);
         channel.returned = capacity;
@@ -195,7 +199,8 @@ TEST(Settlement, OfManyChannelsIsValidOnTheLedgerAndConservesEveryDrop) {
     for (size_t i = 0; i < channels.size(); ++i) {
         const Amount paid(100'000 * (i + 1));
         owed += paid.drops;
-        ASSERT_TRUE(AcceptVoucher(channels[i], *SignVoucher(channels[i].lock, TestKey(1), Amount(1'000'000 - paid.drops)), Amount(1)));
+        ASSERT_TRUE(AcceptVoucher(
+            channels[i], *SignVoucher(channels[i].lock, TestKey(1), Amount(1'000'000 - paid.drops)), Amount(1)));
     }
     const auto settlement = BuildSettlement(ledger.params, kGenesis, channels, Seed(), KeyScript(7), kFeeRate);
     ASSERT_TRUE(settlement) << settlement.error().message;
@@ -218,7 +223,8 @@ TEST(Settlement, TakesSixtyFourChannelsAtMostAndLeavesDebtsThatCostMoreThanTheyB
     EXPECT_FALSE(BuildSettlement(ledger.params, kGenesis, channels, Seed(), KeyScript(7), kFeeRate)) << "no vouchers";
     const uint64_t paid[]{cost.drops, cost.drops + 1, 100 * cost.drops};
     for (size_t i = 0; i < 3; ++i)
-        ASSERT_TRUE(AcceptVoucher(channels[i], *SignVoucher(channels[i].lock, TestKey(1), Amount(1'000'000 - paid[i])), Amount(1)));
+        ASSERT_TRUE(AcceptVoucher(channels[i], *SignVoucher(channels[i].lock, TestKey(1), Amount(1'000'000 - paid[i])),
+                                  Amount(1)));
     const auto settlement = BuildSettlement(ledger.params, kGenesis, channels, Seed(), KeyScript(7), kFeeRate);
     ASSERT_TRUE(settlement) << settlement.error().message;
     EXPECT_EQ(settlement->channels, (std::vector{channels[2].lock.outpoint, channels[1].lock.outpoint}));

@@ -31,7 +31,8 @@ TEST(Credit, AStrangerHasOneChunkAndNotAByteMore) {
 }
 
 TEST(Credit, TheWindowIsASixteenthOfWhatWasPaidUpToSixtyFourChunks) {
-    for (const auto& [paid, window] : {std::pair{0u, 1u}, {16u, 1u}, {31u, 1u}, {32u, 2u}, {1'023u, 63u}, {1'024u, 64u}, {5'000u, 64u}}) {
+    for (const auto& [paid, window] :
+         {std::pair{0u, 1u}, {16u, 1u}, {31u, 1u}, {32u, 2u}, {1'023u, 63u}, {1'024u, 64u}, {5'000u, 64u}}) {
         CreditBook book;
         Trade(book, Payer(1), paid);
         EXPECT_EQ(book.WindowBytes(Payer(1)), uint64_t{window} * kChunkBytes) << paid;

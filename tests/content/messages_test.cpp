@@ -52,7 +52,8 @@ TEST(ContentMessages, EveryMessageComesBackAsItWas) {
 
 TEST(ContentMessages, CutOffOrLongerPayloadsAreRefused) {
     for (const Bytes& bytes : Examples()) {
-        for (size_t size = 0; size < std::min<size_t>(bytes.size(), 200); ++size) EXPECT_FALSE(DecodeContentMessage(ByteSpan(bytes).first(size)));
+        for (size_t size = 0; size < std::min<size_t>(bytes.size(), 200); ++size)
+            EXPECT_FALSE(DecodeContentMessage(ByteSpan(bytes).first(size)));
         Bytes longer = bytes;
         longer.push_back(0);
         EXPECT_FALSE(DecodeContentMessage(longer));
@@ -68,8 +69,12 @@ TEST(ContentMessages, LimitsAreKeptOnBothSides) {
     for (size_t i = 0; i <= kMaxRequestedChunks; ++i) more(LeafRequest{ChunkIndex(1), 1});
     EXPECT_FALSE(DecodeContentMessage(more.bytes()));
     const ContentId large{{}, uint64_t{kChunkBytes} * 100'000};
-    EXPECT_LE(EncodeContentMessage(Have{large, {}, false, {}, Bytes(kMaxHaveBitmapBytes)}).size(), kMaxControlPayloadBytes);
-    EXPECT_LE(EncodeContentMessage(Hashes{large, {ChunkIndex(0), 256}, {std::vector<Hash256>(256), std::vector<Hash256>(32)}}).size(), kMaxControlPayloadBytes);
+    EXPECT_LE(EncodeContentMessage(Have{large, {}, false, {}, Bytes(kMaxHaveBitmapBytes)}).size(),
+              kMaxControlPayloadBytes);
+    EXPECT_LE(
+        EncodeContentMessage(Hashes{large, {ChunkIndex(0), 256}, {std::vector<Hash256>(256), std::vector<Hash256>(32)}})
+            .size(),
+        kMaxControlPayloadBytes);
     EXPECT_LE(EncodeLeaf(large, ChunkIndex(0), 0, Bytes(kLeafBytes)).size(), kMaxLeafPayloadBytes);
 }
 

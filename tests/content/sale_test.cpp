@@ -23,7 +23,8 @@ struct Sale {
     std::vector<GrantItem> Items(const std::vector<LockedPurchase>& purchases) {
         std::vector<GrantItem> items;
         for (const LockedPurchase& purchase : purchases)
-            items.push_back({purchase, *MakePreSignature(TestKey(kBuyerKey), purchase), TestKey(kTitleKey), TestKey(kSellerKey)});
+            items.push_back(
+                {purchase, *MakePreSignature(TestKey(kBuyerKey), purchase), TestKey(kTitleKey), TestKey(kSellerKey)});
         return items;
     }
     Result<Grant> Build(const std::vector<LockedPurchase>& purchases, const Script& change = {}) {
@@ -61,7 +62,8 @@ TEST(Sale, ManyPurchasesAreGrantedInOneTransaction) {
     ASSERT_TRUE(grant) << grant.error().message;
     EXPECT_EQ(sale.ledger.Code(MakeTransaction(grant->tx)), "");
     for (size_t i = 0; i < purchases.size(); ++i)
-        EXPECT_TRUE(ExtractKey(purchases[i], *MakePreSignature(TestKey(kBuyerKey), purchases[i]), grant->tx.inputs[i].witness));
+        EXPECT_TRUE(
+            ExtractKey(purchases[i], *MakePreSignature(TestKey(kBuyerKey), purchases[i]), grant->tx.inputs[i].witness));
 }
 
 TEST(Sale, AWalletCoinPaysTheFeeThatTheAllowanceDoesNot) {
@@ -71,8 +73,8 @@ TEST(Sale, AWalletCoinPaysTheFeeThatTheAllowanceDoesNot) {
     ASSERT_FALSE(poor);
     EXPECT_EQ(poor.error().kind, ErrorKind::kFunds);
     const OutPoint coin = sale.ledger.Fund(Slu(1));
-    const auto grant = BuildGrant(sale.ledger.params, sale.ledger.height, sale.Items({purchase}), KeyScript(7), kFeeRate,
-                                  {{{coin, sale.ledger.known.at(coin)}}, {}});
+    const auto grant = BuildGrant(sale.ledger.params, sale.ledger.height, sale.Items({purchase}), KeyScript(7),
+                                  kFeeRate, {{{coin, sale.ledger.known.at(coin)}}, {}});
     ASSERT_TRUE(grant) << grant.error().message;
     EXPECT_EQ(sale.ledger.Code(sale.ledger.Sign(grant->tx)), "");
 }
@@ -136,7 +138,8 @@ TEST(Sale, ARefundRevealsNoKey) {
     Sale sale;
     const LockedPurchase purchase = sale.Buy(Amount(10'000));
     const auto pre_signature = *MakePreSignature(TestKey(kBuyerKey), purchase);
-    const auto lock = consensus::MakeLockTemplate(purchase.terms.buyer_key, purchase.terms.seller_key, purchase.terms.refund_height);
+    const auto lock =
+        consensus::MakeLockTemplate(purchase.terms.buyer_key, purchase.terms.seller_key, purchase.terms.refund_height);
     EXPECT_FALSE(ExtractKey(purchase, pre_signature, consensus::RefundWitness(*lock, {})));
     EXPECT_FALSE(ExtractKey(purchase, pre_signature, consensus::PayWitness(*lock, {}, {})));
     EXPECT_FALSE(ExtractKey(purchase, pre_signature, {}));

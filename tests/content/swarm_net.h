@@ -8,8 +8,8 @@
 #include "content/swarm.h"
 #include "primitives/script.h"
 
-// Swarms joined by pipes in memory, on a virtual clock: latency, an upload rate for each node, workers that answer at once, a wallet that opens
-// channels, and a chain that says how deep they are.
+// Swarms joined by pipes in memory, on a virtual clock: latency, an upload rate for each node, workers that answer at
+// once, a wallet that opens channels, and a chain that says how deep they are.
 
 namespace sluice::content::testing {
 
@@ -36,7 +36,9 @@ struct TestContent {
             }
         }
     }
-    ByteSpan Chunk(ChunkIndex chunk) const { return ByteSpan(bytes).subspan(ChunkOffset(chunk), ChunkBytes(id.size_bytes, chunk)); }
+    ByteSpan Chunk(ChunkIndex chunk) const {
+        return ByteSpan(bytes).subspan(ChunkOffset(chunk), ChunkBytes(id.size_bytes, chunk));
+    }
     std::optional<HashProof> Proof(const HashSpan& span) const {
         return MakeHashProof(id.size_bytes, span, [&](const TreeNode& node) -> std::optional<Hash256> {
             if (node.level >= levels.size() || node.index >= levels[node.level].size()) return std::nullopt;
@@ -84,19 +86,19 @@ struct NetNode {
     NodeId id;
     std::unique_ptr<Swarm> swarm;
     Instant busy_until{};
-    bool forges{false};            // one byte of every chunk it gives
+    bool forges{false};  // one byte of every chunk it gives
     bool never_pays{false};
-    bool silent{false};            // takes requests and vouchers, gives no leaves
+    bool silent{false};  // takes requests and vouchers, gives no leaves
     uint64_t sent_leaf_bytes{0}, received_leaf_bytes{0};
     std::map<ContentId, ChunkSet> stored;
     std::map<ContentId, Bytes> data;
-    std::map<OutPoint, PayeeChannel> vouchers;       // on its disk
+    std::map<OutPoint, PayeeChannel> vouchers;  // on its disk
     std::map<OutPoint, PayerChannel> payer_channels;
     std::map<OutPoint, uint32_t> payer_keys;
     std::vector<std::string> faults;
     std::vector<uint32_t> fault_peers;
     std::optional<Amount> finished;
-    bool disk_full{false};         // nothing that was verified can be stored
+    bool disk_full{false};  // nothing that was verified can be stored
     std::optional<Error> failed;
     ContentId failed_content;
     size_t opened{0};
@@ -119,7 +121,8 @@ class Net {
         Know(content);
         node.stored.try_emplace(content.id, content.None());
         node.data[content.id].resize(content.bytes.size());
-        const Status status = node.swarm->StartDownload(content.id, node.stored.at(content.id), {max_price, budget}, Amount(0), now);
+        const Status status =
+            node.swarm->StartDownload(content.id, node.stored.at(content.id), {max_price, budget}, Amount(0), now);
         ASSERT_TRUE(status) << status.error().message;
         Pump(node);
     }
@@ -203,7 +206,8 @@ class Net {
         if (!leaf && from.never_pays && payload[0] == static_cast<uint8_t>(ContentMessageType::kVoucher)) return;
         Instant sent = now;
         if (leaf) {
-            from.busy_until = std::max(from.busy_until, now) + microseconds(payload.size() * 1'000'000 / from.bytes_per_s);
+            from.busy_until =
+                std::max(from.busy_until, now) + microseconds(payload.size() * 1'000'000 / from.bytes_per_s);
             sent = from.busy_until;
             from.sent_leaf_bytes += payload.size();
         }
@@ -233,13 +237,18 @@ class Net {
         if (node.forges) data.bytes[0] ^= 1;
         node.swarm->OnChunkRead(a.request, std::move(data), now);
     }
-    void Do(NetNode& node, ReadHashes& a) { node.swarm->OnHashesRead(a.request, m_contents.at(a.content)->Proof(a.span), now); }
+    void Do(NetNode& node, ReadHashes& a) {
+        node.swarm->OnHashesRead(a.request, m_contents.at(a.content)->Proof(a.span), now);
+    }
     void Do(NetNode& node, VerifyAndStore& a) {
-        if (node.disk_full) return node.swarm->OnChunkVerified(a.content, a.chunk, Fail(ErrorKind::kEnvironment, "the disk is full"), now);
+        if (node.disk_full)
+            return node.swarm->OnChunkVerified(a.content, a.chunk, Fail(ErrorKind::kEnvironment, "the disk is full"),
+                                               now);
         const auto bad = VerifyChunk(a.content, a.chunk, *a.bytes, a.leaf_hashes);
         if (bad.empty()) {
             EXPECT_TRUE(node.stored.at(a.content).Insert(a.chunk)) << "stored twice";
-            std::copy(a.bytes->begin(), a.bytes->end(), node.data.at(a.content).begin() + static_cast<ptrdiff_t>(ChunkOffset(a.chunk)));
+            std::copy(a.bytes->begin(), a.bytes->end(),
+                      node.data.at(a.content).begin() + static_cast<ptrdiff_t>(ChunkOffset(a.chunk)));
         }
         node.swarm->OnChunkVerified(a.content, a.chunk, bad, now);
     }
@@ -262,7 +271,8 @@ class Net {
             channel.salt = wanted.salt;
             channel.first_voucher = wanted.first_voucher;
             const auto& lock = channel.lock;
-            m_chain[lock.outpoint] = {{lock.capacity, lock.Template()->output_script}, {lock.payer_key, lock.payee_key, lock.expiry}, 0};
+            m_chain[lock.outpoint] = {
+                {lock.capacity, lock.Template()->output_script}, {lock.payer_key, lock.payee_key, lock.expiry}, 0};
             node.payer_keys[lock.outpoint] = key;
             ++node.opened;
             node.swarm->OnChannelReady(channel, TestKey(key), now);
@@ -270,7 +280,8 @@ class Net {
     }
     void Do(NetNode& node, CheckChannel& a) {
         const auto facts = m_chain.find(a.lock.outpoint);
-        node.swarm->OnChannelKnown(a.peer, a.lock.outpoint, facts == m_chain.end() ? std::nullopt : std::optional(facts->second), now);
+        node.swarm->OnChannelKnown(a.peer, a.lock.outpoint,
+                                   facts == m_chain.end() ? std::nullopt : std::optional(facts->second), now);
     }
     void Do(NetNode& node, PersistVoucher& a) {
         node.vouchers[a.channel.lock.outpoint] = a.channel;

@@ -3,7 +3,7 @@
 namespace sluice::content::testing {
 namespace {
 
-constexpr Amount kAsk{4'000};           // a chunk costs 1,000 drops
+constexpr Amount kAsk{4'000};  // a chunk costs 1,000 drops
 constexpr Amount kBudget{10'000'000};
 
 TEST(Swarm, FetchesFreeContentWithoutAChannel) {
@@ -22,7 +22,8 @@ TEST(Swarm, FetchesFreeContentWithoutAChannel) {
 }
 
 TEST(Swarm, FetchesContentOfOneLeafAndOfOneChunk) {
-    for (const uint64_t size : {uint64_t{17}, uint64_t{kLeafBytes}, uint64_t{kLeafBytes + 1}, uint64_t{kChunkBytes}, uint64_t{kChunkBytes + 17}}) {
+    for (const uint64_t size : {uint64_t{17}, uint64_t{kLeafBytes}, uint64_t{kLeafBytes + 1}, uint64_t{kChunkBytes},
+                                uint64_t{kChunkBytes + 17}}) {
         const TestContent content(size);
         Net net;
         NetNode& seeder = net.Add();
@@ -64,7 +65,8 @@ TEST(Swarm, PaidContentIsPaidToTheDropAndSettles) {
     seed.data()[0] = static_cast<uint8_t>(seeder.index + 1);
     BlockHash genesis;
     genesis.bytes[0] = 7;
-    const auto settlement = BuildSettlement(NetParams(), genesis, {seeder.vouchers.begin()->second}, seed, KeyScript(1), Amount(1'000));
+    const auto settlement =
+        BuildSettlement(NetParams(), genesis, {seeder.vouchers.begin()->second}, seed, KeyScript(1), Amount(1'000));
     ASSERT_TRUE(settlement) << settlement.error().message;
     EXPECT_EQ(settlement->take.drops + settlement->fee.drops + settlement->burned.drops + settlement->returned.drops,
               payee[0].lock.capacity.drops);
@@ -151,7 +153,7 @@ TEST(Swarm, AThiefGetsOneChunkWhetherItsChannelIsFinalOrNot) {
         for (int i = 0; i < 5; ++i) {
             net.Run(seconds(10), [] { return false; });
             net.Part(seeder, thief);
-            net.Connect(seeder, thief);   // a new connection is no new credit
+            net.Connect(seeder, thief);  // a new connection is no new credit
         }
         EXPECT_EQ(thief.stored.at(content.id).count(), 1u);
         const auto channels = seeder.swarm->PayeeChannels();
@@ -171,7 +173,7 @@ TEST(Swarm, UntilTheChannelIsFinalVouchersBuyNoMoreThanTheCredit) {
     net.Connect(seeder, fetcher);
     net.Fetch(fetcher, content, kAsk, kBudget);
     net.Run(seconds(30), [] { return false; });
-    EXPECT_EQ(fetcher.stored.at(content.id).count(), 1u);   // and that one came without waiting for a block
+    EXPECT_EQ(fetcher.stored.at(content.id).count(), 1u);  // and that one came without waiting for a block
     EXPECT_EQ(fetcher.swarm->ProgressOf(content.id)->waiting_for, "a payment channel to be final");
 }
 
@@ -193,7 +195,7 @@ TEST(Swarm, APriceRaisedAfterTheRequestIsNotPaid) {
     const uint64_t had = fetcher.received_leaf_bytes;
     fetcher.swarm->OnMessage(PeerId(seeder.index + 1), EncodeContentMessage(dear), net.now);
     net.Run(seconds(2), [] { return false; });
-    EXPECT_GT(fetcher.received_leaf_bytes, had);   // what had been asked for came
+    EXPECT_GT(fetcher.received_leaf_bytes, had);  // what had been asked for came
     const auto channels = fetcher.swarm->PayerChannels();
     ASSERT_EQ(channels.size(), 1u);
     Meter agreed;
@@ -230,14 +232,14 @@ TEST(Swarm, AReorganisationMakesAChannelOpenToSettlingAgainButNotToDebt) {
     const OutPoint outpoint = channel().lock.outpoint;
     net.Confirm(6);
     EXPECT_EQ(channel().phase, ChannelPhase::kFinal);
-    seeder.swarm->OnChannelConfirmed(outpoint, 0, net.now);   // the opening is in no block any more
+    seeder.swarm->OnChannelConfirmed(outpoint, 0, net.now);  // the opening is in no block any more
     EXPECT_EQ(channel().phase, ChannelPhase::kKnown);
     net.Confirm(6);
     EXPECT_TRUE(net.Run(seconds(60), [&] { return fetcher.finished.has_value(); }));
 
     seeder.swarm->OnChannelSpent(outpoint, net.now);
     EXPECT_EQ(channel().phase, ChannelPhase::kClosed);
-    seeder.swarm->OnChannelConfirmed(outpoint, 7, net.now);   // the settlement is in no block any more
+    seeder.swarm->OnChannelConfirmed(outpoint, 7, net.now);  // the settlement is in no block any more
     EXPECT_EQ(channel().phase, ChannelPhase::kSettling);
     EXPECT_TRUE(WorthSettling(NetParams(), channel(), Amount(1'000)));
     seeder.swarm->OnChannelConfirmed(outpoint, 8, net.now);
@@ -295,7 +297,7 @@ TEST(Swarm, BothSidesGoOnAfterARestartInTheMiddle) {
     const auto payee = seeder.swarm->PayeeChannels();
     ASSERT_EQ(payee.size(), 1u);
     EXPECT_EQ(payee[0].Paid(), fetcher.swarm->PayerChannels()[0].Paid());
-    EXPECT_GE(payee[0].Paid().drops, 48'000u);   // all but a window lost at each restart
+    EXPECT_GE(payee[0].Paid().drops, 48'000u);  // all but a window lost at each restart
     EXPECT_LE(payee[0].Paid().drops, 53'000u);
     EXPECT_TRUE(fetcher.faults.empty() && seeder.faults.empty());
 }
@@ -303,7 +305,7 @@ TEST(Swarm, BothSidesGoOnAfterARestartInTheMiddle) {
 TEST(Swarm, APriceOverTheCapOrTheBudgetIsAClearFailure) {
     const TestContent content(40 * kChunkBytes);
     for (const auto& [cap, budget, word] : {std::tuple{Amount(kAsk.drops - 1), kBudget, "max_price_per_mib"},
-                                           std::tuple{kAsk, Amount(39'999), "budget"}}) {
+                                            std::tuple{kAsk, Amount(39'999), "budget"}}) {
         Net net;
         NetNode& seeder = net.Add();
         NetNode& fetcher = net.Add();

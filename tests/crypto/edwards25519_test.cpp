@@ -57,8 +57,8 @@ Encoding RandomPoint(SeededRandom& random) {
 
 // Scalars that reach every edge of the digit code, then random ones.
 std::vector<Scalar> Scalars(SeededRandom& random, size_t random_ones) {
-    std::vector<Scalar> scalars{Scalar{},   Scalar{1},  Scalar{2}, Scalar{15},
-                                Scalar{16}, Scalar{31}, Bytes32(kOrderMinusOne)};
+    std::vector<Scalar> scalars{
+        Scalar{}, Scalar{1}, Scalar{2}, Scalar{15}, Scalar{16}, Scalar{31}, Bytes32(kOrderMinusOne)};
     for (const int byte : {15, 16, 30}) {  // around the halves of the base tables and near the top
         Scalar scalar{};
         scalar[byte] = 0x80;
@@ -80,8 +80,7 @@ TEST(Edwards25519, DecodingAndEncodingAgreeWithLibsodiumOnRandomBytes) {
         const auto point = EdwardsPoint::Decode(encoding);
         // Adding the identity decodes, and fails exactly for what is off the curve.
         Encoding sum;
-        const bool on_curve =
-            crypto_core_ed25519_add(sum.data(), encoding.data(), Bytes32(kSmallOrder[0]).data()) == 0;
+        const bool on_curve = crypto_core_ed25519_add(sum.data(), encoding.data(), Bytes32(kSmallOrder[0]).data()) == 0;
         EXPECT_EQ(point.has_value(), on_curve);
         if (!point) continue;
         ++decoded;

@@ -104,12 +104,15 @@ TEST(Hash, HmacHashesOnlyKeysLongerThanABlock) {
 
 TEST(Hash, Pbkdf2MatchesKnownValues) {
     const std::pair<uint32_t, std::string> cases[] = {
-        {1, "867f70cf1ade02cff3752599a3a53dc4af34c7a669815ae5d513554e1c8cf252"
-              "c02d470a285a0501bad999bfe943c08f050235d7d68b1da55e63f73b60a57fce"},
-        {2, "e1d9c16aa681708a45f5c7c4e215ceb66e011a2e9f0040713f18aefdb866d53c"
-              "f76cab2868a39b9f7840edce4fef5a82be67335c77a6068e04112754f27ccf4e"},
-        {2048, "91be23564f09fc855c82ce84a223ebe7d63d8b49d69372593a0d9ed39e143c83"
-              "e1ab2f722a5ddb969feefc88403f7e2afe1afb8b2f0e6b20add0fb7b28368807"},
+        {1,
+         "867f70cf1ade02cff3752599a3a53dc4af34c7a669815ae5d513554e1c8cf252"
+         "c02d470a285a0501bad999bfe943c08f050235d7d68b1da55e63f73b60a57fce"},
+        {2,
+         "e1d9c16aa681708a45f5c7c4e215ceb66e011a2e9f0040713f18aefdb866d53c"
+         "f76cab2868a39b9f7840edce4fef5a82be67335c77a6068e04112754f27ccf4e"},
+        {2048,
+         "91be23564f09fc855c82ce84a223ebe7d63d8b49d69372593a0d9ed39e143c83"
+         "e1ab2f722a5ddb969feefc88403f7e2afe1afb8b2f0e6b20add0fb7b28368807"},
     };
     for (const auto& [iterations, expected] : cases) {
         std::array<uint8_t, 64> out;
@@ -129,7 +132,9 @@ TEST(Hash, HkdfMatchesRfc5869) {
         {Counting(0x00, 80), Counting(0x60, 80), Counting(0xb0, 80),
          "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09"
          "da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87"},
-        {Bytes(22, 0x0b), {}, {},
+        {Bytes(22, 0x0b),
+         {},
+         {},
          "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"},
     };
     for (const Case& test : cases) {

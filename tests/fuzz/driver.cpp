@@ -15,7 +15,7 @@
 namespace sluice::fuzz {
 namespace {
 
-uint64_t g_accepted = 0;   // runs
+uint64_t g_accepted = 0;  // runs
 bool g_run_accepted = false;
 
 std::vector<Target>& MutableTargets() {
@@ -28,7 +28,8 @@ constexpr const char* kUsage =
     "       fuzz_sluice --target NAME [--seconds N] [--runs N] [--seed S] [--corpus DIR] [--out DIR]\n"
     "       fuzz_sluice --target NAME FILE...       runs the target once on each file\n"
     "       fuzz_sluice --make-corpus DIR           writes the seeds of all targets to DIR/<target>/<seed>\n"
-    "--corpus: a folder of inputs (default: the seeds that the program makes itself); --out: where crash-<target> goes (default: .),\n"
+    "--corpus: a folder of inputs (default: the seeds that the program makes itself); --out: where crash-<target> goes "
+    "(default: .),\n"
     "and, in a build with -fsanitize-coverage=trace-pc, new-<target>-<n>: inputs that reached something new.\n";
 
 struct Options {
@@ -40,7 +41,8 @@ struct Options {
 };
 
 std::optional<uint64_t> ParseNumber(const std::string& text) {
-    if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+    if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
+        return std::nullopt;
     return std::stoull(text);
 }
 
@@ -157,7 +159,8 @@ int Fuzz(const Target& target, const Options& options) {
         NewCoverage();
     }
     if (g_accepted == 0) {
-        std::fprintf(stderr, "%s: no entry of the corpus is valid any more: write it anew with --make-corpus\n", target.name.c_str());
+        std::fprintf(stderr, "%s: no entry of the corpus is valid any more: write it anew with --make-corpus\n",
+                     target.name.c_str());
         return 1;
     }
     RandomBits random(options.seed);
@@ -175,8 +178,9 @@ int Fuzz(const Target& target, const Options& options) {
         WriteFile(std::filesystem::path(options.out) / ("new-" + target.name + "-" + std::to_string(found++)), input);
         corpus->push_back(std::move(input));
     }
-    std::printf("%s: %llu runs in %.1f s, %.2f %% valid, %zu in the corpus\n", target.name.c_str(), static_cast<unsigned long long>(runs),
-                elapsed(), runs == 0 ? 0.0 : 100.0 * static_cast<double>(g_accepted) / static_cast<double>(runs), corpus->size());
+    std::printf("%s: %llu runs in %.1f s, %.2f %% valid, %zu in the corpus\n", target.name.c_str(),
+                static_cast<unsigned long long>(runs), elapsed(),
+                runs == 0 ? 0.0 : 100.0 * static_cast<double>(g_accepted) / static_cast<double>(runs), corpus->size());
     return 0;
 }
 
@@ -191,7 +195,8 @@ int Main(const std::vector<std::string>& args) {
         return 0;
     }
     if (!options->make_corpus.empty()) return MakeCorpus(options->make_corpus);
-    const auto target = std::find_if(Targets().begin(), Targets().end(), [&](const Target& t) { return t.name == options->target; });
+    const auto target =
+        std::find_if(Targets().begin(), Targets().end(), [&](const Target& t) { return t.name == options->target; });
     if (target == Targets().end()) {
         std::fprintf(stderr, "no target '%s': see --list\n", options->target.c_str());
         return 2;
@@ -210,7 +215,8 @@ void NoteAccepted() {
 
 Register::Register(Target target) {
     auto& targets = MutableTargets();
-    const auto place = std::lower_bound(targets.begin(), targets.end(), target.name, [](const Target& t, const std::string& name) { return t.name < name; });
+    const auto place = std::lower_bound(targets.begin(), targets.end(), target.name,
+                                        [](const Target& t, const std::string& name) { return t.name < name; });
     targets.insert(place, std::move(target));
 }
 

@@ -6,10 +6,11 @@
 #include "util/check.h"
 #include "util/serialize.h"
 
-// The harness of the fuzz targets: each is a function of bytes that aborts (CHECK) when a property of the code under test does not hold.
+// The harness of the fuzz targets: each is a function of bytes that aborts (CHECK) when a property of the code under
+// test does not hold.
 //
-// Properties that the driver itself holds every run to: no crash, no run over kHangSeconds, no more than `max_live_bytes` allocated at
-// once. Targets hold the rest, above all: what decodes encodes to the same bytes.
+// Properties that the driver itself holds every run to: no crash, no run over kHangSeconds, no more than
+// `max_live_bytes` allocated at once. Targets hold the rest, above all: what decodes encodes to the same bytes.
 
 namespace sluice::fuzz {
 
@@ -17,15 +18,15 @@ inline constexpr int kHangSeconds = 5;
 inline constexpr size_t kDefaultLiveBytes = 32 << 20;
 
 struct Seed {
-    std::string name;   // of its file in the corpus
+    std::string name;  // of its file in the corpus
     Bytes bytes;
 };
 
 struct Target {
     std::string name;
     void (*run)(ByteSpan input);
-    std::vector<Seed> (*seeds)();                    // valid inputs, the same in every run of the program
-    size_t max_input_bytes{4096};                    // mutations stay below; a seed may be larger
+    std::vector<Seed> (*seeds)();  // valid inputs, the same in every run of the program
+    size_t max_input_bytes{4096};  // mutations stay below; a seed may be larger
     size_t max_live_bytes{kDefaultLiveBytes};
 };
 
@@ -37,7 +38,8 @@ struct Register {
     explicit Register(Target target);
 };
 
-// Called by a target when the code under test took the input as valid. A corpus of which nothing is accepted is an error: it has rotted.
+// Called by a target when the code under test took the input as valid. A corpus of which nothing is accepted is an
+// error: it has rotted.
 void NoteAccepted();
 
 // The property of every canonical encoding: decode(bytes) fails or encodes to the same bytes again.

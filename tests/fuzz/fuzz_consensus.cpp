@@ -14,7 +14,8 @@ void RunTapscript(ByteSpan bytes) {
     const uint8_t options = input.Integer();
     const Script leaf = ToBytes(input.Blob());
     WitnessStack stack;
-    for (size_t left = input.Below(1100); left > 0 && !input.Empty(); --left) stack.push_back(ToBytes(input.Take(input.Integer())));
+    for (size_t left = input.Below(1100); left > 0 && !input.Empty(); --left)
+        stack.push_back(ToBytes(input.Take(input.Integer())));
     consensus::testing::LeafSpend spend(leaf, (options & 1) != 0 ? 0xc2 : 0xc0);
     if ((options & 2) != 0) spend.annex = Bytes{0x50, 1, 2};
     spend.tx.lock_time = 500;
@@ -29,7 +30,7 @@ void RunTapscript(ByteSpan bytes) {
     // A leaf of an unknown version is not run.
     CHECK(facts->script_path && facts->leaf_script == ((options & 1) != 0 ? Script() : leaf));
     ScriptFlags relaxed;
-    CHECK(spend.VerifyScriptPath(stack, relaxed).has_value());   // policy only ever refuses more
+    CHECK(spend.VerifyScriptPath(stack, relaxed).has_value());  // policy only ever refuses more
     NoteAccepted();
 }
 
@@ -55,8 +56,11 @@ std::vector<Seed> TapscriptSeeds() {
     return {{"true", TapscriptSeed("1", {})},
             {"arithmetic", TapscriptSeed("ADD 5 NUMEQUAL", {{2}, {3}})},
             {"branches", TapscriptSeed("IF 2 ELSE NOTIF 0 ENDIF 7 ENDIF DUP 0 WITHIN NOT", {{5}, {1}})},
-            {"stack", TapscriptSeed("2DUP 3DUP 2OVER 2ROT 2SWAP IFDUP DEPTH PICK ROLL TUCK TOALTSTACK FROMALTSTACK", {{1}, {2}, {3}, {4}, {5}, {6}})},
-            {"hashes", TapscriptSeed("SIZE 3 NUMEQUALVERIFY RIPEMD160 SHA1 SHA256 HASH160 HASH256 SIZE 32 EQUALVERIFY DROP 1", {{1, 2, 3}})},
+            {"stack", TapscriptSeed("2DUP 3DUP 2OVER 2ROT 2SWAP IFDUP DEPTH PICK ROLL TUCK TOALTSTACK FROMALTSTACK",
+                                    {{1}, {2}, {3}, {4}, {5}, {6}})},
+            {"hashes",
+             TapscriptSeed("SIZE 3 NUMEQUALVERIFY RIPEMD160 SHA1 SHA256 HASH160 HASH256 SIZE 32 EQUALVERIFY DROP 1",
+                           {{1, 2, 3}})},
             {"locks", TapscriptSeed("400 CLTV DROP 5 CSV DROP 1", {})},
             {"checksig", SignedSeed("", "CHECKSIG")},
             {"checksigadd", SignedSeed("0", "CHECKSIGADD 1 NUMEQUAL")},
@@ -69,7 +73,9 @@ const Register kTapscript{{"tapscript", RunTapscript, TapscriptSeeds}};
 // ---- witness: any witness against fixed outputs, so that control blocks, annexes and key paths are hostile too
 
 struct WitnessScene {
-    WitnessScene() : lock(*MakeLockTemplate(consensus::testing::TestKey(uint32_t{1}).XOnly(), consensus::testing::TestKey(uint32_t{2}).XOnly(), Height(100))) {
+    WitnessScene()
+        : lock(*MakeLockTemplate(consensus::testing::TestKey(uint32_t{1}).XOnly(),
+                                 consensus::testing::TestKey(uint32_t{2}).XOnly(), Height(100))) {
         tx.inputs.resize(2);
         tx.inputs[0].prevout.index = 1;
         tx.inputs[0].sequence = kLockSpendSequence;
@@ -80,9 +86,14 @@ struct WitnessScene {
     }
     WitnessStack Signed(size_t index) const {
         const SpendingTransaction spending(tx, spent);
-        if (index == 1) return {ToBytes(consensus::testing::TestKey(uint32_t{4}).TapTweak(std::nullopt)->Sign(*spending.SignatureHash(1, kSighashDefault)).bytes)};
+        if (index == 1)
+            return {ToBytes(consensus::testing::TestKey(uint32_t{4})
+                                .TapTweak(std::nullopt)
+                                ->Sign(*spending.SignatureHash(1, kSighashDefault))
+                                .bytes)};
         const auto sign = [&](uint32_t key, uint8_t type) {
-            return consensus::testing::TestKey(key).Sign(*spending.SignatureHash(0, type, ScriptPathData{lock.pay_leaf_hash}));
+            return consensus::testing::TestKey(key).Sign(
+                *spending.SignatureHash(0, type, ScriptPathData{lock.pay_leaf_hash}));
         };
         return PayWitness(lock, sign(1, consensus::testing::kSingleAnyoneCanPay), sign(2, kSighashDefault));
     }
@@ -107,7 +118,8 @@ void RunWitness(ByteSpan bytes) {
     const auto facts = VerifyInput(SpendingTransaction(tx, scene.spent), index);
     if (!facts) return;
     // Nobody makes new signatures here: what verifies has exactly the signatures of the seeds.
-    for (const uint8_t type : facts->hash_types) CHECK(type == kSighashDefault || type == consensus::testing::kSingleAnyoneCanPay);
+    for (const uint8_t type : facts->hash_types)
+        CHECK(type == kSighashDefault || type == consensus::testing::kSingleAnyoneCanPay);
     NoteAccepted();
 }
 
@@ -123,8 +135,8 @@ std::vector<Seed> WitnessSeeds() {
 }
 const Register kWitness{{"witness", RunWitness, WitnessSeeds}};
 
-// ---- apply_transaction: any transaction on a ledger with something of everything. Without the signature work, which witness does, so
-// that mutations get deep into the rules.
+// ---- apply_transaction: any transaction on a ledger with something of everything. Without the signature work, which
+// witness does, so that mutations get deep into the rules.
 
 void RunApplyTransaction(ByteSpan input) {
     const auto decoded = MutableTransaction::FromBytes(input);
@@ -153,11 +165,13 @@ void RunApplyTransaction(ByteSpan input) {
 }
 const Register kApplyTransaction{{"apply_transaction", RunApplyTransaction, [] {
                                       std::vector<Seed> seeds;
-                                      for (const auto& [name, tx] : TheLedgerScene().transactions) seeds.push_back({name, tx->tx().ToBytes()});
+                                      for (const auto& [name, tx] : TheLedgerScene().transactions)
+                                          seeds.push_back({name, tx->tx().ToBytes()});
                                       return seeds;
                                   }}};
 
-// ---- connect_block: a header and transactions with no root that fits are made to fit, then connected without their signatures
+// ---- connect_block: a header and transactions with no root that fits are made to fit, then connected without their
+// signatures
 
 void RunConnectBlock(ByteSpan input) {
     auto decoded = Block::FromBytes(input);
@@ -172,8 +186,9 @@ void RunConnectBlock(ByteSpan input) {
     self.slot = ledger.Next().slot;
     self.epoch = ledger.params.EpochOf(self.slot);
     decoded->header.slot = self.slot;
-    const auto delta = ConnectBlock(ledger.params, {parent, self, ledger.snapshot, ledger.previous_snapshot_hash}, ledger.state, *decoded,
-                                    [](std::span<const SpendCheck>) { return Verdict<void>(); });
+    const auto delta =
+        ConnectBlock(ledger.params, {parent, self, ledger.snapshot, ledger.previous_snapshot_hash}, ledger.state,
+                     *decoded, [](std::span<const SpendCheck>) { return Verdict<void>(); });
     if (!delta) return;
     StateCache cache(ledger.state);
     cache.ApplyDelta(*delta);
@@ -185,7 +200,8 @@ void RunConnectBlock(ByteSpan input) {
 const Register kConnectBlock{{"connect_block", RunConnectBlock, [] {
                                   LedgerScene& scene = TheLedgerScene();
                                   std::vector<Seed> seeds;
-                                  for (const auto& [name, tx] : scene.transactions) seeds.push_back({name, scene.ledger.MakeBlock({tx}).ToBytes()});
+                                  for (const auto& [name, tx] : scene.transactions)
+                                      seeds.push_back({name, scene.ledger.MakeBlock({tx}).ToBytes()});
                                   return seeds;
                               }}};
 
@@ -198,7 +214,8 @@ void RunCheckHeader(ByteSpan input) {
         const OperatorKeys keys = RegtestOperator(0);
         auto* made = new StakeSnapshot;
         made->block = network->Hash();
-        made->entries.push_back({keys.staker, Amount(kDropsPerSlu), {}, crypto::VrfPublic(keys.vrf), keys.signing.XOnly(), 0, {}});
+        made->entries.push_back(
+            {keys.staker, Amount(kDropsPerSlu), {}, crypto::VrfPublic(keys.vrf), keys.signing.XOnly(), 0, {}});
         return made;
     }();
     const auto header = Decode<BlockHeader>(input);
@@ -206,10 +223,14 @@ void RunCheckHeader(ByteSpan input) {
     const auto state = CheckHeader(network->params, root.hash, root, *header, *snapshot);
     if (!state) return;
     CHECK(state->hash == header->Hash());
-    CHECK(*header == ExampleHeader());   // any other would be a forged signature or proof
+    CHECK(*header == ExampleHeader());  // any other would be a forged signature or proof
     NoteAccepted();
 }
-const Register kCheckHeader{{"check_header", RunCheckHeader, [] { return std::vector<Seed>{{"valid", Encode(ExampleHeader())}}; }, 400}};
+const Register kCheckHeader{{"check_header", RunCheckHeader,
+                             [] {
+                                 return std::vector<Seed>{{"valid", Encode(ExampleHeader())}};
+                             },
+                             400}};
 
 // ---- what the node reads back from its own disk: canonical as well, so that damage is seen
 
@@ -218,18 +239,42 @@ void RunState(ByteSpan bytes) {
     const uint8_t table = input.Integer();
     const ByteSpan rest = input.Rest();
     switch (table % 12) {
-        case 0: CheckCanonical<StateDelta>(rest); break;
-        case 1: CheckCanonical<Coin>(rest); break;
-        case 2: CheckCanonical<ClaimState>(rest); break;
-        case 3: CheckCanonical<PublishState>(rest); break;
-        case 4: CheckCanonical<PublishExpiry>(rest); break;
-        case 5: CheckCanonical<PurchaseState>(rest); break;
-        case 6: CheckCanonical<ChannelState>(rest); break;
-        case 7: CheckCanonical<StakerState>(rest); break;
-        case 8: CheckCanonical<StakeSnapshot>(rest); break;
-        case 9: CheckCanonical<HeaderState>(rest); break;
-        case 10: CheckCanonical<LedgerTotals>(rest); break;
-        default: CheckCanonical<StakerList>(rest); break;
+        case 0:
+            CheckCanonical<StateDelta>(rest);
+            break;
+        case 1:
+            CheckCanonical<Coin>(rest);
+            break;
+        case 2:
+            CheckCanonical<ClaimState>(rest);
+            break;
+        case 3:
+            CheckCanonical<PublishState>(rest);
+            break;
+        case 4:
+            CheckCanonical<PublishExpiry>(rest);
+            break;
+        case 5:
+            CheckCanonical<PurchaseState>(rest);
+            break;
+        case 6:
+            CheckCanonical<ChannelState>(rest);
+            break;
+        case 7:
+            CheckCanonical<StakerState>(rest);
+            break;
+        case 8:
+            CheckCanonical<StakeSnapshot>(rest);
+            break;
+        case 9:
+            CheckCanonical<HeaderState>(rest);
+            break;
+        case 10:
+            CheckCanonical<LedgerTotals>(rest);
+            break;
+        default:
+            CheckCanonical<StakerList>(rest);
+            break;
     }
 }
 
@@ -237,7 +282,9 @@ std::vector<Seed> StateSeeds() {
     auto& ledger = TheLedgerScene().ledger;
     StateDelta delta;
     std::vector<Seed> seeds;
-    const auto add = [&](const char* name, uint8_t table, const Bytes& value) { seeds.push_back({name, Output().Integer(table).Raw(value).Take()}); };
+    const auto add = [&](const char* name, uint8_t table, const Bytes& value) {
+        seeds.push_back({name, Output().Integer(table).Raw(value).Take()});
+    };
     for (const auto& [key, value] : ledger.state.entries) {
         const std::optional<Bytes> before = delta.changes.size() % 2 == 0 ? std::nullopt : std::optional(Bytes{1});
         if (delta.changes.size() < 6) delta.changes.push_back({key, before, value});

@@ -34,7 +34,8 @@ struct Tree {
         }
     }
     HashProof Prove(const HashSpan& span) const {
-        return *MakeHashProof(size_bytes, span, [&](const TreeNode& node) { return std::optional(levels[node.level][node.index]); });
+        return *MakeHashProof(size_bytes, span,
+                              [&](const TreeNode& node) { return std::optional(levels[node.level][node.index]); });
     }
     uint64_t size_bytes;
     ContentId id;
@@ -94,7 +95,8 @@ void RunManifest(ByteSpan input) {
 }
 std::vector<Seed> ManifestSeeds() {
     Manifest manifest;
-    manifest.entries = {{"Season 1/01.mkv", 1'000'000, false}, {"Season 1/02.mkv", 2'000'000, false}, {"play", 100, true}};
+    manifest.entries = {
+        {"Season 1/01.mkv", 1'000'000, false}, {"Season 1/02.mkv", 2'000'000, false}, {"play", 100, true}};
     Manifest aligned;
     aligned.aligned = true;
     aligned.entries = {{"a", 1, false}, {"b/\xc3\xa9", 2, false}};
@@ -115,7 +117,8 @@ void RunSealedChunk(ByteSpan bytes) {
     const bool segment_key_only = input.Flag();
     const SealedLayout layout = Layout(2 * uint64_t{kChunkBytes} + last_bytes);
     if (!layout.Check()) return;
-    auto keys = segment_key_only ? ContentKeys::FromSegmentKey(1, DeriveSegmentKey(TitleKey(), 1)) : ContentKeys::FromTitleKey(TitleKey());
+    auto keys = segment_key_only ? ContentKeys::FromSegmentKey(1, DeriveSegmentKey(TitleKey(), 1))
+                                 : ContentKeys::FromTitleKey(TitleKey());
     ChunkCipher cipher(std::move(keys), kSalt, layout);
     if (chunk.value >= layout.chunks()) return;
     static Bytes into(kChunkBytes);
@@ -181,7 +184,8 @@ LockedPurchase ThePurchase() {
     purchase.terms.price = Slu(5);
     purchase.terms.payout_script = KeyScript(kPayoutKey);
     purchase.terms.refund_height = Height(20'000);
-    const auto lock = consensus::MakeLockTemplate(purchase.terms.buyer_key, purchase.terms.seller_key, purchase.terms.refund_height);
+    const auto lock =
+        consensus::MakeLockTemplate(purchase.terms.buyer_key, purchase.terms.seller_key, purchase.terms.refund_height);
     purchase.output = {Slu(6), lock->output_script};
     return purchase;
 }
@@ -206,7 +210,8 @@ void RunAnnex(ByteSpan input) {
     CHECK(completed.has_value());
 }
 std::vector<Seed> AnnexSeeds() {
-    const auto pre_signature = MakePreSignature(consensus::testing::TestKey(consensus::testing::kBuyerKey), ThePurchase());
+    const auto pre_signature =
+        MakePreSignature(consensus::testing::TestKey(consensus::testing::kBuyerKey), ThePurchase());
     crypto::X25519SecretKey ephemeral;
     std::fill(ephemeral.span().begin(), ephemeral.span().end(), uint8_t{6});
     return {{"annex", SealPreSignature(*pre_signature, crypto::X25519Public(UnsealKey()), ephemeral)}};
@@ -242,24 +247,33 @@ std::vector<Seed> ContentMessageSeeds() {
     const ContentId small{tree.id.root, 1000};
     const HashSpan span{ChunkIndex(8), 8};
     ChannelAccept accept{{{}, 1}, true, Slu(1), SchnorrSignature(), 5, 0};
-    return {{"have-query", EncodeContentMessage(HaveQuery{tree.id})},
-            {"have-all", EncodeContentMessage(Have{tree.id, Amount(5), true, {}, {}})},
-            {"have-some", EncodeContentMessage(Have{tree.id, Amount(0), false, ChunkIndex(8), {1, 2}})},
-            {"have-update", EncodeContentMessage(HaveUpdate{tree.id, ChunkIndex(3)})},
-            {"get-hashes", EncodeContentMessage(GetHashes{tree.id, span})},
-            {"hashes", EncodeContentMessage(Hashes{tree.id, span, tree.Prove(span)})},
-            {"request", EncodeContentMessage(RequestChunks{tree.id, {{ChunkIndex(1), kAllLeaves}, {ChunkIndex(2), 3}}})},
-            {"leaf-hashes", EncodeContentMessage(ChunkLeafHashes{tree.id, ChunkIndex(1), std::vector<Hash256>(16)})},
-            {"leaf", EncodeLeaf(small, ChunkIndex(0), 0, Bytes(1000, 1))},
-            {"cancel", EncodeContentMessage(CancelChunks{tree.id, {ChunkIndex(1)}})},
-            {"refuse", EncodeContentMessage(Refuse{tree.id, ChunkIndex(1), RefuseReason::kBusy})},
-            {"terms-request", EncodeContentMessage(TermsRequest{tree.id})},
-            {"terms", EncodeContentMessage(ChannelTerms{tree.id, TestKey(kPayeeKey).XOnly(), {}, Amount(5), Amount(400), 1000})},
-            {"open", EncodeContentMessage(ChannelOpen{{{}, 1}, TestKey(kPayerKey).XOnly(), TestKey(kPayeeKey).XOnly(), {}, Height(50'000), Slu(2), KeyScript(2), {}})},
-            {"accept", EncodeContentMessage(accept)},
-            {"reject", EncodeContentMessage(ChannelReject{{{}, 1}, ChannelRejectReason::kTerms})},
-            {"voucher", EncodeContentMessage(Voucher{{{}, 1}, Slu(1), {}})},
-            {"closed", EncodeContentMessage(ChannelClosed{{{}, 1}})}};
+    return {
+        {"have-query", EncodeContentMessage(HaveQuery{tree.id})},
+        {"have-all", EncodeContentMessage(Have{tree.id, Amount(5), true, {}, {}})},
+        {"have-some", EncodeContentMessage(Have{tree.id, Amount(0), false, ChunkIndex(8), {1, 2}})},
+        {"have-update", EncodeContentMessage(HaveUpdate{tree.id, ChunkIndex(3)})},
+        {"get-hashes", EncodeContentMessage(GetHashes{tree.id, span})},
+        {"hashes", EncodeContentMessage(Hashes{tree.id, span, tree.Prove(span)})},
+        {"request", EncodeContentMessage(RequestChunks{tree.id, {{ChunkIndex(1), kAllLeaves}, {ChunkIndex(2), 3}}})},
+        {"leaf-hashes", EncodeContentMessage(ChunkLeafHashes{tree.id, ChunkIndex(1), std::vector<Hash256>(16)})},
+        {"leaf", EncodeLeaf(small, ChunkIndex(0), 0, Bytes(1000, 1))},
+        {"cancel", EncodeContentMessage(CancelChunks{tree.id, {ChunkIndex(1)}})},
+        {"refuse", EncodeContentMessage(Refuse{tree.id, ChunkIndex(1), RefuseReason::kBusy})},
+        {"terms-request", EncodeContentMessage(TermsRequest{tree.id})},
+        {"terms",
+         EncodeContentMessage(ChannelTerms{tree.id, TestKey(kPayeeKey).XOnly(), {}, Amount(5), Amount(400), 1000})},
+        {"open", EncodeContentMessage(ChannelOpen{{{}, 1},
+                                                  TestKey(kPayerKey).XOnly(),
+                                                  TestKey(kPayeeKey).XOnly(),
+                                                  {},
+                                                  Height(50'000),
+                                                  Slu(2),
+                                                  KeyScript(2),
+                                                  {}})},
+        {"accept", EncodeContentMessage(accept)},
+        {"reject", EncodeContentMessage(ChannelReject{{{}, 1}, ChannelRejectReason::kTerms})},
+        {"voucher", EncodeContentMessage(Voucher{{{}, 1}, Slu(1), {}})},
+        {"closed", EncodeContentMessage(ChannelClosed{{{}, 1}})}};
 }
 const Register kContentMessage{{"content_message", RunContentMessage, ContentMessageSeeds}};
 
@@ -279,17 +293,20 @@ void RunVoucher(ByteSpan bytes) {
     static const ChannelLock lock = TheChannel();
     const auto voucher = Decode<Voucher>(input.Rest());
     if (!voucher || !VerifyVoucher(lock, *voucher)) return;
-    CHECK(voucher->returned >= kMinReturned && voucher->returned <= lock.capacity && voucher->outpoint == lock.outpoint);
+    CHECK(voucher->returned >= kMinReturned && voucher->returned <= lock.capacity &&
+          voucher->outpoint == lock.outpoint);
     NoteAccepted();
 }
 std::vector<Seed> VoucherSeeds() {
     const ChannelLock lock = TheChannel();
-    const auto voucher = SignVoucher(lock, consensus::testing::TestKey(consensus::testing::kPayerKey), consensus::testing::Slu(1));
+    const auto voucher =
+        SignVoucher(lock, consensus::testing::TestKey(consensus::testing::kPayerKey), consensus::testing::Slu(1));
     PayeeChannel channel;
     channel.lock = lock;
     channel.returned = voucher->returned;
     channel.signature = voucher->signature;
-    return {{"voucher", Output().Integer(uint8_t{0}).Raw(Encode(*voucher)).Take()}, {"channel", Output().Integer(uint8_t{1}).Raw(Encode(channel)).Take()}};
+    return {{"voucher", Output().Integer(uint8_t{0}).Raw(Encode(*voucher)).Take()},
+            {"channel", Output().Integer(uint8_t{1}).Raw(Encode(channel)).Take()}};
 }
 const Register kVoucher{{"voucher", RunVoucher, VoucherSeeds, 512}};
 

@@ -71,7 +71,8 @@ std::vector<Seed> AdaptorSeeds() {
     const Hash256 message = Sha256Of(Bytes{1});
     const auto pre = *AdaptorSign(Key(3), message, Key(5).Public());
     const auto signature = *AdaptorComplete(pre, Key(5));
-    return {{"pre-signature", Output().Raw(pre.nonce_x).Raw(pre.s).Raw(Key(5).Public().bytes).Raw(signature.bytes).Take()}};
+    return {
+        {"pre-signature", Output().Raw(pre.nonce_x).Raw(pre.s).Raw(Key(5).Public().bytes).Raw(signature.bytes).Take()}};
 }
 const Register kAdaptor{{"adaptor", RunAdaptor, AdaptorSeeds, 256}};
 
@@ -88,7 +89,7 @@ void RunNoise(ByteSpan bytes) {
         (void)responder.Write({});
         if (!responder.Read(input.Take(kLast))) return;
         CHECK(responder.Done());
-        CHECK(responder.remote_static() == X25519Public(Secret(3)));   // only the seed's initiator knows how to answer
+        CHECK(responder.remote_static() == X25519Public(Secret(3)));  // only the seed's initiator knows how to answer
         NoteAccepted();
         auto ciphers = responder.Split();
         const ByteSpan sealed = input.Rest();

@@ -11,7 +11,7 @@ LedgerScene::LedgerScene() {
     const OutPoint publish = ledger.Published(ExamplePublish());
     const Lock purchase = ledger.Purchased(publish, Slu(6));
     const Lock channel = ledger.Opened(Slu(3));
-    ledger.ConnectEmpty(ledger.params.channel_window_blocks + 1);   // so that refunds are due
+    ledger.ConnectEmpty(ledger.params.channel_window_blocks + 1);  // so that refunds are due
     const OutPoint publish2 = ledger.Published(ExamplePublish());
     const Lock purchase2 = ledger.Purchased(publish2, Slu(6));
     const Lock channel2 = ledger.Opened(Slu(3));

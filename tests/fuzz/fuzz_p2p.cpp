@@ -47,19 +47,36 @@ void RunMessage(ByteSpan bytes) {
     const ByteSpan payload = input.Rest();
     if (payload.size() > MaxPayloadBytes(known)) return;
     switch (known) {
-        case MessageType::kHello: CheckCanonical<Hello>(payload); break;
+        case MessageType::kHello:
+            CheckCanonical<Hello>(payload);
+            break;
         case MessageType::kPing:
-        case MessageType::kPong: CheckCanonical<PingMessage>(payload); break;
-        case MessageType::kGetHeaders: CheckCanonical<GetHeaders>(payload); break;
-        case MessageType::kHeaders: CheckCanonical<Headers>(payload); break;
+        case MessageType::kPong:
+            CheckCanonical<PingMessage>(payload);
+            break;
+        case MessageType::kGetHeaders:
+            CheckCanonical<GetHeaders>(payload);
+            break;
+        case MessageType::kHeaders:
+            CheckCanonical<Headers>(payload);
+            break;
         case MessageType::kGetBlocks:
-        case MessageType::kBlockNotFound: CheckCanonical<BlockHashes>(payload); break;
+        case MessageType::kBlockNotFound:
+            CheckCanonical<BlockHashes>(payload);
+            break;
         case MessageType::kTxInventory:
         case MessageType::kGetTransactions:
-        case MessageType::kTxNotFound: CheckCanonical<Wtxids>(payload); break;
-        case MessageType::kGetParents: CheckCanonical<Txids>(payload); break;
-        case MessageType::kAddresses: CheckCanonical<Addresses>(payload); break;
-        default: break;   // blocks and transactions have targets of their own; the rest is opaque or empty
+        case MessageType::kTxNotFound:
+            CheckCanonical<Wtxids>(payload);
+            break;
+        case MessageType::kGetParents:
+            CheckCanonical<Txids>(payload);
+            break;
+        case MessageType::kAddresses:
+            CheckCanonical<Addresses>(payload);
+            break;
+        default:
+            break;  // blocks and transactions have targets of their own; the rest is opaque or empty
     }
 }
 
@@ -101,7 +118,8 @@ void RunFrames(ByteSpan bytes) {
     for (size_t c = 0; c < kMessageClasses; ++c) {
         size_t largest = 0;
         for (uint8_t type = 1; IsKnownMessageType(type); ++type) {
-            if (static_cast<size_t>(ClassOf(static_cast<MessageType>(type))) == c) largest = std::max(largest, MaxPayloadBytes(static_cast<MessageType>(type)));
+            if (static_cast<size_t>(ClassOf(static_cast<MessageType>(type))) == c)
+                largest = std::max(largest, MaxPayloadBytes(static_cast<MessageType>(type)));
         }
         most += largest;
     }
@@ -115,7 +133,7 @@ void RunFrames(ByteSpan bytes) {
             CHECK((*frame)->payload.size() <= kMaxFramePayload);
             const auto message = assembler.Add(**frame);
             if (!message) return;
-            CHECK(assembler.buffered_bytes() <= 4 * most);   // vectors grow by doubling
+            CHECK(assembler.buffered_bytes() <= 4 * most);  // vectors grow by doubling
             if (!*message) continue;
             CHECK((*message)->payload.size() <= MaxPayloadBytes((*message)->type));
             NoteAccepted();
@@ -126,12 +144,30 @@ void RunFrames(ByteSpan bytes) {
 
 std::vector<Seed> FrameSeeds() {
     Output small, large, mixed;
-    small.Integer(uint16_t{2}).Integer(uint8_t{2}).Integer(uint8_t{0}).Blob(Bytes(8, 1)).Integer(uint8_t{3}).Integer(uint8_t{0}).Blob(Bytes(8, 2)).Integer(uint16_t{100});
+    small.Integer(uint16_t{2})
+        .Integer(uint8_t{2})
+        .Integer(uint8_t{0})
+        .Blob(Bytes(8, 1))
+        .Integer(uint8_t{3})
+        .Integer(uint8_t{0})
+        .Blob(Bytes(8, 2))
+        .Integer(uint16_t{100});
     large.Integer(uint16_t{3});
     for (const uint8_t shape : {3, 3}) large.Integer(uint8_t{7}).Integer(shape);
     large.Integer(uint8_t{7}).Integer(uint8_t{0}).Blob(Bytes(5, 1)).Integer(uint16_t{1000});
-    mixed.Integer(uint16_t{4}).Integer(uint8_t{7}).Integer(uint8_t{3}).Integer(uint8_t{5}).Integer(uint8_t{0}).Blob(Bytes(3, 1));
-    mixed.Integer(uint8_t{7}).Integer(uint8_t{0}).Blob(Bytes(5, 1)).Integer(uint8_t{17}).Integer(uint8_t{0}).Blob(Bytes(9, 1)).Integer(uint16_t{65535});
+    mixed.Integer(uint16_t{4})
+        .Integer(uint8_t{7})
+        .Integer(uint8_t{3})
+        .Integer(uint8_t{5})
+        .Integer(uint8_t{0})
+        .Blob(Bytes(3, 1));
+    mixed.Integer(uint8_t{7})
+        .Integer(uint8_t{0})
+        .Blob(Bytes(5, 1))
+        .Integer(uint8_t{17})
+        .Integer(uint8_t{0})
+        .Blob(Bytes(9, 1))
+        .Integer(uint16_t{65535});
     return {{"small", small.Take()}, {"large", large.Take()}, {"mixed", mixed.Take()}};
 }
 const Register kFrames{{"p2p_frames", RunFrames, FrameSeeds}};
@@ -187,7 +223,9 @@ void RunConnection(ByteSpan bytes) {
         if (!victim.OnBytes(piece, now, victim_events) || !victim.Tick(now)) return;
         (void)victim.NextWakeup();
     }
-    for (size_t c = 0; c < kMessageClasses; ++c) CHECK(victim.QueuedBytes(static_cast<MessageClass>(c)) <= Connection::QueueLimitBytes(static_cast<MessageClass>(c)));
+    for (size_t c = 0; c < kMessageClasses; ++c)
+        CHECK(victim.QueuedBytes(static_cast<MessageClass>(c)) <=
+              Connection::QueueLimitBytes(static_cast<MessageClass>(c)));
 }
 
 std::vector<Seed> ConnectionSeeds() {
@@ -195,7 +233,12 @@ std::vector<Seed> ConnectionSeeds() {
     for (const uint8_t initiator : {0, 1}) {
         Output secure;
         secure.Integer(initiator).Integer(uint16_t{60000}).Integer(uint16_t{3});
-        secure.Integer(uint16_t{1}).Blob(Encode(PingMessage{5})).Integer(uint16_t{0}).Blob(Encode(Hello{})).Integer(uint16_t{8}).Blob(Encode(Wtxids{}));
+        secure.Integer(uint16_t{1})
+            .Blob(Encode(PingMessage{5}))
+            .Integer(uint16_t{0})
+            .Blob(Encode(Hello{}))
+            .Integer(uint16_t{8})
+            .Blob(Encode(Wtxids{}));
         secure.Integer(uint8_t{50}).Raw(Bytes(100, 9));
         seeds.push_back({initiator != 0 ? "initiator" : "responder", secure.Take()});
         const Bytes greeting = Connection(initiator == 0, TestNetwork(), Secret(3), Secret(4), {}).TakeWritable(1000);
@@ -235,7 +278,9 @@ struct FixedView final : SyncView {
     }
     Height BestHeaderHeight() const override { return Height(known - 1); }
     std::vector<BlockHash> Locator() const override { return {hashes[known - 1], hashes[0]}; }
-    bool HaveHeader(const BlockHash& hash) const override { return std::find(hashes.begin(), hashes.begin() + known, hash) != hashes.begin() + known; }
+    bool HaveHeader(const BlockHash& hash) const override {
+        return std::find(hashes.begin(), hashes.begin() + known, hash) != hashes.begin() + known;
+    }
     bool HaveBlock(const BlockHash& hash) const override { return bodies.contains(hash); }
     std::vector<WantedBlock> BlocksWanted(size_t limit) const override {
         std::vector<WantedBlock> wanted;
@@ -244,13 +289,18 @@ struct FixedView final : SyncView {
         }
         return wanted;
     }
-    std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash&, size_t limit) const override {
+    std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash&,
+                                          size_t limit) const override {
         CHECK(locator.size() <= kMaxLocatorHashes);
         return {headers.begin() + 1, headers.begin() + 1 + static_cast<ptrdiff_t>(std::min<size_t>(limit, 9))};
     }
     bool HaveTransaction(const Wtxid& wtxid) const override { return FindTransaction(wtxid) != nullptr; }
-    TransactionRef FindTransaction(const Wtxid& wtxid) const override { return transactions[0]->wtxid() == wtxid ? transactions[0] : nullptr; }
-    TransactionRef FindTransaction(const Txid& txid) const override { return transactions[0]->txid() == txid ? transactions[0] : nullptr; }
+    TransactionRef FindTransaction(const Wtxid& wtxid) const override {
+        return transactions[0]->wtxid() == wtxid ? transactions[0] : nullptr;
+    }
+    TransactionRef FindTransaction(const Txid& txid) const override {
+        return transactions[0]->txid() == txid ? transactions[0] : nullptr;
+    }
 
     std::vector<BlockHeader> headers;
     std::vector<BlockHash> hashes;
@@ -274,7 +324,7 @@ class SyncScene {
         }
         for (const uint64_t peer : std::set<uint64_t>(m_ready)) m_sync.OnPeerGone(PeerId(peer), m_now);
         (void)m_sync.TakeActions();
-        CHECK(m_sync.BlocksInFlight() <= m_blocks.size());   // only what the node holds stays
+        CHECK(m_sync.BlocksInFlight() <= m_blocks.size());  // only what the node holds stays
     }
 
   private:
@@ -289,7 +339,8 @@ class SyncScene {
         switch (m_input.Below(12)) {
             case 0: {
                 const uint64_t peer = AnyPeer();
-                if (m_ready.insert(peer).second) m_sync.OnPeerReady(PeerId(peer), Height(m_input.Integer<uint32_t>()), m_now);
+                if (m_ready.insert(peer).second)
+                    m_sync.OnPeerReady(PeerId(peer), Height(m_input.Integer<uint32_t>()), m_now);
                 break;
             }
             case 1: {
@@ -304,10 +355,11 @@ class SyncScene {
             case 3:
                 Receive(static_cast<MessageType>(1 + m_input.Below(18)), ToBytes(m_input.Blob()));
                 break;
-            case 4: {   // a piece of the chain, as it is or not
+            case 4: {  // a piece of the chain, as it is or not
                 const size_t from = m_input.Below(m_view.headers.size()), count = m_input.Below(12);
                 Headers headers;
-                for (size_t i = from; i < std::min(from + count, m_view.headers.size()); ++i) headers.headers.push_back(m_view.headers[i]);
+                for (size_t i = from; i < std::min(from + count, m_view.headers.size()); ++i)
+                    headers.headers.push_back(m_view.headers[i]);
                 if (m_input.Integer() == 1 && !headers.headers.empty()) headers.headers.back().prev = BlockHash();
                 Receive(MessageType::kHeaders, Encode(headers));
                 break;
@@ -319,15 +371,18 @@ class SyncScene {
                 break;
             }
             case 6:
-                Receive(m_input.Flag() ? MessageType::kGetBlocks : MessageType::kBlockNotFound, Encode(BlockHashes{{AnyHash(), AnyHash()}}));
+                Receive(m_input.Flag() ? MessageType::kGetBlocks : MessageType::kBlockNotFound,
+                        Encode(BlockHashes{{AnyHash(), AnyHash()}}));
                 break;
             case 7: {
-                const MessageType types[] = {MessageType::kTxInventory, MessageType::kGetTransactions, MessageType::kTxNotFound};
+                const MessageType types[] = {MessageType::kTxInventory, MessageType::kGetTransactions,
+                                             MessageType::kTxNotFound};
                 Receive(types[m_input.Below(3)], Encode(Wtxids{{AnyWtxid(), AnyWtxid()}}));
                 break;
             }
             case 8:
-                Receive(MessageType::kTransaction, m_view.transactions[m_input.Below(m_view.transactions.size())]->tx().ToBytes());
+                Receive(MessageType::kTransaction,
+                        m_view.transactions[m_input.Below(m_view.transactions.size())]->tx().ToBytes());
                 break;
             case 9:
                 AnswerBlock();
@@ -362,7 +417,8 @@ class SyncScene {
         m_transactions.pop_back();
         TransactionResult result;
         result.outcome = static_cast<TransactionOutcome>(m_input.Below(4));
-        if (result.outcome == TransactionOutcome::kMissingParents) result.missing_parents.push_back(transaction->inputs()[0].prevout.txid);
+        if (result.outcome == TransactionOutcome::kMissingParents)
+            result.missing_parents.push_back(transaction->inputs()[0].prevout.txid);
         m_sync.OnTransactionResult(peer, transaction, result, m_now);
     }
     void Do(SyncAction& action) {
@@ -371,10 +427,12 @@ class SyncScene {
             CHECK(m_ready.contains(send->peer.value));
         } else if (const auto* headers = std::get_if<ProcessHeadersAction>(&action)) {
             CHECK(!headers->headers.empty() && headers->headers.size() <= kMaxHeadersPerMessage);
-            for (size_t i = 1; i < headers->headers.size(); ++i) CHECK(headers->headers[i].prev == headers->headers[i - 1].Hash());
+            for (size_t i = 1; i < headers->headers.size(); ++i)
+                CHECK(headers->headers[i].prev == headers->headers[i - 1].Hash());
             HeadersResult result;
             result.outcome = static_cast<HeadersOutcome>(m_input.Below(4));
-            result.accepted = result.outcome == HeadersOutcome::kAccepted ? headers->headers.size() : m_input.Below(headers->headers.size());
+            result.accepted = result.outcome == HeadersOutcome::kAccepted ? headers->headers.size()
+                                                                          : m_input.Below(headers->headers.size());
             m_pending_headers.emplace_back(headers->peer, result);
         } else if (auto* block = std::get_if<ProcessBlockAction>(&action)) {
             CHECK(block->block->header.Hash() == block->hash);
@@ -414,7 +472,12 @@ std::vector<Seed> SyncSeeds() {
         step(blocks, 0).Integer(peer).Integer(uint32_t{30});
         step(transactions, 0).Integer(peer).Integer(uint32_t{5});
     }
-    step(blocks, 4).Integer(uint16_t{1}).Integer(uint16_t{11}).Integer(uint8_t{0}).Integer(uint16_t{0}).Integer(uint16_t{0});
+    step(blocks, 4)
+        .Integer(uint16_t{1})
+        .Integer(uint16_t{11})
+        .Integer(uint8_t{0})
+        .Integer(uint16_t{0})
+        .Integer(uint16_t{0});
     step(blocks, 2).Integer(uint16_t{50});
     for (uint16_t height = 10; height < 16; ++height) {
         for (uint16_t peer = 0; peer < 3; ++peer) step(blocks, 5).Integer(height).Integer(peer);
@@ -451,10 +514,18 @@ void RunAddressBook(ByteSpan bytes) {
         entry.endpoint.port = input.Integer<uint16_t>();
         entry.last_seen_s = input.Integer<uint64_t>();
         switch (input.Integer() % 5) {
-            case 0: book.Tried(entry.endpoint, now); break;
-            case 1: book.Succeeded(entry.endpoint, 1, entry.last_seen_s, now); break;
-            case 2: book.Failed(entry.endpoint); break;
-            default: book.Add(entry); break;
+            case 0:
+                book.Tried(entry.endpoint, now);
+                break;
+            case 1:
+                book.Succeeded(entry.endpoint, 1, entry.last_seen_s, now);
+                break;
+            case 2:
+                book.Failed(entry.endpoint);
+                break;
+            default:
+                book.Add(entry);
+                break;
         }
         now += seconds(input.Integer());
         CHECK(book.size() <= AddressBook::kMaxEntries);
@@ -464,7 +535,9 @@ void RunAddressBook(ByteSpan bytes) {
     (void)book.Select(random, now, [](const Endpoint&) { return true; });
 }
 std::vector<Seed> AddressBookSeeds() {
-    return {{"ipv4", ToBytes(AsBytes("203.0.113.5:9333"))}, {"ipv6", ToBytes(AsBytes("[2001:db8::1]:9333"))}, {"bare", ToBytes(AsBytes("2001:db8::1"))}};
+    return {{"ipv4", ToBytes(AsBytes("203.0.113.5:9333"))},
+            {"ipv6", ToBytes(AsBytes("[2001:db8::1]:9333"))},
+            {"bare", ToBytes(AsBytes("2001:db8::1"))}};
 }
 const Register kAddressBook{{"address_book", RunAddressBook, AddressBookSeeds, 1024}};
 

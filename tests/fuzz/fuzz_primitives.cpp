@@ -44,8 +44,9 @@ void RunBlock(ByteSpan input) {
 
 std::vector<Seed> BlockSeeds() {
     LedgerScene& scene = TheLedgerScene();
-    return {{"empty", scene.ledger.MakeBlock({}).ToBytes()},
-            {"payments", scene.ledger.MakeBlock({scene.transactions[0].second, scene.transactions[3].second}).ToBytes()}};
+    return {
+        {"empty", scene.ledger.MakeBlock({}).ToBytes()},
+        {"payments", scene.ledger.MakeBlock({scene.transactions[0].second, scene.transactions[3].second}).ToBytes()}};
 }
 const Register kBlock{{"block", RunBlock, BlockSeeds}};
 
@@ -143,11 +144,13 @@ void RunText(ByteSpan input) {
         CHECK(ParseSlu(FormatSlu(*amount), "amount") == *amount);
         NoteAccepted();
     }
-    if (const auto outpoint = OutPoint::FromString(text)) CHECK(OutPoint::FromString(outpoint->ToString()) == *outpoint);
+    if (const auto outpoint = OutPoint::FromString(text))
+        CHECK(OutPoint::FromString(outpoint->ToString()) == *outpoint);
     if (const auto bytes = HexDecode(text)) CHECK(HexEncode(*bytes).size() == text.size());
 }
 std::vector<Seed> TextSeeds() {
-    return {{"amount", ToBytes(AsBytes("20999999.99999999"))}, {"outpoint", ToBytes(AsBytes(OutPoint{{}, 12}.ToString()))}};
+    return {{"amount", ToBytes(AsBytes("20999999.99999999"))},
+            {"outpoint", ToBytes(AsBytes(OutPoint{{}, 12}.ToString()))}};
 }
 const Register kText{{"text", RunText, TextSeeds, 128}};
 

@@ -10,14 +10,15 @@ const MethodTable& TheMethods() {
     static const auto* table = [] {
         auto* made = new MethodTable;
         Method echo{"echo", "control", "Returns its arguments.", {}, "an object", {}};
-        for (const auto& [name, type] : std::initializer_list<std::pair<const char*, ArgType>>{{"text", ArgType::kString},
-                                                                                              {"number", ArgType::kNumber},
-                                                                                              {"flag", ArgType::kBool},
-                                                                                              {"amount", ArgType::kAmount},
-                                                                                              {"hash", ArgType::kHash},
-                                                                                              {"object", ArgType::kObject},
-                                                                                              {"array", ArgType::kArray},
-                                                                                              {"any", ArgType::kAny}}) {
+        for (const auto& [name, type] :
+             std::initializer_list<std::pair<const char*, ArgType>>{{"text", ArgType::kString},
+                                                                    {"number", ArgType::kNumber},
+                                                                    {"flag", ArgType::kBool},
+                                                                    {"amount", ArgType::kAmount},
+                                                                    {"hash", ArgType::kHash},
+                                                                    {"object", ArgType::kObject},
+                                                                    {"array", ArgType::kArray},
+                                                                    {"any", ArgType::kAny}}) {
             echo.args.push_back({name, type, false, "default: none"});
         }
         echo.handler = [](const rpc::Call& call) -> RpcResult<Json> {
@@ -27,9 +28,12 @@ const MethodTable& TheMethods() {
             return Json{{"text", call.String("text")}, {"flag", call.Bool("flag", false)}, {"number", *number}};
         };
         made->Add(std::move(echo));
-        made->Add({"need", "control", "Needs one.", {{"hash", ArgType::kHash, true, "which"}}, "the hash", [](const rpc::Call& call) -> RpcResult<Json> {
-                       return Json(call.String("hash"));
-                   }});
+        made->Add({"need",
+                   "control",
+                   "Needs one.",
+                   {{"hash", ArgType::kHash, true, "which"}},
+                   "the hash",
+                   [](const rpc::Call& call) -> RpcResult<Json> { return Json(call.String("hash")); }});
         return made;
     }();
     return *table;
@@ -49,12 +53,18 @@ void RunJsonRpc(ByteSpan input) {
 
 std::vector<Seed> JsonRpcSeeds() {
     const auto text = [](const char* name, const char* body) { return Seed{name, ToBytes(AsBytes(body))}; };
-    return {text("positions", R"({"jsonrpc":"2.0","id":1,"method":"echo","params":["a",5,true,1.25]})"),
-            text("names", R"({"jsonrpc":"2.0","id":"x","method":"echo","params":{"number":-7,"object":{"a":[1,null]},"array":[]}})"),
-            text("old-style", R"({"id":null,"method":"echo"})"),
-            text("batch", R"([{"jsonrpc":"2.0","id":1,"method":"help"},{"jsonrpc":"2.0","method":"echo"},{"id":2,"method":"none"},5])"),
-            text("need", R"({"id":1,"method":"need","params":["00000000000000000000000000000000000000000000000000000000000000ff"]})"),
-            text("unicode", "{\"id\":1,\"method\":\"echo\",\"params\":[\"\\u00e9\\ud83d\\ude00 \xc3\xa9\"]}")};
+    return {
+        text("positions", R"({"jsonrpc":"2.0","id":1,"method":"echo","params":["a",5,true,1.25]})"),
+        text("names",
+             R"({"jsonrpc":"2.0","id":"x","method":"echo","params":{"number":-7,"object":{"a":[1,null]},"array":[]}})"),
+        text("old-style", R"({"id":null,"method":"echo"})"),
+        text(
+            "batch",
+            R"([{"jsonrpc":"2.0","id":1,"method":"help"},{"jsonrpc":"2.0","method":"echo"},{"id":2,"method":"none"},5])"),
+        text(
+            "need",
+            R"({"id":1,"method":"need","params":["00000000000000000000000000000000000000000000000000000000000000ff"]})"),
+        text("unicode", "{\"id\":1,\"method\":\"echo\",\"params\":[\"\\u00e9\\ud83d\\ude00 \xc3\xa9\"]}")};
 }
 const Register kJsonRpc{{"json_rpc", RunJsonRpc, JsonRpcSeeds}};
 

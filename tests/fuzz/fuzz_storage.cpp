@@ -7,7 +7,8 @@ namespace {
 
 using namespace storage;
 
-// A log file of any bytes opens, replays whole records only, takes a new record, and gives the same ones and that one when opened again.
+// A log file of any bytes opens, replays whole records only, takes a new record, and gives the same ones and that one
+// when opened again.
 void RunAppendLog(ByteSpan input) {
     MemoryDisk disk(1);
     FileSystem& files = disk.files();

@@ -13,8 +13,8 @@ constexpr uint64_t kContentBytes = uint64_t{3} * kChunkBytes + 500;
 
 ContentId Content(uint8_t n) { return {ContentRoot(std::array<uint8_t, 32>{n}), kContentBytes}; }
 
-// A swarm that serves two contents (one free, one with a price) and fetches a third; three peers that say anything; workers that answer
-// anything; time.
+// A swarm that serves two contents (one free, one with a price) and fetches a third; three peers that say anything;
+// workers that answer anything; time.
 class SwarmScene {
   public:
     explicit SwarmScene(ByteSpan bytes) : m_input(bytes), m_random(1), m_swarm(Config(), m_random) {
@@ -26,7 +26,8 @@ class SwarmScene {
         DownloadLimits limits;
         limits.max_price_per_mib = Amount(2000);
         limits.budget = consensus::testing::Slu(1);
-        CHECK(m_swarm.StartDownload(Content(3), ChunkSet(ChunkCount(kContentBytes)), limits, Amount(), m_now).has_value());
+        CHECK(m_swarm.StartDownload(Content(3), ChunkSet(ChunkCount(kContentBytes)), limits, Amount(), m_now)
+                  .has_value());
     }
 
     void Run() {
@@ -69,13 +70,16 @@ class SwarmScene {
                 Receive(m_input.Blob());
                 break;
             case 4:
-                Receive(EncodeContentMessage(Have{Content(1 + m_input.Below(3)), Amount(m_input.Integer<uint16_t>()), true, {}, {}}));
+                Receive(EncodeContentMessage(
+                    Have{Content(1 + m_input.Below(3)), Amount(m_input.Integer<uint16_t>()), true, {}, {}}));
                 break;
             case 5:
-                Receive(EncodeContentMessage(RequestChunks{Content(1 + m_input.Below(3)), {{ChunkIndex(m_input.Below(4)), kAllLeaves}}}));
+                Receive(EncodeContentMessage(
+                    RequestChunks{Content(1 + m_input.Below(3)), {{ChunkIndex(m_input.Below(4)), kAllLeaves}}}));
                 break;
             case 6:
-                Receive(EncodeLeaf(Content(3), ChunkIndex(0), static_cast<uint8_t>(m_input.Below(16)), Bytes(kLeafBytes, 1)));
+                Receive(EncodeLeaf(Content(3), ChunkIndex(0), static_cast<uint8_t>(m_input.Below(16)),
+                                   Bytes(kLeafBytes, 1)));
                 break;
             case 7:
                 m_swarm.OnPeerDrained(AnyPeer(), m_input.Integer<uint16_t>(), m_now);
@@ -87,7 +91,8 @@ class SwarmScene {
     }
     void Receive(ByteSpan payload) {
         const PeerId peer = AnyPeer();
-        if (payload.size() <= kMaxLeafPayloadBytes && m_ready.contains(peer.value)) m_swarm.OnMessage(peer, payload, m_now);
+        if (payload.size() <= kMaxLeafPayloadBytes && m_ready.contains(peer.value))
+            m_swarm.OnMessage(peer, payload, m_now);
     }
 
     void Do(SwarmAction& action) {
@@ -148,7 +153,12 @@ std::vector<Seed> SwarmSeeds() {
     connect(pay);
     pay.Integer(uint16_t{3}).Blob(EncodeContentMessage(TermsRequest{Content(2)})).Integer(uint16_t{0});
     pay.Integer(uint16_t{5}).Integer(uint16_t{1}).Integer(uint16_t{1}).Integer(uint16_t{0});
-    pay.Integer(uint16_t{4}).Integer(uint16_t{2}).Integer(uint16_t{500}).Integer(uint16_t{2}).Integer(uint16_t{2}).Integer(uint16_t{3000});
+    pay.Integer(uint16_t{4})
+        .Integer(uint16_t{2})
+        .Integer(uint16_t{500})
+        .Integer(uint16_t{2})
+        .Integer(uint16_t{2})
+        .Integer(uint16_t{3000});
     return {{"serve", serve.Take()}, {"fetch", fetch.Take()}, {"pay", pay.Take()}};
 }
 const Register kSwarm{{"swarm", RunSwarm, SwarmSeeds, 2048, 64 << 20}};

@@ -13,7 +13,8 @@
 
 #include "fuzz.h"
 
-// What watches a run: signals, memory, coverage. Everything that a signal handler or an allocation touches is plain data.
+// What watches a run: signals, memory, coverage. Everything that a signal handler or an allocation touches is plain
+// data.
 
 namespace sluice::fuzz {
 namespace {
@@ -22,7 +23,7 @@ char g_crash_path[4096];
 char g_replay_hint[4096];
 ByteSpan g_input;
 volatile sig_atomic_t g_running = 0;
-volatile sig_atomic_t g_seconds = 0;   // of the present run
+volatile sig_atomic_t g_seconds = 0;  // of the present run
 std::atomic<size_t> g_live_bytes{0};
 size_t g_allowed_bytes = SIZE_MAX;
 
@@ -75,12 +76,12 @@ void OnSecond(int) {
 void InstallGuards(const std::string& crash_path, const std::string& replay_hint) {
     std::strncpy(g_crash_path, crash_path.c_str(), sizeof(g_crash_path) - 1);
     std::strncpy(g_replay_hint, replay_hint.c_str(), sizeof(g_replay_hint) - 1);
-    static std::array<uint8_t, 1 << 16> stack;   // a stack overflow has no other
+    static std::array<uint8_t, 1 << 16> stack;  // a stack overflow has no other
     stack_t alternative{};
     alternative.ss_sp = stack.data();
     alternative.ss_size = stack.size();
     sigaltstack(&alternative, nullptr);
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_flags = SA_ONSTACK;
     action.sa_handler = OnFault;
     for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);

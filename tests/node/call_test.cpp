@@ -30,7 +30,8 @@ TEST(CallOn, AStoppedExecutorIsUnavailable) {
 
 TEST(CallOn, WhatATaskThrowsReachesTheCallerAndNotTheExecutor) {
     InPlace executor;
-    EXPECT_THROW((void)CallOn(executor, []() -> Result<int> { throw std::runtime_error("no"); }).has_value(), std::runtime_error);
+    EXPECT_THROW((void)CallOn(executor, []() -> Result<int> { throw std::runtime_error("no"); }).has_value(),
+                 std::runtime_error);
 }
 
 }  // namespace

@@ -53,7 +53,9 @@ class HostileSale : public ::testing::Test {
         world[kBuyer].Broadcast(built->built);
         return built->lock;
     }
-    wallet::PurchaseStatus StatusOf(const OutPoint& purchase) { return world[kBuyer].wallet().Purchases().at(purchase).status; }
+    wallet::PurchaseStatus StatusOf(const OutPoint& purchase) {
+        return world[kBuyer].wallet().Purchases().at(purchase).status;
+    }
     bool BecomesGranted(const OutPoint& purchase) {
         return world.RunUntil([&] { return StatusOf(purchase) == wallet::PurchaseStatus::kGranted; }, seconds(120));
     }
@@ -68,9 +70,12 @@ TEST_F(HostileSale, ACopyOfARecordWithAnotherPriceAndPayoutGetsNoGrant) {
     const chain::ChainManager& chain = world[kBuyer]->chain().chain();
     storage::MemoryDisk disk(5);
     const auto store = disk.files().OpenKeyValue("/wallet", 1 << 20).value();
-    const auto forger = wallet::Wallet::Restore(*store, wallet::WalletNetwork::For(chain.genesis()), {}, world.random(), buyer_phrase).value();
+    const auto forger =
+        wallet::Wallet::Restore(*store, wallet::WalletNetwork::For(chain.genesis()), {}, world.random(), buyer_phrase)
+            .value();
     ASSERT_TRUE(forger->ConnectBlock(chain.genesis().MakeBlock()));
-    for (Height height(1); height <= chain.tip()->height(); ++height) ASSERT_TRUE(forger->ConnectBlock(*chain.GetBlockAt(height).value()));
+    for (Height height(1); height <= chain.tip()->height(); ++height)
+        ASSERT_TRUE(forger->ConnectBlock(*chain.GetBlockAt(height).value()));
     wallet::PublishRequest copy;
     copy.record = Info().record;
     copy.record.price = Amount(1'000);

@@ -53,7 +53,7 @@ TEST(EventHub, WakesWhoWaitsWhenSomethingHappensOrItCloses) {
     events.Close();
     late.join();
     EXPECT_TRUE(seen.empty());
-    EXPECT_TRUE(events.Wait(1, seconds(60)).empty());   // at once from now on
+    EXPECT_TRUE(events.Wait(1, seconds(60)).empty());  // at once from now on
 }
 
 // ---- jobs
@@ -147,7 +147,7 @@ TEST(AdjustableClock, StandsStillAtItsMockTimeAndRunsWithoutOne) {
     real.Advance(seconds(5));
     EXPECT_TRUE(clock.IsMocked());
     EXPECT_EQ(clock.Now(), UnixMillis(seconds(7)));
-    EXPECT_EQ(clock.Monotonic() - before, seconds(5));   // which always runs
+    EXPECT_EQ(clock.Monotonic() - before, seconds(5));  // which always runs
     clock.SetMock(std::nullopt);
     EXPECT_EQ(clock.Now(), UnixMillis(seconds(110)));
 }
@@ -173,10 +173,10 @@ TEST(SwarmStore, WhatIsSeededSurvivesPowerLossAndCanBeForgotten) {
         EXPECT_TRUE(store->Seeds().value().empty());
         ASSERT_TRUE(store->SaveSeed({Content(1), Amount(10)}));
         ASSERT_TRUE(store->SaveSeed({Content(2), Amount(20)}));
-        ASSERT_TRUE(store->SaveSeed({Content(2), Amount(25)}));   // another price
+        ASSERT_TRUE(store->SaveSeed({Content(2), Amount(25)}));  // another price
         ASSERT_TRUE(store->SaveSeed({Content(3), Amount(30)}));
         ASSERT_TRUE(store->ForgetSeed(Content(1)));
-        ASSERT_TRUE(store->ForgetSeed(Content(9)));               // never saved
+        ASSERT_TRUE(store->ForgetSeed(Content(9)));  // never saved
         disk.Crash();
     }
     const auto store = SwarmStore::Open(disk.files(), "/swarm").value();

@@ -15,7 +15,8 @@ const std::string kOutput = "/bought.bin";
 Amount Slu(uint64_t n) { return Amount(n * kDropsPerSlu); }
 Amount Drops(uint64_t n) { return Amount(n); }
 
-// A staker that holds all the money at first, a seller, a buyer and a seeder, who each have some of it once SetUp is done.
+// A staker that holds all the money at first, a seller, a buyer and a seeder, who each have some of it once SetUp is
+// done.
 class Sale : public ::testing::Test {
   protected:
     explicit Sale(uint64_t seed = 11) : world(seed) {}
@@ -79,8 +80,10 @@ class Sale : public ::testing::Test {
         world.RunUntil([&] { return world[number].Job(job).state != JobState::kRunning; }, limit);
         const JobInfo info = world[number].Job(job);
         if (info.state == JobState::kDone) return ::testing::AssertionSuccess();
-        return ::testing::AssertionFailure() << "job " << job << " (" << info.kind << ", " << info.progress.phase << ", waits for '" << info.progress.waiting_for
-                                             << "', " << info.progress.done_bytes << " bytes): " << (info.error ? info.error->message : "still runs");
+        return ::testing::AssertionFailure()
+               << "job " << job << " (" << info.kind << ", " << info.progress.phase << ", waits for '"
+               << info.progress.waiting_for << "', " << info.progress.done_bytes
+               << " bytes): " << (info.error ? info.error->message : "still runs");
     }
     JobId StartGet() {
         const auto job = world[kBuyer]->content().StartGet(claim, kOutput, {});
@@ -96,14 +99,16 @@ class Sale : public ::testing::Test {
     SettleOutcome Settle(size_t number) {
         SwarmService& swarm = world[number]->swarm();
         for (const content::PayeeChannel& channel : swarm.PayeeChannels())
-            if (channel.phase != content::ChannelPhase::kClosed && channel.Paid() > Amount(0)) swarm.CloseForSettling(channel.lock.outpoint);
+            if (channel.phase != content::ChannelPhase::kClosed && channel.Paid() > Amount(0))
+                swarm.CloseForSettling(channel.lock.outpoint);
         const auto settled = world[number]->payments().Settle(swarm.PayeeChannels());
         EXPECT_TRUE(settled) << settled.error().message;
         return settled.value_or(SettleOutcome{});
     }
     Amount Earned(size_t number) {
         Amount sum;
-        for (const content::PayeeChannel& channel : world[number]->swarm().PayeeChannels()) sum.drops += channel.Paid().drops;
+        for (const content::PayeeChannel& channel : world[number]->swarm().PayeeChannels())
+            sum.drops += channel.Paid().drops;
         return sum;
     }
     bool HasEvent(size_t number, const std::string& topic, const std::string& subject) {
@@ -141,7 +146,8 @@ TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
     ASSERT_TRUE(Finishes(kSeeder, *seed));
     const Amount paid = ParseSlu(world[kSeeder].Job(*seed).result.at("paid"), "paid").value();
     EXPECT_GT(paid, Amount(0));
-    EXPECT_TRUE(world.RunUntil([&] { return Earned(kSeller) == paid; }, seconds(10)));   // the last voucher is on its way
+    EXPECT_TRUE(
+        world.RunUntil([&] { return Earned(kSeller) == paid; }, seconds(10)));  // the last voucher is on its way
 
     Buy();
     EXPECT_EQ(PurchaseStatus(), wallet::PurchaseStatus::kUnconfirmed);
@@ -158,19 +164,20 @@ TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
     world.ExpectWalletsOwnEverything();
     const Amount earned = Earned(kSeller);
     const SettleOutcome settled = Settle(kSeller);
-    EXPECT_GE(settled.channels, 2u);   // the seeder's and the buyer's
+    EXPECT_GE(settled.channels, 2u);  // the seeder's and the buyer's
     EXPECT_EQ(settled.take.drops + settled.fee.drops + settled.burned.drops, earned.drops);
     EXPECT_GE(Settle(kSeeder).channels, 1u);
     ASSERT_TRUE(world.RunUntil([&] { return world.AllSettled(); }));
     world.ExpectWalletsOwnEverything();
-    for (size_t number = 0; number < world.size(); ++number) EXPECT_EQ(world[number].wallet().GetBalances().in_channels, Amount(0)) << number;
+    for (size_t number = 0; number < world.size(); ++number)
+        EXPECT_EQ(world[number].wallet().GetBalances().in_channels, Amount(0)) << number;
     EXPECT_EQ(world[kSeller].wallet().GetBalances().in_purchases, Amount(0));
     // The price less what the grant cost, and the earnings, are the seller's.
     EXPECT_GT(world[kSeller].wallet().GetBalances().total, Slu(500 + 149));
 }
 
 TEST_F(Sale, ASellerThatRestartsBetweenPurchaseAndGrantStillGrants) {
-    Publish(Slu(2'000), Amount(0));   // granted six blocks deep
+    Publish(Slu(2'000), Amount(0));  // granted six blocks deep
     Buy();
     ASSERT_TRUE(world.RunUntil([&] { return PurchaseStatus() == wallet::PurchaseStatus::kPending; }));
     ASSERT_EQ(world[kSeller]->sales().Waiting(), 1u);
@@ -223,7 +230,7 @@ TEST_F(Sale, APurchaseIsRefundedByItselfWhenTheSellerIsGone) {
     EXPECT_EQ(PurchaseStatus(), wallet::PurchaseStatus::kPending);
     ASSERT_TRUE(world.RunUntil([&] { return PurchaseStatus() == wallet::PurchaseStatus::kRefunded; }, seconds(60)));
     ASSERT_TRUE(world.RunUntil([&] { return world[kBuyer].wallet().GetBalances().pending_trusted == Amount(0); }));
-    EXPECT_GT(world[kBuyer].wallet().GetBalances().total.drops, before.drops - kDropsPerSlu / 100);   // all but fees
+    EXPECT_GT(world[kBuyer].wallet().GetBalances().total.drops, before.drops - kDropsPerSlu / 100);  // all but fees
     EXPECT_EQ(world[kBuyer].wallet().GetBalances().in_purchases, Amount(0));
 
     const auto opened = world[kSeller].Open();
@@ -246,7 +253,8 @@ TEST_F(Sale, EverythingThatABuyerOwnsComesBackFromThePhrase) {
     EXPECT_EQ(key->Public(), restored->content().FindClaim(claim).value().record.title_key);
 }
 
-// One node after the other loses power at some write, or the internet falls apart for a while, from the purchase to the opened file.
+// One node after the other loses power at some write, or the internet falls apart for a while, from the purchase to the
+// opened file.
 TEST_P(CrashedSale, NoPowerLossOrPartitionOnTheWayLosesMoneyOrTheFile) {
     const Amount ask = Drops(100'000);
     Publish(Slu(2'000), ask);
@@ -266,7 +274,8 @@ TEST_P(CrashedSale, NoPowerLossOrPartitionOnTheWayLosesMoneyOrTheFile) {
             if (info) request.publish = info->anchor;
             const auto built = buyer.wallet().BuildPurchase(request);
             if (built) (void)buyer->wallet().Broadcast(built->built);
-        } else if (granted && (!job || buyer.Job(*job).state != JobState::kRunning) && !buyer.disk().files().Exists(kOutput)) {
+        } else if (granted && (!job || buyer.Job(*job).state != JobState::kRunning) &&
+                   !buyer.disk().files().Exists(kOutput)) {
             const auto started = buyer->content().StartGet(claim, kOutput, {});
             if (started) job = *started;
         }
@@ -275,9 +284,12 @@ TEST_P(CrashedSale, NoPowerLossOrPartitionOnTheWayLosesMoneyOrTheFile) {
     const auto done = [&] { return world[kBuyer].IsUp() && world[kBuyer].disk().files().Exists(kOutput); };
     for (int round = 0; round < 60 && !done(); ++round) {
         const size_t victim = random.Below(4);
-        if (random.Below(4) == 0) world.Partition({victim});
-        else world[victim].disk().FailAfterWrites(random.Below(80));
-        world.RunUntil([&] { return drive_buyer(), world[victim].stopped().has_value() || done(); }, milliseconds(500 + random.Below(8'000)));
+        if (random.Below(4) == 0)
+            world.Partition({victim});
+        else
+            world[victim].disk().FailAfterWrites(random.Below(80));
+        world.RunUntil([&] { return drive_buyer(), world[victim].stopped().has_value() || done(); },
+                       milliseconds(500 + random.Below(8'000)));
         world.Heal();
         world[victim].Crash();
         if (victim == kBuyer) job.reset();
@@ -294,7 +306,8 @@ TEST_P(CrashedSale, NoPowerLossOrPartitionOnTheWayLosesMoneyOrTheFile) {
     world.ExpectWalletsOwnEverything();
     world.ExpectOneHeaderForEachSlot();
     size_t granted = 0;
-    for (const auto& [lock, own] : world[kBuyer].wallet().Purchases()) granted += own.status == wallet::PurchaseStatus::kGranted ? 1 : 0;
+    for (const auto& [lock, own] : world[kBuyer].wallet().Purchases())
+        granted += own.status == wallet::PurchaseStatus::kGranted ? 1 : 0;
     EXPECT_EQ(granted, 1u);
     EXPECT_EQ(world[kBuyer].wallet().Purchases().size(), 1u);
 }

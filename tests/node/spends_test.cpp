@@ -47,7 +47,9 @@ class Spends : public ::testing::Test {
         check.spent.push_back(spent);
         return check;
     }
-    static std::string Words(const consensus::Verdict<void>& verdict) { return verdict ? "valid" : verdict.error().ToString(); }
+    static std::string Words(const consensus::Verdict<void>& verdict) {
+        return verdict ? "valid" : verdict.error().ToString();
+    }
 
     ct::Ledger ledger;
 };
@@ -65,17 +67,19 @@ TEST_F(Spends, TheVerdictIsThatOfTheOrderWhateverFails) {
     SeededRandom random(3);
     std::set<std::string> seen;
     for (int round = 0; round < 60; ++round) {
-        std::vector<SpendCheck> checks(good.begin(), good.begin() + static_cast<ptrdiff_t>(random.Below(good.size() + 1)));
+        std::vector<SpendCheck> checks(good.begin(),
+                                       good.begin() + static_cast<ptrdiff_t>(random.Below(good.size() + 1)));
         for (uint64_t faults = random.Below(4); faults > 0; --faults) {
             const auto& from = random.Below(2) == 0 ? bad_signature : no_witness;
-            checks.insert(checks.begin() + static_cast<ptrdiff_t>(random.Below(checks.size() + 1)), from[random.Below(from.size())]);
+            checks.insert(checks.begin() + static_cast<ptrdiff_t>(random.Below(checks.size() + 1)),
+                          from[random.Below(from.size())]);
         }
         const std::string expected = Words(consensus::RunSpendsInOrder(checks));
         EXPECT_EQ(Words(run(checks)), expected) << "round " << round;
         seen.insert(expected);
     }
     EXPECT_TRUE(seen.contains("valid"));
-    EXPECT_GE(seen.size(), 8u);   // the words name the transaction, so most of the ten faults were the first one once
+    EXPECT_GE(seen.size(), 8u);  // the words name the transaction, so most of the ten faults were the first one once
 }
 
 TEST_F(Spends, APoolThatIsBusyHoldsNothingUpAndComesTooLateWithoutHarm) {
@@ -88,7 +92,7 @@ TEST_F(Spends, APoolThatIsBusyHoldsNothingUpAndComesTooLateWithoutHarm) {
         checks[5] = Check(Fault::kBadSignature);
         EXPECT_FALSE(run(checks));
     }
-    EXPECT_EQ(pool.RunAll(), 6u);   // after the checks are gone
+    EXPECT_EQ(pool.RunAll(), 6u);  // after the checks are gone
 }
 
 TEST_F(Spends, FewChecksOrOneThreadAskNobody) {

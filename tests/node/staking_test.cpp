@@ -110,7 +110,8 @@ TEST_F(Staker, NeverSignsASlotTwiceAfterACrashAtAnyWrite) {
             EXPECT_EQ(staking().Info().last_signed_slot, slot) << "after " << writes << " writes";
             EXPECT_FALSE(staking().TryProduce(slot)) << "after " << writes << " writes";
             ++refused;
-        } else if (staking().Info().last_signed_slot != slot) {   // the write that failed may be found done: the slot is lost, which is safe
+        } else if (staking().Info().last_signed_slot !=
+                   slot) {  // the write that failed may be found done: the slot is lost, which is safe
             const auto second = staking().TryProduce(slot);
             EXPECT_TRUE(second && *second) << "after " << writes << " writes";
             ++free;

@@ -33,7 +33,7 @@ const ::testing::Environment* const kQuietLog = ::testing::AddGlobalTestEnvironm
 // ---- time
 
 EventQueue::EventQueue() {
-    m_clock.Advance(seconds(1'000));   // no instant of a run is the clock's zero
+    m_clock.Advance(seconds(1'000));  // no instant of a run is the clock's zero
     m_clock.SetNow(consensus::BuiltInGenesis("regtest").value().params.genesis_time);
 }
 
@@ -96,7 +96,8 @@ void VirtualNetwork::Dial(ConnectionId id, const Endpoint& endpoint) {
     if (!m_links.contains(id)) return;
     EventQueue& queue = m_internet.m_queue;
     const auto found = m_internet.m_networks.find(endpoint);
-    if (found == m_internet.m_networks.end() || !found->second->m_listening || !m_internet.Reachable(m_address, endpoint)) {
+    if (found == m_internet.m_networks.end() || !found->second->m_listening ||
+        !m_internet.Reachable(m_address, endpoint)) {
         queue.Post(m_owner, m_internet.DrawLatency(), [this, id] { FailDial(id); });
         return;
     }
@@ -125,7 +126,8 @@ void VirtualNetwork::FailDial(ConnectionId id) {
 }
 
 Result<Endpoint> VirtualNetwork::Listen(const Endpoint& endpoint) {
-    if (endpoint != m_address || m_listening) return Fail(ErrorKind::kEnvironment, endpoint.ToString() + " cannot be listened on");
+    if (endpoint != m_address || m_listening)
+        return Fail(ErrorKind::kEnvironment, endpoint.ToString() + " cannot be listened on");
     m_listening = true;
     return endpoint;
 }
@@ -140,14 +142,16 @@ void VirtualNetwork::Write(ConnectionId id, Bytes bytes) {
     if (!to.network) return;
     const Instant now = m_internet.m_queue.now();
     from.pending += bytes.size();
-    from.free_at = std::max(from.free_at, now) + microseconds(bytes.size() * 1'000'000 / VirtualInternet::kBytesPerSecond + 1);
-    m_internet.m_queue.Post(to.network->m_owner, from.free_at - now + wire->latency, [wire, to_side, bytes = std::move(bytes)] {
-        Wire::End& end = wire->ends[to_side];
-        if (!end.network) return;
-        end.network->m_internet.NoteArrived(bytes);
-        end.unread.insert(end.unread.end(), bytes.begin(), bytes.end());
-        Read(wire, to_side);
-    });
+    from.free_at =
+        std::max(from.free_at, now) + microseconds(bytes.size() * 1'000'000 / VirtualInternet::kBytesPerSecond + 1);
+    m_internet.m_queue.Post(to.network->m_owner, from.free_at - now + wire->latency,
+                            [wire, to_side, bytes = std::move(bytes)] {
+                                Wire::End& end = wire->ends[to_side];
+                                if (!end.network) return;
+                                end.network->m_internet.NoteArrived(bytes);
+                                end.unread.insert(end.unread.end(), bytes.begin(), bytes.end());
+                                Read(wire, to_side);
+                            });
 }
 
 void VirtualNetwork::Read(const std::shared_ptr<Wire>& wire, size_t side) {
@@ -213,7 +217,8 @@ void VirtualNetwork::Cut(const Endpoint& other) {
 
 // Everything of a process. Members go last to first: the node before what it runs on.
 struct VirtualNode::Life {
-    Life(EventQueue& queue, VirtualInternet& internet, const Endpoint& address, EventQueue::Owner owner, storage::MemoryDisk& disk)
+    Life(EventQueue& queue, VirtualInternet& internet, const Endpoint& address, EventQueue::Owner owner,
+         storage::MemoryDisk& disk)
         : random(owner),
           clock(queue.clock()),
           network(internet, address, owner),
@@ -225,7 +230,7 @@ struct VirtualNode::Life {
     SeededRandom random;
     AdjustableClock clock;
     VirtualNetwork network;
-    VirtualExecutor strand;   // network, chain and disk: events of one queue never overlap
+    VirtualExecutor strand;  // network, chain and disk: events of one queue never overlap
     VirtualWorkers workers;
     VirtualWorkers::LongTasks long_tasks;
     Environment environment;
@@ -233,8 +238,14 @@ struct VirtualNode::Life {
     std::unique_ptr<Node> node;
 };
 
-VirtualNode::VirtualNode(EventQueue& queue, VirtualInternet& internet, Endpoint address, uint64_t seed, VirtualNodeOptions options, NodeConfig config)
-    : m_queue(queue), m_internet(internet), m_address(address), m_seeds(seed), m_options(std::move(options)), m_config(std::move(config)),
+VirtualNode::VirtualNode(EventQueue& queue, VirtualInternet& internet, Endpoint address, uint64_t seed,
+                         VirtualNodeOptions options, NodeConfig config)
+    : m_queue(queue),
+      m_internet(internet),
+      m_address(address),
+      m_seeds(seed),
+      m_options(std::move(options)),
+      m_config(std::move(config)),
       m_disk(m_seeds.Uint64()) {}
 
 VirtualNode::~VirtualNode() {
@@ -250,7 +261,9 @@ Status VirtualNode::Open() {
     ASSIGN_OR_RETURN(life->node, Node::Open(life->environment, life->clock, m_config));
     m_life = std::move(life);
     Node& node = *m_life->node;
-    node.OnStop([this](std::optional<Error> why) { m_stopped = why.value_or(Error{ErrorKind::kUnavailable, "asked to stop"}); });
+    node.OnStop([this](std::optional<Error> why) {
+        m_stopped = why.value_or(Error{ErrorKind::kUnavailable, "asked to stop"});
+    });
     if (!m_options.phrase.empty() && !node.wallet().Exists()) RETURN_IF_ERROR(node.wallet().Restore(m_options.phrase));
     if (!m_options.start) return {};
     RETURN_IF_ERROR(node.StartNetwork());
@@ -260,7 +273,7 @@ Status VirtualNode::Open() {
 void VirtualNode::Crash() {
     CHECK(m_life);
     m_queue.Drop(m_life->owner);
-    m_disk.Crash();   // first: nothing that the node does while it is taken down may reach the disk
+    m_disk.Crash();  // first: nothing that the node does while it is taken down may reach the disk
     const EventQueue::Owner owner = m_life->owner;
     m_life.reset();
     m_queue.Drop(owner);
@@ -289,7 +302,8 @@ VirtualNode& VirtualWorld::Add(VirtualNodeOptions options, const std::function<v
     config.regtest_staker = options.staker;
     for (const size_t number : options.add_nodes) config.add_nodes.push_back(address_of(number).ToString());
     if (configure) configure(config);
-    m_nodes.push_back(std::make_unique<VirtualNode>(m_queue, m_internet, address, m_random.Uint64(), std::move(options), std::move(config)));
+    m_nodes.push_back(std::make_unique<VirtualNode>(m_queue, m_internet, address, m_random.Uint64(), std::move(options),
+                                                    std::move(config)));
     const Status opened = m_nodes.back()->Open();
     EXPECT_TRUE(opened) << (opened ? "" : opened.error().message);
     CHECK(opened.has_value());

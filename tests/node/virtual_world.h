@@ -9,15 +9,16 @@
 #include "node/node.h"
 #include "storage/memory_disk.h"
 
-// Whole nodes in one thread: every executor is a view of one queue of events on a virtual clock, every link has a latency and a rate, every
-// disk is in memory. Node, consensus, wallet and swarm are the real ones. The same seed gives the same run, to the byte.
+// Whole nodes in one thread: every executor is a view of one queue of events on a virtual clock, every link has a
+// latency and a rate, every disk is in memory. Node, consensus, wallet and swarm are the real ones. The same seed gives
+// the same run, to the byte.
 
 namespace sluice::node::testing {
 
 // What is going to happen, by time and then in the order it was posted.
 class EventQueue {
   public:
-    using Owner = uint64_t;   // whose events these are: one life of a node
+    using Owner = uint64_t;  // whose events these are: one life of a node
 
     EventQueue();
     ManualClock& clock() { return m_clock; }
@@ -44,22 +45,29 @@ class VirtualExecutor final : public Executor {
   public:
     VirtualExecutor(EventQueue& queue, EventQueue::Owner owner) : m_queue(queue), m_owner(owner) {}
     void Post(std::function<void()> task) override { m_queue.Post(m_owner, microseconds(0), std::move(task)); }
-    void PostAfter(milliseconds delay, std::function<void()> task) override { m_queue.Post(m_owner, delay, std::move(task)); }
+    void PostAfter(milliseconds delay, std::function<void()> task) override {
+        m_queue.Post(m_owner, delay, std::move(task));
+    }
 
   private:
     EventQueue& m_queue;
     EventQueue::Owner m_owner;
 };
 
-// Workers and long tasks. A long task waits for the parts that it hands to the workers: in one thread they have to run inside that.
+// Workers and long tasks. A long task waits for the parts that it hands to the workers: in one thread they have to run
+// inside that.
 class VirtualWorkers final : public Executor {
   public:
     VirtualWorkers(EventQueue& queue, EventQueue::Owner owner) : m_queue(queue, owner) {}
     void Post(std::function<void()> task) override {
-        if (m_inside_long_task) task();
-        else m_queue.Post(std::move(task));
+        if (m_inside_long_task)
+            task();
+        else
+            m_queue.Post(std::move(task));
     }
-    void PostAfter(milliseconds delay, std::function<void()> task) override { m_queue.PostAfter(delay, std::move(task)); }
+    void PostAfter(milliseconds delay, std::function<void()> task) override {
+        m_queue.PostAfter(delay, std::move(task));
+    }
 
     class LongTasks final : public Executor {
       public:
@@ -84,12 +92,13 @@ class VirtualWorkers final : public Executor {
 
 class VirtualNetwork;
 
-// Links between VirtualNetworks: bytes leave at a rate and arrive a latency later (each connection has its own), in order.
+// Links between VirtualNetworks: bytes leave at a rate and arrive a latency later (each connection has its own), in
+// order.
 class VirtualInternet {
   public:
     static constexpr milliseconds kLeastLatency{5};
     static constexpr milliseconds kMostLatency{60};
-    static constexpr uint64_t kBytesPerSecond = 4 << 20;   // of each connection and direction
+    static constexpr uint64_t kBytesPerSecond = 4 << 20;  // of each connection and direction
 
     VirtualInternet(EventQueue& queue, uint64_t seed) : m_queue(queue), m_random(seed) {}
     // Those inside reach each other, those outside reach each other, and nothing crosses: what crosses now is lost.
@@ -102,12 +111,14 @@ class VirtualInternet {
     friend class VirtualNetwork;
     microseconds DrawLatency();
     void NoteArrived(const Bytes& bytes);
-    bool Reachable(const p2p::Endpoint& a, const p2p::Endpoint& b) const { return m_inside.contains(a) == m_inside.contains(b); }
+    bool Reachable(const p2p::Endpoint& a, const p2p::Endpoint& b) const {
+        return m_inside.contains(a) == m_inside.contains(b);
+    }
 
     EventQueue& m_queue;
     SeededRandom m_random;
     Hash256 m_digest;
-    std::map<p2p::Endpoint, VirtualNetwork*> m_networks;   // by address; those that are not in it are down
+    std::map<p2p::Endpoint, VirtualNetwork*> m_networks;  // by address; those that are not in it are down
     std::set<p2p::Endpoint> m_inside;
 };
 
@@ -115,7 +126,7 @@ class VirtualInternet {
 class VirtualNetwork final : public p2p::Network {
   public:
     VirtualNetwork(VirtualInternet& internet, p2p::Endpoint address, EventQueue::Owner owner);
-    ~VirtualNetwork() override;   // the other sides see their connections end
+    ~VirtualNetwork() override;  // the other sides see their connections end
 
     void SetEvents(p2p::NetworkEvents& events) override { m_events = &events; }
     p2p::ConnectionId Connect(const p2p::Endpoint& endpoint) override;
@@ -135,14 +146,14 @@ class VirtualNetwork final : public p2p::Network {
             p2p::ConnectionId id;
             bool reading{true};
             Bytes unread;
-            size_t pending{0};      // written here and not read at the other end
-            Instant free_at{};      // when what was written has left
+            size_t pending{0};  // written here and not read at the other end
+            Instant free_at{};  // when what was written has left
         };
         End ends[2];
         microseconds latency{0};
     };
     struct Link {
-        std::shared_ptr<Wire> wire;   // null while dialling
+        std::shared_ptr<Wire> wire;  // null while dialling
         size_t side{0};
     };
     void Dial(p2p::ConnectionId id, const p2p::Endpoint& endpoint);
@@ -165,15 +176,16 @@ class VirtualNetwork final : public p2p::Network {
 
 struct VirtualNodeOptions {
     std::optional<uint32_t> staker;
-    std::vector<size_t> add_nodes;       // numbers of nodes that it keeps connections to
-    bool start{true};                    // false: opened only, nothing runs by itself
-    std::string phrase;                  // of its wallet; empty: none yet
+    std::vector<size_t> add_nodes;  // numbers of nodes that it keeps connections to
+    bool start{true};               // false: opened only, nothing runs by itself
+    std::string phrase;             // of its wallet; empty: none yet
 };
 
 // A node's disk, which lasts, and its life, which ends with a crash and begins anew.
 class VirtualNode {
   public:
-    VirtualNode(EventQueue& queue, VirtualInternet& internet, p2p::Endpoint address, uint64_t seed, VirtualNodeOptions options, NodeConfig config);
+    VirtualNode(EventQueue& queue, VirtualInternet& internet, p2p::Endpoint address, uint64_t seed,
+                VirtualNodeOptions options, NodeConfig config);
     ~VirtualNode();
 
     Status Open();

@@ -40,7 +40,7 @@ TEST(VirtualWorld, ThreeNodesFollowOneStakersChain) {
     VirtualWorld world(1);
     world.Add({.staker = 0});
     world.Add({.add_nodes = {0}});
-    world.Add({.add_nodes = {1}});   // hears of blocks through node 1 alone
+    world.Add({.add_nodes = {1}});  // hears of blocks through node 1 alone
     ASSERT_TRUE(world.RunUntil([&] { return world[2].tip().height() >= Height(60); }));
     ASSERT_TRUE(world.RunUntil([&] { return world.AllAgree(); }, seconds(10)));
     EXPECT_EQ(world[0]->staking().Info().blocks_produced, world[0].tip().height().value);
@@ -86,7 +86,7 @@ TEST(VirtualWorld, AStakerThatLosesPowerNeverSignsASlotTwice) {
         world[0].disk().FailAfterWrites(world.random().Below(40));
         world.RunUntil([&] { return world[0].stopped().has_value(); }, seconds(20));
         world[0].Crash();
-        const Status opened = world[0].Open();   // at once, in the slot in which it went down
+        const Status opened = world[0].Open();  // at once, in the slot in which it went down
         ASSERT_TRUE(opened) << opened.error().message;
         world.RunFor(seconds(2));
     }
@@ -98,7 +98,8 @@ TEST(VirtualWorld, APartitionOfTwoStakersHealsToOneTip) {
     VirtualWorld world(5);
     world.Add({.staker = 0, .phrase = kPhrase});
     world.Add({.staker = 1, .add_nodes = {0}});
-    const auto delegation = world[0].wallet().BuildDelegation(consensus::RegtestOperator(1).staker, Amount(4'900'000 * kDropsPerSlu));
+    const auto delegation =
+        world[0].wallet().BuildDelegation(consensus::RegtestOperator(1).staker, Amount(4'900'000 * kDropsPerSlu));
     ASSERT_TRUE(delegation) << delegation.error().message;
     world[0].Broadcast(*delegation);
     // The stake counts two epochs later.
@@ -118,7 +119,8 @@ TEST(VirtualWorld, APartitionOfTwoStakersHealsToOneTip) {
     size_t reorganisations = 0;
     for (size_t number = 0; number < 2; ++number) {
         const chain::ChainManager& chain = world[number]->chain().chain();
-        chain.headers().ForEach([&](const chain::HeaderNode& header) { reorganisations += chain.IsActive(&header) ? 0 : 1; });
+        chain.headers().ForEach(
+            [&](const chain::HeaderNode& header) { reorganisations += chain.IsActive(&header) ? 0 : 1; });
     }
     EXPECT_GT(reorganisations, 5u);
     world.ExpectOneHeaderForEachSlot();

@@ -15,13 +15,13 @@ namespace {
 
 // One side of a real connection, driven by the thread that runs the io_context.
 struct Side : NetworkEvents {
-    explicit Side(boost::asio::io_context& io_context) : io(io_context), strand(io_context), network(strand) { network.SetEvents(*this); }
+    explicit Side(boost::asio::io_context& io_context) : io(io_context), strand(io_context), network(strand) {
+        network.SetEvents(*this);
+    }
     void OnAccepted(ConnectionId id, const Endpoint&) override { connection = id; }
     void OnConnected(ConnectionId id) override { connection = id; }
     void OnConnectFailed(ConnectionId, const std::string& reason) override { failure = reason; }
-    void OnBytes(ConnectionId, ByteSpan bytes) override {
-        received.insert(received.end(), bytes.begin(), bytes.end());
-    }
+    void OnBytes(ConnectionId, ByteSpan bytes) override { received.insert(received.end(), bytes.begin(), bytes.end()); }
     void OnWritable(ConnectionId) override { ++writable; }
     void OnClosed(ConnectionId, const std::string& reason) override { closed = reason; }
 

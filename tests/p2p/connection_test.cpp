@@ -87,7 +87,8 @@ TEST(Connection, MessagesOfEverySizeArriveWhole) {
     ASSERT_TRUE(pair.Exchange());
     const size_t limit = MaxPayloadBytes(MessageType::kBlock);
     std::vector<Bytes> sent;
-    for (const size_t size : {size_t{0}, size_t{1}, kMaxFramePayload - 1, kMaxFramePayload, kMaxFramePayload + 1, 2 * kMaxFramePayload, limit}) {
+    for (const size_t size : {size_t{0}, size_t{1}, kMaxFramePayload - 1, kMaxFramePayload, kMaxFramePayload + 1,
+                              2 * kMaxFramePayload, limit}) {
         sent.push_back(Pattern(size, size));
         ASSERT_TRUE(pair.a.Send(MessageType::kBlock, sent.back()));
     }
@@ -109,7 +110,8 @@ TEST(Connection, AnotherGenesisHasAClearReason) {
     Pair pair(TestNetwork(1, 2), TestNetwork(1, 3));
     const Status status = pair.Exchange();
     ASSERT_FALSE(status);
-    EXPECT_EQ(status.error().message.substr(0, 69), "the peer has another genesis block: its hash starts with 020202020202");
+    EXPECT_EQ(status.error().message.substr(0, 69),
+              "the peer has another genesis block: its hash starts with 020202020202");
 }
 
 TEST(Connection, AGenesisThatDiffersLateFailsTheHandshake) {
@@ -230,8 +232,7 @@ TEST(Connection, NothingIsHeardAfterStop) {
 // What a peer that knows the keys could send and we never would.
 class HostileFrames : public testing::Test {
   protected:
-    HostileFrames()
-        : initiator(true, AsBytes("x"), Key(1), Key(2)), responder(false, AsBytes("x"), Key(3), Key(4)) {
+    HostileFrames() : initiator(true, AsBytes("x"), Key(1), Key(2)), responder(false, AsBytes("x"), Key(3), Key(4)) {
         EXPECT_TRUE(responder.Read(initiator.Write({})));
         EXPECT_TRUE(initiator.Read(responder.Write({})));
         EXPECT_TRUE(responder.Read(initiator.Write({})));

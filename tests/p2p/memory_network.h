@@ -1,8 +1,8 @@
 #pragma once
 
 #include <deque>
-#include <map>
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -24,7 +24,8 @@ class MemoryInternet {
             return id;
         }
         Result<Endpoint> Listen(const Endpoint& endpoint) override {
-            if (!m_internet.m_listeners.emplace(endpoint, this).second) return Fail(ErrorKind::kEnvironment, "address in use");
+            if (!m_internet.m_listeners.emplace(endpoint, this).second)
+                return Fail(ErrorKind::kEnvironment, "address in use");
             return endpoint;
         }
         void Write(ConnectionId id, Bytes bytes) override {

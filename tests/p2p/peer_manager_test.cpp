@@ -58,7 +58,8 @@ class PeerManagerTest : public testing::Test {
     }
     // A client that speaks the protocol by hand.
     struct RawClient : NetworkEvents, ConnectionEvents {
-        RawClient(MemoryInternet& internet, Endpoint address, uint64_t seed) : network(internet, address), key(Key(seed)) {
+        RawClient(MemoryInternet& internet, Endpoint address, uint64_t seed)
+            : network(internet, address), key(Key(seed)) {
             network.SetEvents(*this);
             NetworkId id;
             id.genesis.bytes.fill(1);

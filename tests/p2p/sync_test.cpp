@@ -42,12 +42,14 @@ struct FakeView : SyncView {
     Height BestHeaderHeight() const override { return headers.back().height; }
     std::vector<BlockHash> Locator() const override {
         std::vector<BlockHash> locator;
-        for (size_t i = headers.size(); i-- > 0 && locator.size() < kMaxLocatorHashes - 1;) locator.push_back(headers[i].Hash());
+        for (size_t i = headers.size(); i-- > 0 && locator.size() < kMaxLocatorHashes - 1;)
+            locator.push_back(headers[i].Hash());
         if (locator.size() == kMaxLocatorHashes - 1) locator.push_back(headers[0].Hash());
         return locator;
     }
     bool HaveHeader(const BlockHash& hash) const override {
-        return std::any_of(headers.begin(), headers.end(), [&](const BlockHeader& header) { return header.Hash() == hash; });
+        return std::any_of(headers.begin(), headers.end(),
+                           [&](const BlockHeader& header) { return header.Hash() == hash; });
     }
     bool HaveBlock(const BlockHash& hash) const override { return stored.contains(hash); }
     std::vector<WantedBlock> BlocksWanted(size_t limit) const override {
@@ -57,7 +59,8 @@ struct FakeView : SyncView {
         }
         return wanted;
     }
-    std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash&, size_t limit) const override {
+    std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash&,
+                                          size_t limit) const override {
         size_t from = 0;
         for (size_t i = headers.size(); i-- > 0 && from == 0;) {
             if (std::find(locator.begin(), locator.end(), headers[i].Hash()) != locator.end()) from = i + 1;
@@ -88,7 +91,9 @@ class SyncTest : public testing::Test {
     void Receive(uint64_t peer, MessageType type, const Message& message) {
         EXPECT_TRUE(sync.OnMessage(P(peer), type, Encode(message), now));
     }
-    void ReceiveHeaders(uint64_t peer, std::vector<BlockHeader> headers) { Receive(peer, MessageType::kHeaders, Headers{std::move(headers)}); }
+    void ReceiveHeaders(uint64_t peer, std::vector<BlockHeader> headers) {
+        Receive(peer, MessageType::kHeaders, Headers{std::move(headers)});
+    }
     void ReceiveBlock(uint64_t peer, const BlockHeader& header) {
         EXPECT_TRUE(sync.OnMessage(P(peer), MessageType::kBlock, Block{header, {}}.ToBytes(), now));
     }
@@ -131,7 +136,9 @@ class SyncTest : public testing::Test {
         }
         return result;
     }
-    void Accept(const std::vector<BlockHeader>& headers) { view.headers.insert(view.headers.end(), headers.begin(), headers.end()); }
+    void Accept(const std::vector<BlockHeader>& headers) {
+        view.headers.insert(view.headers.end(), headers.begin(), headers.end());
+    }
     static std::vector<BlockHeader> Slice(const std::vector<BlockHeader>& chain, size_t from, size_t to) {
         return {chain.begin() + static_cast<ptrdiff_t>(from), chain.begin() + static_cast<ptrdiff_t>(to)};
     }
@@ -311,7 +318,8 @@ TEST_F(SyncTest, BlocksAreSpreadOverPeersSixteenEach) {
     EXPECT_EQ(asked.size(), 48u);
     for (const uint64_t peer : {1, 2, 3}) EXPECT_EQ(asked.count(peer), Sync::kMaxBlocksInFlightPerPeer);
     for (size_t i = 1; i <= 48; ++i) {
-        EXPECT_TRUE(std::any_of(asked.begin(), asked.end(), [&](const auto& a) { return a.second == view.headers[i].Hash(); }));
+        EXPECT_TRUE(
+            std::any_of(asked.begin(), asked.end(), [&](const auto& a) { return a.second == view.headers[i].Hash(); }));
     }
     EXPECT_EQ(sync.BlocksInFlight(), 48u);
 }
@@ -324,7 +332,8 @@ TEST_F(SyncTest, APeerIsNotAskedForBlocksAboveItsHeight) {
     EXPECT_EQ(asked.size(), 10u);
     EXPECT_GT(asked.count(2), 0u);
     for (const auto& [peer, hash] : asked) {
-        const auto low = std::find_if(view.headers.begin(), view.headers.begin() + 5, [h = hash](const auto& header) { return header.Hash() == h; });
+        const auto low = std::find_if(view.headers.begin(), view.headers.begin() + 5,
+                                      [h = hash](const auto& header) { return header.Hash() == h; });
         EXPECT_TRUE(peer == 1 || low != view.headers.begin() + 5);
     }
 }
@@ -422,7 +431,8 @@ TEST_F(SyncTest, HeadersAndBlocksAreServed) {
 TEST_F(SyncTest, MalformedMessagesAreMisbehaviour) {
     Ready(1, 0);
     using enum MessageType;
-    const std::vector<MessageType> types{kGetHeaders, kHeaders, kGetBlocks, kBlock, kBlockNotFound, kTxInventory, kGetTransactions, kGetParents, kTransaction, kTxNotFound};
+    const std::vector<MessageType> types{kGetHeaders,  kHeaders,         kGetBlocks,  kBlock,       kBlockNotFound,
+                                         kTxInventory, kGetTransactions, kGetParents, kTransaction, kTxNotFound};
     for (const MessageType type : types) EXPECT_TRUE(sync.OnMessage(P(1), type, Bytes{0xff, 0xff}, now));
     EXPECT_EQ(Take<MisbehavingAction>().size(), types.size());
     EXPECT_FALSE(sync.OnMessage(P(1), kContentChunk, {}, now));
@@ -539,7 +549,8 @@ TEST_F(SyncTest, OrphansAreBoundedAndExpire) {
         const TransactionRef orphan = Tx(n, {Tx(1'000'000 + n)->txid()});
         Receive(peer, MessageType::kTxInventory, Wtxids{{orphan->wtxid()}});
         ReceiveTx(peer, orphan);
-        sync.OnTransactionResult(P(peer), orphan, {TransactionOutcome::kMissingParents, {Tx(1'000'000 + n)->txid()}, ""}, now);
+        sync.OnTransactionResult(P(peer), orphan,
+                                 {TransactionOutcome::kMissingParents, {Tx(1'000'000 + n)->txid()}, ""}, now);
         return orphan;
     };
     const TransactionRef honest = send_orphan(2, 0);
@@ -610,7 +621,8 @@ TEST_F(SyncTest, AFreshNodeGetsTheWholeChainFromAnother) {
                 sync.OnHeadersResult(P(1), {}, now);
             } else if (auto* block = std::get_if<ProcessBlockAction>(&action)) {
                 view.stored.insert(block->hash);
-                while (view.bodies < view.headers.size() && view.stored.contains(view.headers[view.bodies].Hash())) ++view.bodies;
+                while (view.bodies < view.headers.size() && view.stored.contains(view.headers[view.bodies].Hash()))
+                    ++view.bodies;
                 sync.OnBlockResult(P(1), block->hash, BlockOutcome::kAccepted, "", now);
             } else {
                 FAIL() << "nobody is to blame";

@@ -32,16 +32,21 @@ PublishRecord SmallPublish() {
     return record;
 }
 
-const std::string kSmallPublishHex = "01"
-                                     "0228" + Repeat("01", 32) + "0302000000000000"
-                                     "0321" + Repeat("04", 33) +
-                                     "0508" "0500000000000000"
-                                     "0620" + Repeat("06", 32) +
-                                     "0720" + Repeat("07", 32) +
-                                     "0a20" + Repeat("08", 32) +
-                                     "0b20" + Repeat("09", 32) +
-                                     "0c02" "510a"
-                                     "0e01" "54";
+const std::string kSmallPublishHex =
+    "01"
+    "0228" +
+    Repeat("01", 32) +
+    "0302000000000000"
+    "0321" +
+    Repeat("04", 33) +
+    "0508"
+    "0500000000000000"
+    "0620" +
+    Repeat("06", 32) + "0720" + Repeat("07", 32) + "0a20" + Repeat("08", 32) + "0b20" + Repeat("09", 32) +
+    "0c02"
+    "510a"
+    "0e01"
+    "54";
 
 PublishRecord FullPublish() {
     PublishRecord record = SmallPublish();
@@ -63,31 +68,59 @@ PublishRecord FullPublish() {
     return record;
 }
 
-const std::string kFullPublishHex = "01"
-                                    "0120" + Repeat("11", 32) +
-                                    "0228" + Repeat("01", 32) + "0302000000000000"
-                                    "0321" + Repeat("04", 33) +
-                                    "0420" + Repeat("12", 32) +
-                                    "0508" "0500000000000000"
-                                    "0620" + Repeat("06", 32) +
-                                    "0720" + Repeat("07", 32) +
-                                    "085b" "02" "00000000" + Repeat("13", 33) + "0100000000000000" "02000000" + Repeat("14", 33) + "0000000000000000"
-                                    "0904" "03000000"
-                                    "0a20" + Repeat("08", 32) +
-                                    "0b20" + Repeat("09", 32) +
-                                    "0c02" "510a"
-                                    "0d08" "0400000000000000"
-                                    "0e01" "54"
-                                    "0f01" "44"
-                                    "1003" "6d2f6d"
-                                    "1101" "66"
-                                    "1206" "02" "0161" "026263"
-                                    "1302" "656e"
-                                    "1428" + Repeat("15", 32) + "0100000000000000"
-                                    "1528" + Repeat("16", 32) + "0200000000000000"
-                                    "1620" + Repeat("17", 32) +
-                                    "1724" + Repeat("18", 32) + "09000000"
-                                    "1805" "01" "03683a31";
+const std::string kFullPublishHex =
+    "01"
+    "0120" +
+    Repeat("11", 32) + "0228" + Repeat("01", 32) +
+    "0302000000000000"
+    "0321" +
+    Repeat("04", 33) + "0420" + Repeat("12", 32) +
+    "0508"
+    "0500000000000000"
+    "0620" +
+    Repeat("06", 32) + "0720" + Repeat("07", 32) +
+    "085b"
+    "02"
+    "00000000" +
+    Repeat("13", 33) +
+    "0100000000000000"
+    "02000000" +
+    Repeat("14", 33) +
+    "0000000000000000"
+    "0904"
+    "03000000"
+    "0a20" +
+    Repeat("08", 32) + "0b20" + Repeat("09", 32) +
+    "0c02"
+    "510a"
+    "0d08"
+    "0400000000000000"
+    "0e01"
+    "54"
+    "0f01"
+    "44"
+    "1003"
+    "6d2f6d"
+    "1101"
+    "66"
+    "1206"
+    "02"
+    "0161"
+    "026263"
+    "1302"
+    "656e"
+    "1428" +
+    Repeat("15", 32) +
+    "0100000000000000"
+    "1528" +
+    Repeat("16", 32) +
+    "0200000000000000"
+    "1620" +
+    Repeat("17", 32) + "1724" + Repeat("18", 32) +
+    "09000000"
+    "1805"
+    "01"
+    "03683a31";
 
 const std::string kOutPointHex = Repeat("21", 32) + "07000000";
 const OutPoint kOutPoint{Filled<Txid>(0x21), 7};
@@ -114,18 +147,57 @@ std::vector<Golden> Goldens() {
         {"publish", SmallPublish(), kSmallPublishHex},
         {"full publish", FullPublish(), kFullPublishHex},
         {"purchase", PurchaseRecord{kOutPoint, 0, Filled<XOnlyPubKey>(0x22), Height(0x0102)},
-         "02" "0124" + kOutPointHex + "0320" + Repeat("22", 32) + "0404" "02010000"},
+         "02"
+         "0124" +
+             kOutPointHex + "0320" + Repeat("22", 32) +
+             "0404"
+             "02010000"},
         {"purchase of a segment", PurchaseRecord{kOutPoint, 3, Filled<XOnlyPubKey>(0x22), Height(1)},
-         "02" "0124" + kOutPointHex + "0202" "0300" "0320" + Repeat("22", 32) + "0404" "01000000"},
-        {"grant", GrantRecord{{kOutPoint, kOutPoint}}, "03" "0149" "02" + kOutPointHex + kOutPointHex},
+         "02"
+         "0124" +
+             kOutPointHex +
+             "0202"
+             "0300"
+             "0320" +
+             Repeat("22", 32) +
+             "0404"
+             "01000000"},
+        {"grant", GrantRecord{{kOutPoint, kOutPoint}},
+         "03"
+         "0149"
+         "02" +
+             kOutPointHex + kOutPointHex},
         {"channel", ChannelRecord{Filled<XOnlyPubKey>(0x23), Filled<XOnlyPubKey>(0x24), Height(5)},
-         "04" "0120" + Repeat("23", 32) + "0220" + Repeat("24", 32) + "0304" "05000000"},
-        {"settle", SettleRecord{{{kOutPoint, 0x0a0b}}}, "05" "012d" "01" + kOutPointHex + "0b0a000000000000"},
-        {"register", enlist, "06" + keys + "0502" "5101"},
-        {"register update", change, "06" "0108" + Repeat("33", 8) + keys + "0402" "6400" "0502" "5101"},
-        {"exit", ExitRecord{Filled<StakerId>(0x34)}, "07" "0108" + Repeat("34", 8)},
+         "04"
+         "0120" +
+             Repeat("23", 32) + "0220" + Repeat("24", 32) +
+             "0304"
+             "05000000"},
+        {"settle", SettleRecord{{{kOutPoint, 0x0a0b}}},
+         "05"
+         "012d"
+         "01" +
+             kOutPointHex + "0b0a000000000000"},
+        {"register", enlist,
+         "06" + keys +
+             "0502"
+             "5101"},
+        {"register update", change,
+         "06"
+         "0108" +
+             Repeat("33", 8) + keys +
+             "0402"
+             "6400"
+             "0502"
+             "5101"},
+        {"exit", ExitRecord{Filled<StakerId>(0x34)},
+         "07"
+         "0108" +
+             Repeat("34", 8)},
         {"evidence", evidence,
-         "08" "01fd2801" + header + "0000000000000000" + rest + "02fd2801" + header + "0100000000000000" + rest},
+         "08"
+         "01fd2801" +
+             header + "0000000000000000" + rest + "02fd2801" + header + "0100000000000000" + rest},
     };
 }
 
@@ -179,24 +251,62 @@ TEST(Record, OnlyCanonicalFormsDecode) {
     EXPECT_EQ(ErrorOf("00"), "the record type 0 is unknown");
     EXPECT_EQ(ErrorOf("09"), "the record type 9 is unknown");
     EXPECT_EQ(ErrorOf("04" + fields), "field 3 is missing");
-    EXPECT_EQ(ErrorOf("04" + fields + "030405000000" "0400"), "field 4 is unknown or out of order");
-    EXPECT_EQ(ErrorOf("04" "0220" + Repeat("24", 32) + "0120" + Repeat("23", 32) + "030405000000"), "field 1 is missing");
-    EXPECT_EQ(ErrorOf("04" + fields + "030405000000" "030405000000"), "field 3 is unknown or out of order");
-    EXPECT_NE(ErrorOf("04" + fields + "0305" "0500000000"), "");                     // longer than a height
-    EXPECT_NE(ErrorOf("04" + fields + "0303" "050000"), "");                         // shorter
-    EXPECT_NE(ErrorOf("04" + fields + "03fd0400" "05000000"), "");                   // length not in its shortest form
-    EXPECT_NE(ErrorOf("04" + fields + "030405000000" "0000"), "");                   // tag 0
+    EXPECT_EQ(ErrorOf("04" + fields +
+                      "030405000000"
+                      "0400"),
+              "field 4 is unknown or out of order");
+    EXPECT_EQ(ErrorOf("04"
+                      "0220" +
+                      Repeat("24", 32) + "0120" + Repeat("23", 32) + "030405000000"),
+              "field 1 is missing");
+    EXPECT_EQ(ErrorOf("04" + fields +
+                      "030405000000"
+                      "030405000000"),
+              "field 3 is unknown or out of order");
+    EXPECT_NE(ErrorOf("04" + fields +
+                      "0305"
+                      "0500000000"),
+              "");  // longer than a height
+    EXPECT_NE(ErrorOf("04" + fields +
+                      "0303"
+                      "050000"),
+              "");  // shorter
+    EXPECT_NE(ErrorOf("04" + fields +
+                      "03fd0400"
+                      "05000000"),
+              "");  // length not in its shortest form
+    EXPECT_NE(ErrorOf("04" + fields +
+                      "030405000000"
+                      "0000"),
+              "");  // tag 0
 }
 
 TEST(Record, ZeroAndEmptyOptionalFieldsAreLeftOut) {
-    const std::string before = "02" "0124" + kOutPointHex, after = "0320" + Repeat("22", 32) + "0404" "01000000";
+    const std::string before =
+                          "02"
+                          "0124" +
+                          kOutPointHex,
+                      after = "0320" + Repeat("22", 32) +
+                              "0404"
+                              "01000000";
     EXPECT_EQ(ErrorOf(before + after), "");
-    EXPECT_EQ(ErrorOf(before + "0202" "0000" + after), "field 2 is zero and must then be left out");
+    EXPECT_EQ(ErrorOf(before +
+                      "0202"
+                      "0000" +
+                      after),
+              "field 2 is zero and must then be left out");
     EXPECT_EQ(ErrorOf(kSmallPublishHex + "0f00"), "field 15 is empty and must then be left out");
-    EXPECT_EQ(ErrorOf("03" "0101" "00"), "field 1 is empty and must then be left out");
+    EXPECT_EQ(ErrorOf("03"
+                      "0101"
+                      "00"),
+              "field 1 is empty and must then be left out");
     EXPECT_EQ(ErrorOf("03"), "field 1 is missing");
-    EXPECT_NE(ErrorOf(kSmallPublishHex + "1201" "00"), "");
-    EXPECT_NE(ErrorOf(kSmallPublishHex + "1202" "0100"), "");   // an empty tag
+    EXPECT_NE(ErrorOf(kSmallPublishHex + "1201"
+                                         "00"),
+              "");
+    EXPECT_NE(ErrorOf(kSmallPublishHex + "1202"
+                                         "0100"),
+              "");  // an empty tag
 }
 
 std::string PublishError(void (*change)(PublishRecord&, size_t), size_t size) {
@@ -212,23 +322,60 @@ TEST(Record, ListsAndTextsReachTheirLimits) {
     EXPECT_EQ(PublishError([](PublishRecord& r, size_t n) { r.title.assign(n, 't'); }, kMaxTitleBytes), "");
     EXPECT_EQ(PublishError([](PublishRecord& r, size_t n) { r.description.assign(n, 't'); }, kMaxDescriptionBytes), "");
     EXPECT_EQ(PublishError([](PublishRecord& r, size_t n) { r.segments.assign(n, {}); }, kMaxSegments), "");
-    EXPECT_EQ(PublishError([](PublishRecord& r, size_t n) { r.tags.assign(n, std::string(kMaxTagBytes, 't')); }, kMaxTags), "");
-    EXPECT_EQ(PublishError([](PublishRecord& r, size_t n) { r.endpoints.assign(n, std::string(kMaxEndpointBytes, 't')); }, kMaxEndpoints), "");
-    EXPECT_EQ(PublishError([](PublishRecord& r, size_t n) { r.payout_script.assign(n, 1); }, kMaxPayoutScriptBytes), "");
+    EXPECT_EQ(
+        PublishError([](PublishRecord& r, size_t n) { r.tags.assign(n, std::string(kMaxTagBytes, 't')); }, kMaxTags),
+        "");
+    EXPECT_EQ(
+        PublishError([](PublishRecord& r, size_t n) { r.endpoints.assign(n, std::string(kMaxEndpointBytes, 't')); },
+                     kMaxEndpoints),
+        "");
+    EXPECT_EQ(PublishError([](PublishRecord& r, size_t n) { r.payout_script.assign(n, 1); }, kMaxPayoutScriptBytes),
+              "");
 }
 
 TEST(Record, ListsAndTextsOverTheirLimitsAreRefused) {
     const std::string before_title = kSmallPublishHex.substr(0, kSmallPublishHex.size() - 6);
-    EXPECT_EQ(ErrorOf(before_title + "0efd0101" + Repeat("74", kMaxTitleBytes + 1)), "field 14 is longer than 256 bytes");
+    EXPECT_EQ(ErrorOf(before_title + "0efd0101" + Repeat("74", kMaxTitleBytes + 1)),
+              "field 14 is longer than 256 bytes");
     EXPECT_EQ(ErrorOf(before_title), "field 14 is missing");
-    EXPECT_EQ(ErrorOf(kSmallPublishHex + "0ffd0108" + Repeat("74", kMaxDescriptionBytes + 1)), "field 15 is longer than 2048 bytes");
-    EXPECT_EQ(ErrorOf(kSmallPublishHex + "1223" "11" + Repeat("0174", kMaxTags + 1)), "field 18 does not have 1 to 16 texts");
-    EXPECT_NE(ErrorOf(kSmallPublishHex + "1223" "01" "21" + Repeat("74", kMaxTagBytes + 1)), "");
-    EXPECT_EQ(ErrorOf(kSmallPublishHex + "1813" "09" + Repeat("0174", kMaxEndpoints + 1)), "field 24 does not have 1 to 8 texts");
-    EXPECT_NE(ErrorOf("03" "01fd4509" "41" + Repeat(kOutPointHex, kMaxGrantedPurchases + 1)), "");
-    EXPECT_EQ(ErrorOf("03" "01fd0109" "40" + Repeat(kOutPointHex, kMaxGrantedPurchases)), "");
-    EXPECT_NE(ErrorOf("05" "01fd6d0b" "41" + Repeat(kOutPointHex + Repeat("00", 8), kMaxSettledChannels + 1)), "");
-    EXPECT_EQ(ErrorOf("05" "01fd010b" "40" + Repeat(kOutPointHex + Repeat("00", 8), kMaxSettledChannels)), "");
+    EXPECT_EQ(ErrorOf(kSmallPublishHex + "0ffd0108" + Repeat("74", kMaxDescriptionBytes + 1)),
+              "field 15 is longer than 2048 bytes");
+    EXPECT_EQ(ErrorOf(kSmallPublishHex +
+                      "1223"
+                      "11" +
+                      Repeat("0174", kMaxTags + 1)),
+              "field 18 does not have 1 to 16 texts");
+    EXPECT_NE(ErrorOf(kSmallPublishHex +
+                      "1223"
+                      "01"
+                      "21" +
+                      Repeat("74", kMaxTagBytes + 1)),
+              "");
+    EXPECT_EQ(ErrorOf(kSmallPublishHex +
+                      "1813"
+                      "09" +
+                      Repeat("0174", kMaxEndpoints + 1)),
+              "field 24 does not have 1 to 8 texts");
+    EXPECT_NE(ErrorOf("03"
+                      "01fd4509"
+                      "41" +
+                      Repeat(kOutPointHex, kMaxGrantedPurchases + 1)),
+              "");
+    EXPECT_EQ(ErrorOf("03"
+                      "01fd0109"
+                      "40" +
+                      Repeat(kOutPointHex, kMaxGrantedPurchases)),
+              "");
+    EXPECT_NE(ErrorOf("05"
+                      "01fd6d0b"
+                      "41" +
+                      Repeat(kOutPointHex + Repeat("00", 8), kMaxSettledChannels + 1)),
+              "");
+    EXPECT_EQ(ErrorOf("05"
+                      "01fd010b"
+                      "40" +
+                      Repeat(kOutPointHex + Repeat("00", 8), kMaxSettledChannels)),
+              "");
 }
 
 TEST(Record, Has4096BytesAtMost) {

@@ -56,7 +56,13 @@ TEST(CookieTest, AForeignFileIsNotACookie) {
 
 // RFC 4648, section 10.
 TEST(CookieTest, Base64HasTheStandardsVectors) {
-    const std::pair<const char*, const char*> table[] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    const std::pair<const char*, const char*> table[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
+                                                         {"foobar", "Zm9vYmFy"}};
     for (const auto& [bytes, text] : table) EXPECT_EQ(Base64Encode(bytes), text);
     EXPECT_EQ(Base64Encode("\xff\xff\xfe"), "///+");
 }
@@ -66,8 +72,10 @@ TEST(CookieTest, AuthorisationTakesTheExactCredentialsOnly) {
     const std::string good = Base64Encode(credentials);
     EXPECT_TRUE(IsAuthorised("Basic " + good, credentials));
     EXPECT_TRUE(IsAuthorised("bAsIc  " + good + " ", credentials));
-    for (const std::string& bad : {std::string(), std::string("Basic"), std::string("Basic "), good, "Bearer " + good, "Basic " + good + "x", "Basic " + good.substr(1),
-                                   "Basic " + Base64Encode("__cookie__:00fe"), "Basic " + Base64Encode("__cookie__:00f"), "Basic " + credentials})
+    for (const std::string& bad :
+         {std::string(), std::string("Basic"), std::string("Basic "), good, "Bearer " + good, "Basic " + good + "x",
+          "Basic " + good.substr(1), "Basic " + Base64Encode("__cookie__:00fe"),
+          "Basic " + Base64Encode("__cookie__:00f"), "Basic " + credentials})
         EXPECT_FALSE(IsAuthorised(bad, credentials)) << bad;
     EXPECT_FALSE(IsAuthorised("Basic ", ""));
 }

@@ -3,13 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -59,11 +59,12 @@ class Client {
     explicit Client(uint16_t port) : m_socket(m_io) { m_socket.connect({asio::ip::address_v4::loopback(), port}); }
 
     void Send(const std::string& bytes) {
-        boost::system::error_code ignored;   // a server that refuses may close before it has read all
+        boost::system::error_code ignored;  // a server that refuses may close before it has read all
         asio::write(m_socket, asio::buffer(bytes), ignored);
     }
     void Post(const std::string& body, const std::string& extra = "", const std::string& credentials = kCredentials) {
-        Send("POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode(credentials) + "\r\n" + extra + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+        Send("POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode(credentials) + "\r\n" + extra +
+             "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
     }
     http::response<http::string_body> Read() {
         http::response<http::string_body> response;
@@ -99,7 +100,8 @@ HttpServerOptions Options() {
 HttpAnswer Echo(const HttpRequest& request) { return {200, request.target + ":" + request.body}; }
 bool NeverWaits(const HttpRequest&) { return false; }
 
-std::unique_ptr<HttpServer> StartServer(HttpServerOptions options = Options(), HttpServer::Handler handler = Echo, HttpServer::WaitsRule waits = NeverWaits) {
+std::unique_ptr<HttpServer> StartServer(HttpServerOptions options = Options(), HttpServer::Handler handler = Echo,
+                                        HttpServer::WaitsRule waits = NeverWaits) {
     auto server = HttpServer::Start(std::move(options), std::move(handler), std::move(waits));
     EXPECT_TRUE(server) << (server ? "" : server.error().message);
     return server ? std::move(*server) : nullptr;
@@ -154,7 +156,8 @@ TEST(HttpServerTest, AnswersPostOnly) {
     const auto server = StartServer();
     for (const char* method : {"GET", "PUT", "DELETE", "OPTIONS"}) {
         Client client(server->port());
-        client.Send(std::string(method) + " / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode(kCredentials) + "\r\n\r\n");
+        client.Send(std::string(method) + " / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " +
+                    Base64Encode(kCredentials) + "\r\n\r\n");
         EXPECT_THAT(client.ReadAll(), StartsWith("HTTP/1.1 405")) << method;
     }
 }
@@ -170,7 +173,8 @@ TEST(HttpServerTest, BodyIsBoundedAtItsLimit) {
     over.Post(std::string(1001, 'x'));
     EXPECT_EQ(over.Read().result_int(), 413u);
     Client chunked(server->port());
-    chunked.Send("POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode(kCredentials) + "\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, 'x') + "\r\n0\r\n\r\n");
+    chunked.Send("POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode(kCredentials) +
+                 "\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, 'x') + "\r\n0\r\n\r\n");
     EXPECT_EQ(chunked.Read().result_int(), 413u);
 }
 
@@ -194,7 +198,8 @@ TEST(HttpServerTest, WhatIsNotHttpIsRefused) {
 TEST(HttpServerTest, ContinuesAClientThatAsksFirst) {
     const auto server = StartServer();
     Client client(server->port());
-    client.Send("POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode(kCredentials) + "\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 4\r\n\r\n");
+    client.Send("POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " + Base64Encode(kCredentials) +
+                "\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 4\r\n\r\n");
     EXPECT_EQ(client.Read().result_int(), 100u);
     client.Send("body");
     EXPECT_EQ(client.Read().body(), "/:body");
@@ -335,7 +340,8 @@ TEST(HttpServerTest, AClientThatLeavesDoesNotHarmItsHandler) {
 }
 
 TEST(HttpServerTest, AFaultInTheHandlerIsAnswered) {
-    const auto server = StartServer(Options(), [](const HttpRequest&) -> HttpAnswer { throw std::runtime_error("broken"); });
+    const auto server =
+        StartServer(Options(), [](const HttpRequest&) -> HttpAnswer { throw std::runtime_error("broken"); });
     Client client(server->port());
     client.Post("x");
     EXPECT_EQ(client.Read().result_int(), 500u);

@@ -11,23 +11,53 @@ using testing::HasSubstr;
 class JsonRpcTest : public testing::Test {
   protected:
     JsonRpcTest() {
-        m_table.Add({"join", "test", "Joins two words.",
-                     {{"first", ArgType::kString, true, "one word"}, {"second", ArgType::kString, false, "another (default: none)"}}, "text",
-                     [](const Call& call) -> RpcResult<Json> { return Json(call.String("first") + "+" + call.String("second", "none")); }});
-        m_table.Add({"count", "test", "Takes a number from 1 to 10.", {{"n", ArgType::kNumber, false, "how many (default 5)"}}, "number",
+        m_table.Add({"join",
+                     "test",
+                     "Joins two words.",
+                     {{"first", ArgType::kString, true, "one word"},
+                      {"second", ArgType::kString, false, "another (default: none)"}},
+                     "text",
+                     [](const Call& call) -> RpcResult<Json> {
+                         return Json(call.String("first") + "+" + call.String("second", "none"));
+                     }});
+        m_table.Add({"count",
+                     "test",
+                     "Takes a number from 1 to 10.",
+                     {{"n", ArgType::kNumber, false, "how many (default 5)"}},
+                     "number",
                      [](const Call& call) -> RpcResult<Json> {
                          ASSIGN_OR_RETURN(const int64_t n, call.Integer("n", 5, 1, 10));
                          return Json(n);
                      }});
-        m_table.Add({"fail", "test", "Fails as the node does.", {}, "never", [](const Call&) -> RpcResult<Json> { return RpcFail(Error{ErrorKind::kFunds, "the wallet has 1 SLU"}); }});
-        m_table.Add({"throw", "test", "Has a fault.", {}, "never", [](const Call&) -> RpcResult<Json> { throw std::runtime_error("broken"); }});
-        m_table.Add({"longpoll", "test", "Waits.", {}, "null", [](const Call&) -> RpcResult<Json> { return Json(); }, true});
-        m_table.Add({"secret", "test", "For tests.", {}, "null", [](const Call&) -> RpcResult<Json> { return Json(); }, false, true});
-        m_table.Add({"typed", "test", "Has every type.",
-                     {{"string", ArgType::kString, false, ""}, {"number", ArgType::kNumber, false, ""}, {"bool", ArgType::kBool, false, ""},
-                      {"amount", ArgType::kAmount, false, ""}, {"hash", ArgType::kHash, false, ""}, {"object", ArgType::kObject, false, ""},
-                      {"array", ArgType::kArray, false, ""}, {"any", ArgType::kAny, false, ""}},
-                     "true", [](const Call&) -> RpcResult<Json> { return Json(true); }});
+        m_table.Add({"fail", "test", "Fails as the node does.", {}, "never", [](const Call&) -> RpcResult<Json> {
+                         return RpcFail(Error{ErrorKind::kFunds, "the wallet has 1 SLU"});
+                     }});
+        m_table.Add({"throw", "test", "Has a fault.", {}, "never", [](const Call&) -> RpcResult<Json> {
+                         throw std::runtime_error("broken");
+                     }});
+        m_table.Add(
+            {"longpoll", "test", "Waits.", {}, "null", [](const Call&) -> RpcResult<Json> { return Json(); }, true});
+        m_table.Add({"secret",
+                     "test",
+                     "For tests.",
+                     {},
+                     "null",
+                     [](const Call&) -> RpcResult<Json> { return Json(); },
+                     false,
+                     true});
+        m_table.Add({"typed",
+                     "test",
+                     "Has every type.",
+                     {{"string", ArgType::kString, false, ""},
+                      {"number", ArgType::kNumber, false, ""},
+                      {"bool", ArgType::kBool, false, ""},
+                      {"amount", ArgType::kAmount, false, ""},
+                      {"hash", ArgType::kHash, false, ""},
+                      {"object", ArgType::kObject, false, ""},
+                      {"array", ArgType::kArray, false, ""},
+                      {"any", ArgType::kAny, false, ""}},
+                     "true",
+                     [](const Call&) -> RpcResult<Json> { return Json(true); }});
     }
     Json Ask(const std::string& body) { return Json::parse(m_table.Handle(body).body); }
     int CodeOf(const std::string& method, const Json& params) {
@@ -75,7 +105,8 @@ TEST_F(JsonRpcTest, ArgumentErrorsNameTheArgument) {
     EXPECT_EQ(CodeOf("join", Json::array()), -32602);
     EXPECT_THAT(MessageOf("join", Json::array()), HasSubstr("first is missing"));
     EXPECT_EQ(CodeOf("join", Json::array({"a", "b", "c"})), -32602);
-    EXPECT_THAT(MessageOf("join", Json::array({"a", "b", "c"})), HasSubstr("at most 2 arguments: join first ( second )"));
+    EXPECT_THAT(MessageOf("join", Json::array({"a", "b", "c"})),
+                HasSubstr("at most 2 arguments: join first ( second )"));
     EXPECT_EQ(CodeOf("join", Json{{"first", "a"}, {"third", "c"}}), -32602);
     EXPECT_THAT(MessageOf("join", Json{{"first", "a"}, {"third", "c"}}), HasSubstr("no argument 'third'"));
     EXPECT_EQ(CodeOf("join", Json::array({1})), -8);
@@ -96,14 +127,17 @@ TEST_F(JsonRpcTest, IntegersAreHeldToTheirRange) {
 TEST_F(JsonRpcTest, EachTypeTakesItsValuesOnly) {
     const std::vector<Json> values{"text", 5, -5, 2.5, true, Json::object({{"a", 1}}), Json::array({1})};
     const std::vector<std::pair<std::string, std::vector<bool>>> accepted{
-        {"string", {1, 0, 0, 0, 0, 0, 0}}, {"number", {0, 1, 1, 0, 0, 0, 0}}, {"bool", {0, 0, 0, 0, 1, 0, 0}}, {"amount", {1, 1, 1, 1, 0, 0, 0}},
-        {"hash", {1, 0, 0, 0, 0, 0, 0}},   {"object", {0, 0, 0, 0, 0, 1, 0}}, {"array", {0, 0, 0, 0, 0, 0, 1}}, {"any", {1, 1, 1, 1, 1, 1, 1}}};
+        {"string", {1, 0, 0, 0, 0, 0, 0}}, {"number", {0, 1, 1, 0, 0, 0, 0}}, {"bool", {0, 0, 0, 0, 1, 0, 0}},
+        {"amount", {1, 1, 1, 1, 0, 0, 0}}, {"hash", {1, 0, 0, 0, 0, 0, 0}},   {"object", {0, 0, 0, 0, 0, 1, 0}},
+        {"array", {0, 0, 0, 0, 0, 0, 1}},  {"any", {1, 1, 1, 1, 1, 1, 1}}};
     for (const auto& [name, good] : accepted)
-        for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(CodeOf("typed", Json{{name, values[i]}}), good[i] ? 0 : -8) << name << " " << values[i];
+        for (size_t i = 0; i < values.size(); ++i)
+            EXPECT_EQ(CodeOf("typed", Json{{name, values[i]}}), good[i] ? 0 : -8) << name << " " << values[i];
 }
 
 TEST_F(JsonRpcTest, BatchAnswersEachInOrderAndNotificationsNot) {
-    const Json answer = Ask(R"([{"jsonrpc":"2.0","id":1,"method":"join","params":["a"]},{"jsonrpc":"2.0","method":"join","params":["b"]},
+    const Json answer = Ask(
+        R"([{"jsonrpc":"2.0","id":1,"method":"join","params":["a"]},{"jsonrpc":"2.0","method":"join","params":["b"]},
                                 {"jsonrpc":"2.0","id":2,"method":"nothing"}, 5])");
     ASSERT_EQ(answer.size(), 3u);
     EXPECT_EQ(answer[0]["result"], "a+none");
@@ -130,8 +164,9 @@ TEST_F(JsonRpcTest, BatchSizeIsBoundedAtItsLimit) {
 }
 
 TEST_F(JsonRpcTest, NestingIsBoundedAtItsLimit) {
-    const auto nested = [](size_t depth) {   // as deep as the request's own object, its params and what is in them
-        return R"({"id":1,"method":"typed","params":{"any":)" + std::string(depth - 2, '[') + std::string(depth - 2, ']') + "}}";
+    const auto nested = [](size_t depth) {  // as deep as the request's own object, its params and what is in them
+        return R"({"id":1,"method":"typed","params":{"any":)" + std::string(depth - 2, '[') +
+               std::string(depth - 2, ']') + "}}";
     };
     EXPECT_EQ(Ask(nested(MethodTable::kMaxNesting))["result"], true);
     EXPECT_EQ(Ask(nested(MethodTable::kMaxNesting + 1))["error"]["code"], -32700);
@@ -155,8 +190,10 @@ TEST_F(JsonRpcTest, AFaultInAHandlerIsAnErrorToTheClient) {
 }
 
 TEST_F(JsonRpcTest, ErrorKindsHaveBitcoinCoresCodes) {
-    const std::pair<ErrorKind, RpcCode> codes[] = {{ErrorKind::kInvalid, RpcCode::kInvalidParameter}, {ErrorKind::kNotFound, RpcCode::kNotFound},
-                                                   {ErrorKind::kFunds, RpcCode::kInsufficientFunds}, {ErrorKind::kUnavailable, RpcCode::kUnavailable},
+    const std::pair<ErrorKind, RpcCode> codes[] = {{ErrorKind::kInvalid, RpcCode::kInvalidParameter},
+                                                   {ErrorKind::kNotFound, RpcCode::kNotFound},
+                                                   {ErrorKind::kFunds, RpcCode::kInsufficientFunds},
+                                                   {ErrorKind::kUnavailable, RpcCode::kUnavailable},
                                                    {ErrorKind::kEnvironment, RpcCode::kEnvironment}};
     for (const auto& [kind, code] : codes) EXPECT_EQ(RpcFail(Error{kind, "x"}).value().code, code);
 }
@@ -170,14 +207,17 @@ TEST_F(JsonRpcTest, WaitsIsTrueIfAnyRequestMayWait) {
 
 TEST_F(JsonRpcTest, HelpListsEveryMethodButHiddenOnes) {
     const std::string help = *m_table.Execute("help", Json());
-    for (const char* shown : {"== control ==", "== test ==", "join first ( second )", "Joins two words.", "help ( method )", "getmethods"}) EXPECT_THAT(help, HasSubstr(shown));
+    for (const char* shown :
+         {"== control ==", "== test ==", "join first ( second )", "Joins two words.", "help ( method )", "getmethods"})
+        EXPECT_THAT(help, HasSubstr(shown));
     EXPECT_THAT(help, testing::Not(HasSubstr("secret")));
     EXPECT_THAT(m_table.Execute("help", Json::array({"hidden"}))->get<std::string>(), HasSubstr("secret"));
 }
 
 TEST_F(JsonRpcTest, HelpOfAMethodGivesArgumentsAndResult) {
     const std::string help = *m_table.Execute("help", Json::array({"join"}));
-    for (const char* shown : {"1. first (string, required) one word", "2. second (string, optional)", "Result:\ntext"}) EXPECT_THAT(help, HasSubstr(shown));
+    for (const char* shown : {"1. first (string, required) one word", "2. second (string, optional)", "Result:\ntext"})
+        EXPECT_THAT(help, HasSubstr(shown));
     EXPECT_EQ(CodeOf("help", Json::array({"nothing"})), -32601);
 }
 

@@ -9,7 +9,8 @@
 #include "storage/temp_folder.h"
 #include "util/log.h"
 
-// Every method of a whole node, on threads as the daemon has them: what it says about itself, and what it does with bad arguments.
+// Every method of a whole node, on threads as the daemon has them: what it says about itself, and what it does with bad
+// arguments.
 
 namespace sluice::rpc {
 namespace {
@@ -41,7 +42,7 @@ class Methods : public ::testing::Test {
             config.data_dir = folder.path();
             config.listen = false;
             config.regtest_staker = 0;
-            config.mock_time_s = 1'767'225'600;   // genesis: no slot passes by itself
+            config.mock_time_s = 1'767'225'600;  // genesis: no slot passes by itself
             auto opened = node::Node::Open(environment, clock, config);
             CHECK(opened.has_value());
             node = std::move(*opened);
@@ -62,16 +63,19 @@ class Methods : public ::testing::Test {
         node::AdjustableClock clock{system_clock};
         SystemRandom random;
         std::unique_ptr<storage::FileSystem> files = storage::MakePosixFileSystem();
-        p2p::MemoryInternet internet;   // where nobody is
+        p2p::MemoryInternet internet;  // where nobody is
         p2p::MemoryInternet::Node network{internet, {}};
-        p2p::ThreadPool network_strand{1, "network"}, chain{1, "chain"}, workers{2, "worker"}, long_tasks{1, "content"}, disk{1, "disk"};
+        p2p::ThreadPool network_strand{1, "network"}, chain{1, "chain"}, workers{2, "worker"}, long_tasks{1, "content"},
+            disk{1, "disk"};
         node::Environment environment{clock, random, *files, network, network_strand, chain, workers, long_tasks, disk};
         std::unique_ptr<node::Node> node;
         MethodTable table;
     };
 
     static MethodTable& table() { return s_world->table; }
-    static RpcResult<Json> Call(const std::string& method, const Json& params) { return table().Execute(method, params); }
+    static RpcResult<Json> Call(const std::string& method, const Json& params) {
+        return table().Execute(method, params);
+    }
     static std::string ErrorOf(const std::string& method, const Json& params) {
         const auto answer = Call(method, params);
         return answer ? "no error: " + answer->dump().substr(0, 200) : answer.error().message;
@@ -92,14 +96,22 @@ class Methods : public ::testing::Test {
     }
     static Json SampleOf(ArgType type) {
         switch (type) {
-            case ArgType::kString: return "x";
-            case ArgType::kNumber: return 1;
-            case ArgType::kBool: return true;
-            case ArgType::kAmount: return "1";
-            case ArgType::kHash: return std::string(64, 'a');
-            case ArgType::kObject: return Json::object();
-            case ArgType::kArray: return Json::array();
-            case ArgType::kAny: return nullptr;
+            case ArgType::kString:
+                return "x";
+            case ArgType::kNumber:
+                return 1;
+            case ArgType::kBool:
+                return true;
+            case ArgType::kAmount:
+                return "1";
+            case ArgType::kHash:
+                return std::string(64, 'a');
+            case ArgType::kObject:
+                return Json::object();
+            case ArgType::kArray:
+                return Json::array();
+            case ArgType::kAny:
+                return nullptr;
         }
         return nullptr;
     }
@@ -125,7 +137,8 @@ Methods::World* Methods::s_world = nullptr;
 // ---- what they say
 
 TEST_F(Methods, EveryMethodExplainsItselfAndHelpListsIt) {
-    const std::set<std::string> categories{"blockchain", "mempool", "network", "wallet", "content", "staking", "control"};
+    const std::set<std::string> categories{"blockchain", "mempool", "network", "wallet",
+                                           "content",    "staking", "control"};
     const std::string listed = table().Help();
     const std::string hidden = table().Help("hidden").value();
     std::set<std::string> seen;
@@ -146,7 +159,8 @@ TEST_F(Methods, EveryMethodExplainsItselfAndHelpListsIt) {
             EXPECT_FALSE(arg.description.empty()) << name << " " << arg.name;
             EXPECT_THAT(*help, HasSubstr(". " + arg.name + " (")) << name;
             EXPECT_THAT(*help, HasSubstr(arg.description)) << name;
-            EXPECT_FALSE(optional && arg.required) << name << ": " << arg.name << " is required and comes after one that is not";
+            EXPECT_FALSE(optional && arg.required)
+                << name << ": " << arg.name << " is required and comes after one that is not";
             optional = optional || !arg.required;
         }
         seen.insert(method->category);
@@ -157,7 +171,8 @@ TEST_F(Methods, EveryMethodExplainsItselfAndHelpListsIt) {
 TEST_F(Methods, EveryMethodThatNeedsNoArgumentAnswers) {
     size_t called = 0;
     for (const auto& [name, method] : All()) {
-        const bool needs_none = std::none_of(method->args.begin(), method->args.end(), [](const ArgSpec& arg) { return arg.required; });
+        const bool needs_none =
+            std::none_of(method->args.begin(), method->args.end(), [](const ArgSpec& arg) { return arg.required; });
         if (!needs_none || method->waits || name == "stop" || name == "createwallet") continue;
         Value(name);
         ++called;
@@ -185,7 +200,9 @@ TEST_F(Methods, AnArgumentOfAnotherTypeIsRefusedByItsName) {
                 ASSERT_FALSE(answer) << name << " " << arg.name << " " << value;
                 EXPECT_EQ(answer.error().code, RpcCode::kInvalidParameter) << name;
                 // A number that is not whole may be told as one.
-                EXPECT_THAT(answer.error().message, AnyOf(StartsWith(arg.name + " must be of type "), StartsWith(arg.name + " is 1.5"))) << name;
+                EXPECT_THAT(answer.error().message,
+                            AnyOf(StartsWith(arg.name + " must be of type "), StartsWith(arg.name + " is 1.5")))
+                    << name;
                 ++calls;
             }
         }
@@ -216,7 +233,7 @@ struct Range {
     Json others;
     std::string arg;
     int64_t least, most;
-    bool try_most{true};   // false: it would take long
+    bool try_most{true};  // false: it would take long
 };
 
 TEST_F(Methods, ANumberOutOfItsRangeIsRefusedByItsName) {
@@ -238,7 +255,12 @@ TEST_F(Methods, ANumberOutOfItsRangeIsRefusedByItsName) {
         {"listclaims", {}, "count", 1, 1'000},
         {"listjobs", {}, "count", 1, 1'100},
         {"listclaims", {}, "skip", 0, INT32_MAX},
-        {"sendtoaddress", {{"address", address}, {"amount", "1"}}, "feerate", wallet::kMinFeePerKvb, wallet::kMaxFeePerKvb, false},
+        {"sendtoaddress",
+         {{"address", address}, {"amount", "1"}},
+         "feerate",
+         wallet::kMinFeePerKvb,
+         wallet::kMaxFeePerKvb,
+         false},
         {"setmocktime", {}, "timestamp", 0, 253'402'300'799, false},
     };
     for (const Range& range : ranges) {
@@ -255,7 +277,7 @@ TEST_F(Methods, ANumberOutOfItsRangeIsRefusedByItsName) {
             EXPECT_EQ(answer.error().code, RpcCode::kInvalidParameter) << range.method;
             EXPECT_THAT(answer.error().message, StartsWith(range.arg + " is " + value.dump())) << range.method;
         }
-        if (range.method == "setmocktime") continue;   // either end would move the clock of the other tests
+        if (range.method == "setmocktime") continue;  // either end would move the clock of the other tests
         EXPECT_TRUE(call(range.least)) << range.method << " " << range.arg;
         if (range.try_most) {
             EXPECT_TRUE(call(range.most)) << range.method << " " << range.arg;
@@ -267,7 +289,8 @@ TEST_F(Methods, ANumberOutOfItsRangeIsRefusedByItsName) {
         EXPECT_THAT(ErrorOf(method, Json{{"job", -1}}), StartsWith("job is -1"));
         EXPECT_THAT(ErrorOf(method, Json{{"job", kTooLarge}}), StartsWith("job is "));
     }
-    EXPECT_THAT(ErrorOf("bumpfee", Json{{"txid", hash}, {"feerate", wallet::kMinFeePerKvb - 1}}), StartsWith("feerate is 999"));
+    EXPECT_THAT(ErrorOf("bumpfee", Json{{"txid", hash}, {"feerate", wallet::kMinFeePerKvb - 1}}),
+                StartsWith("feerate is 999"));
     EXPECT_THAT(ErrorOf("getblockhash", Json{{"height", 0.5}}), HasSubstr("a whole one, not 0.5"));
     EXPECT_THAT(ErrorOf("waitpurchase", Json{{"purchase", hash + ":0"}, {"timeout", -1}}), StartsWith("timeout is -1"));
 }
@@ -276,8 +299,12 @@ TEST_F(Methods, AHashAnOutpointAnAmountOrAHexTextThatIsNoneIsRefusedByItsName) {
     for (const auto& [name, method] : All()) {
         for (const ArgSpec& arg : method->args) {
             std::vector<std::string> wrong;
-            if (arg.type == ArgType::kHash) wrong = {"", "x", std::string(63, 'a'), std::string(65, 'a'), std::string(63, 'a') + "g"};
-            if (arg.name == "purchase") wrong = {"", "x", std::string(64, 'a'), std::string(64, 'a') + ":", std::string(64, 'a') + ":4294967296", ":0"};
+            if (arg.type == ArgType::kHash)
+                wrong = {"", "x", std::string(63, 'a'), std::string(65, 'a'), std::string(63, 'a') + "g"};
+            if (arg.name == "purchase")
+                wrong = {
+                    "",  "x", std::string(64, 'a'), std::string(64, 'a') + ":", std::string(64, 'a') + ":4294967296",
+                    ":0"};
             if (arg.name == "hexstring") wrong = {"", "0", "zz", "00", std::string(2000, '0')};
             if (arg.name == "hexdata") wrong = {"", "0", "zz", "00"};
             for (const std::string& text : wrong) {
@@ -291,8 +318,10 @@ TEST_F(Methods, AHashAnOutpointAnAmountOrAHexTextThatIsNoneIsRefusedByItsName) {
         }
     }
     const std::string address = Value("getnewaddress");
-    for (const Json& amount : std::vector<Json>{"-1", "", "one", "0.000000001", "21000000.00000001", 1e308, -1, kTooLarge, "1e3", "0x1"})
-        EXPECT_THAT(ErrorOf("sendtoaddress", Json{{"address", address}, {"amount", amount}}), HasSubstr("amount")) << amount;
+    for (const Json& amount :
+         std::vector<Json>{"-1", "", "one", "0.000000001", "21000000.00000001", 1e308, -1, kTooLarge, "1e3", "0x1"})
+        EXPECT_THAT(ErrorOf("sendtoaddress", Json{{"address", address}, {"amount", amount}}), HasSubstr("amount"))
+            << amount;
     for (const char* name : {"price", "seed_price", "ask"}) {
         Json params{{"path", "/nowhere"}, {"price", "1"}};
         params[name] = "-1";
@@ -311,8 +340,28 @@ TEST_F(Methods, AHashAnOutpointAnAmountOrAHexTextThatIsNoneIsRefusedByItsName) {
 
 TEST_F(Methods, NoValueOfAnyArgumentBringsTheNodeDown) {
     const std::string long_text(1 << 16, 'a');
-    const std::vector<Json> values{"", "\x01\x7f", "\xc3\x28", long_text, "../../etc/passwd", "/", "a:b:c", "[::1]:99999", "%s%n", INT64_MIN, INT64_MAX, kTooLarge, 0, -1, 1e308,
-                                   -0.0, true, Json::array(), Json::array({Json::array(), nullptr}), Json::array({long_text}), Json::object(), nullptr};
+    const std::vector<Json> values{"",
+                                   "\x01\x7f",
+                                   "\xc3\x28",
+                                   long_text,
+                                   "../../etc/passwd",
+                                   "/",
+                                   "a:b:c",
+                                   "[::1]:99999",
+                                   "%s%n",
+                                   INT64_MIN,
+                                   INT64_MAX,
+                                   kTooLarge,
+                                   0,
+                                   -1,
+                                   1e308,
+                                   -0.0,
+                                   true,
+                                   Json::array(),
+                                   Json::array({Json::array(), nullptr}),
+                                   Json::array({long_text}),
+                                   Json::object(),
+                                   nullptr};
     for (const auto& [name, method] : All()) {
         if (name == "stop" || name == "setmocktime") continue;
         for (const ArgSpec& arg : method->args) {
@@ -320,7 +369,7 @@ TEST_F(Methods, NoValueOfAnyArgumentBringsTheNodeDown) {
                 if (name == "generateblocks" && value.is_number() && value == 0) continue;
                 Json params = Samples(*method);
                 params[arg.name] = value;
-                if (method->waits && arg.name == "timeout" && value.is_null()) continue;   // the default is a minute
+                if (method->waits && arg.name == "timeout" && value.is_null()) continue;  // the default is a minute
                 const Json request{{"jsonrpc", "2.0"}, {"id", 1}, {"method", name}, {"params", params}};
                 const auto answer = table().Handle(request.dump(-1, ' ', false, Json::error_handler_t::replace));
                 const Json parsed = Json::parse(answer.body, nullptr, false);
@@ -330,7 +379,8 @@ TEST_F(Methods, NoValueOfAnyArgumentBringsTheNodeDown) {
                 const std::string message = parsed["error"]["message"];
                 EXPECT_FALSE(message.empty());
                 EXPECT_EQ(message.find('\n'), std::string::npos) << name << ": " << message;
-                EXPECT_EQ(message.find("internal error"), std::string::npos) << name << " " << arg.name << ": " << message;
+                EXPECT_EQ(message.find("internal error"), std::string::npos)
+                    << name << " " << arg.name << ": " << message;
                 EXPECT_LT(message.size(), 1'000u) << name << " " << arg.name << " echoes what it was given";
             }
         }

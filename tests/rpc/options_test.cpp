@@ -15,7 +15,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 TEST(ConfFileTest, ReadsKeysSectionsAndComments) {
-    const auto conf = ConfFile::Parse("# first\n a = 1 \r\nb=x=y # not this\nc=#red\n\n[regtest]\na=2\nlist=1\nlist=2\n[ main ]\na=3\nlist=4", "f");
+    const auto conf = ConfFile::Parse(
+        "# first\n a = 1 \r\nb=x=y # not this\nc=#red\n\n[regtest]\na=2\nlist=1\nlist=2\n[ main ]\na=3\nlist=4", "f");
     ASSERT_TRUE(conf) << conf.error().message;
     EXPECT_EQ(conf->Value("a", "regtest"), "2");
     EXPECT_EQ(conf->Value("a", "main"), "3");
@@ -28,8 +29,11 @@ TEST(ConfFileTest, ReadsKeysSectionsAndComments) {
 }
 
 TEST(ConfFileTest, ErrorsGiveFileAndLine) {
-    const std::pair<const char*, const char*> table[] = {
-        {"a=1\nnonsense", "f:2: 'nonsense' is not key=value"}, {"=1", "f:1: '=1' is not key=value"}, {"\n\n[", "f:3: '[' is not a section"}, {"[]", "f:1"}, {"-a=1", "f:1: write '-a' without the dash"}};
+    const std::pair<const char*, const char*> table[] = {{"a=1\nnonsense", "f:2: 'nonsense' is not key=value"},
+                                                         {"=1", "f:1: '=1' is not key=value"},
+                                                         {"\n\n[", "f:3: '[' is not a section"},
+                                                         {"[]", "f:1"},
+                                                         {"-a=1", "f:1: write '-a' without the dash"}};
     for (const auto& [text, error] : table) {
         const auto conf = ConfFile::Parse(text, "f");
         ASSERT_FALSE(conf) << text;
@@ -41,13 +45,17 @@ TEST(ConfFileTest, EmptyTextIsAnEmptyFile) { EXPECT_THAT(ConfFile::Parse("", "f"
 
 TEST(ConfFileTest, ChainNamesCannotLeaveTheirFolder) {
     for (const char* good : {"regtest", "main", "my-net2", "a"}) EXPECT_TRUE(node::CheckChainName(good)) << good;
-    for (const std::string& bad : {std::string(), std::string(".."), std::string("a/b"), std::string("A"), std::string("2a"), std::string(33, 'a')}) EXPECT_FALSE(node::CheckChainName(bad)) << bad;
+    for (const std::string& bad : {std::string(), std::string(".."), std::string("a/b"), std::string("A"),
+                                   std::string("2a"), std::string(33, 'a')})
+        EXPECT_FALSE(node::CheckChainName(bad)) << bad;
 }
 
 class OptionsTest : public testing::Test {
   protected:
     OptionsTest() { EXPECT_TRUE(m_disk.files().CreateDirectories("/data")); }
-    void WriteConf(const std::string& text) { ASSERT_TRUE(storage::WriteFileAtomically(m_disk.files(), "/data/sluice.conf", AsBytes(text))); }
+    void WriteConf(const std::string& text) {
+        ASSERT_TRUE(storage::WriteFileAtomically(m_disk.files(), "/data/sluice.conf", AsBytes(text)));
+    }
     Result<DaemonOptions> Parse(std::vector<std::string> args) {
         args.insert(args.begin(), "-datadir=/data");
         return ParseDaemonOptions(args, m_disk.files());
@@ -73,8 +81,10 @@ TEST_F(OptionsTest, WithoutAnyTheDefaultsHold) {
 }
 
 TEST_F(OptionsTest, EveryOptionReachesItsField) {
-    const auto options = Parse({"-port=0", "--rpcport=19999", "-bind=127.0.0.1", "-listen=0", "-connect=1.2.3.4:5", "-addnode=a:1", "-addnode=b:2", "-maxconnections=7", "-debug",
-                                "-printtoconsole", "-dbcache=100", "-staker=2", "-contentquota=3", "-seedprice=0.5", "-maxpricepermib=1", "-mocktime=1700000000", "-par=2", "-rpcthreads=8"});
+    const auto options = Parse({"-port=0", "--rpcport=19999", "-bind=127.0.0.1", "-listen=0", "-connect=1.2.3.4:5",
+                                "-addnode=a:1", "-addnode=b:2", "-maxconnections=7", "-debug", "-printtoconsole",
+                                "-dbcache=100", "-staker=2", "-contentquota=3", "-seedprice=0.5", "-maxpricepermib=1",
+                                "-mocktime=1700000000", "-par=2", "-rpcthreads=8"});
     ASSERT_TRUE(options) << options.error().message;
     const node::NodeConfig& config = options->config;
     EXPECT_EQ(config.port, 0);
@@ -97,7 +107,9 @@ TEST_F(OptionsTest, EveryOptionReachesItsField) {
 }
 
 TEST_F(OptionsTest, TheCommandLineGoesBeforeTheSectionAndThatBeforeTheCommonLines) {
-    WriteConf("chain=regtest\nport=1\nrpcport=1\nmaxconnections=1\naddnode=common:1\n[regtest]\nport=2\nrpcport=2\naddnode=own:1\n[main]\nport=3\naddnode=other:1\n");
+    WriteConf(
+        "chain=regtest\nport=1\nrpcport=1\nmaxconnections=1\naddnode=common:1\n[regtest]\nport=2\nrpcport=2\naddnode="
+        "own:1\n[main]\nport=3\naddnode=other:1\n");
     const auto options = Parse({"-port=4", "-addnode=line:1"});
     ASSERT_TRUE(options) << options.error().message;
     EXPECT_EQ(options->config.port, 4);
@@ -118,8 +130,8 @@ TEST_F(OptionsTest, FlagsAreTurnedOffByNoOrZero) {
 
 TEST_F(OptionsTest, NumbersAreBoundedOnBothSides) {
     EXPECT_EQ(Parse({"-port=65535"})->config.port, 65535);
-    for (const char* bad : {"-port=65536", "-port=-1", "-port=", "-port=1x", "-port= 1", "-dbcache=3", "-rpcthreads=0", "-rpcthreads=65", "-staker=4294967296", "-contentquota=0",
-                            "-port=99999999999999999999"})
+    for (const char* bad : {"-port=65536", "-port=-1", "-port=", "-port=1x", "-port= 1", "-dbcache=3", "-rpcthreads=0",
+                            "-rpcthreads=65", "-staker=4294967296", "-contentquota=0", "-port=99999999999999999999"})
         EXPECT_THAT(ErrorOf({bad}), HasSubstr(std::string(bad).substr(0, 5))) << bad;
 }
 
@@ -135,9 +147,12 @@ TEST_F(OptionsTest, MistakesAreNamedAndPointToHelp) {
 }
 
 TEST_F(OptionsTest, MistakesInTheFileAreNamedWithTheirLine) {
-    const std::pair<const char*, const char*> table[] = {{"port=1\nprot=2\n", "sluice.conf:2: there is no option -prot"}, {"port=x\n", "sluice.conf:1: -port=x"},
-                                                         {"[main]\nport=x\n", "sluice.conf:2: -port=x"},             {"datadir=/x\n", "sluice.conf:1: datadir belongs on the command line"},
-                                                         {"[main]\nchain=main\n", "sluice.conf:2: chain belongs before the first section"}};
+    const std::pair<const char*, const char*> table[] = {
+        {"port=1\nprot=2\n", "sluice.conf:2: there is no option -prot"},
+        {"port=x\n", "sluice.conf:1: -port=x"},
+        {"[main]\nport=x\n", "sluice.conf:2: -port=x"},
+        {"datadir=/x\n", "sluice.conf:1: datadir belongs on the command line"},
+        {"[main]\nchain=main\n", "sluice.conf:2: chain belongs before the first section"}};
     for (const auto& [text, error] : table) {
         WriteConf(text);
         EXPECT_THAT(ErrorOf({}), HasSubstr(error));
@@ -152,7 +167,8 @@ TEST_F(OptionsTest, HelpAndVersionReadNoFile) {
 }
 
 TEST_F(OptionsTest, HelpNamesEveryOption) {
-    for (const char* name : {"-help", "-datadir=DIR", "-conf=FILE", "-chain=NAME", "-port=PORT", "-rpcport=PORT", "-addnode=HOST:PORT", "-staker=INDEX", "-mocktime=SECONDS", "-dbcache=MIB"})
+    for (const char* name : {"-help", "-datadir=DIR", "-conf=FILE", "-chain=NAME", "-port=PORT", "-rpcport=PORT",
+                             "-addnode=HOST:PORT", "-staker=INDEX", "-mocktime=SECONDS", "-dbcache=MIB"})
         EXPECT_THAT(HelpText(), HasSubstr(name));
 }
 

@@ -60,7 +60,10 @@ TEST(AppendLog, HasTheDocumentedFormat) {
     MemoryDisk disk(1);
     ASSERT_TRUE(OpenLog(disk.files()).log->Append(AsBytes("123456789"), true));
     // length 9 | CRC-32C of length and payload | payload
-    EXPECT_EQ(HexEncode(Content(disk.files())), "09000000" "78d21757" "313233343536373839");
+    EXPECT_EQ(HexEncode(Content(disk.files())),
+              "09000000"
+              "78d21757"
+              "313233343536373839");
 }
 
 TEST(AppendLog, TakesRecordsUpToTheLimit) {

@@ -1,5 +1,5 @@
-// Loses power at every write of a scenario that uses the log, atomic files and a store together, and checks after each crash
-// what their headers promise.
+// Loses power at every write of a scenario that uses the log, atomic files and a store together, and checks after each
+// crash what their headers promise.
 
 #include <gtest/gtest.h>
 

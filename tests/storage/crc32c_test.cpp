@@ -18,8 +18,12 @@ TEST(Crc32c, MatchesThePublishedExamples) {
         Bytes input;
         uint32_t crc;
     } kExamples[] = {
-        {Bytes(32, 0x00), 0x8a9136aa}, {Bytes(32, 0xff), 0x62a8ab43},           {ascending, 0x46dd794e},
-        {descending, 0x113fdb5c},      {ToBytes(AsBytes("123456789")), 0xe3069283}, {{}, 0},
+        {Bytes(32, 0x00), 0x8a9136aa},
+        {Bytes(32, 0xff), 0x62a8ab43},
+        {ascending, 0x46dd794e},
+        {descending, 0x113fdb5c},
+        {ToBytes(AsBytes("123456789")), 0xe3069283},
+        {{}, 0},
     };
     for (const auto& example : kExamples) {
         EXPECT_EQ(Crc32c(example.input), example.crc);

@@ -144,7 +144,8 @@ TEST_P(EachStore, ScansAPrefixInOrderFromAKeyOn) {
 TEST_P(EachStore, ScansPrefixesOfTheHighestBytes) {
     const auto store = Open();
     WriteBatch batch;
-    for (const Bytes& key : {Bytes{1, 0xff}, Bytes{1, 0xff, 0xff}, Bytes{2}, Bytes{0xff}, Bytes{0xff, 0xff}, Bytes{0xff, 0xff, 1}}) {
+    for (const Bytes& key :
+         {Bytes{1, 0xff}, Bytes{1, 0xff, 0xff}, Bytes{2}, Bytes{0xff}, Bytes{0xff, 0xff}, Bytes{0xff, 0xff, 1}}) {
         batch.Put(key, key);
     }
     ASSERT_TRUE(store->Write(batch, false));
@@ -189,7 +190,8 @@ TEST_P(EachStore, AnswersAsANaiveMapDoesUnderRandomOperations) {
     auto store = Open();
     const auto random_key = [&] {
         Bytes key(random.Below(4));
-        for (uint8_t& byte : key) byte = static_cast<uint8_t>(random.Below(2) == 0 ? random.Below(3) : 0xff - random.Below(3));
+        for (uint8_t& byte : key)
+            byte = static_cast<uint8_t>(random.Below(2) == 0 ? random.Below(3) : 0xff - random.Below(3));
         return key;
     };
     for (int step = 0; step < 1500; ++step) {

@@ -165,7 +165,8 @@ TEST(MemoryDisk, OverManySeedsUnsyncedBytesAreLostKeptAndTorn) {
     hole.resize(600, '\0');
     std::string whole = "baseabc";
     whole.resize(600, '\0');
-    for (const std::string& expected : {std::string("base"), std::string("baseabc"), std::string("basea"), hole + "far", whole + "far"}) {
+    for (const std::string& expected :
+         {std::string("base"), std::string("baseabc"), std::string("basea"), hole + "far", whole + "far"}) {
         EXPECT_TRUE(outcomes.contains(expected)) << expected.size();
     }
 }

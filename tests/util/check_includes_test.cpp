@@ -31,11 +31,13 @@ Outcome Check(const std::map<std::string, std::string>& files) {
         std::filesystem::create_directories(path.parent_path());
         std::ofstream(path) << text;
     }
-    const std::string command = std::string("python3 '" SLUICE_TEST_VECTORS "/../../contrib/check-includes' '") + pattern + "' 2>&1";
+    const std::string command =
+        std::string("python3 '" SLUICE_TEST_VECTORS "/../../contrib/check-includes' '") + pattern + "' 2>&1";
     Outcome outcome{-1, ""};
     if (FILE* pipe = popen(command.c_str(), "r")) {
         std::array<char, 4096> buffer;
-        for (size_t got; (got = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) outcome.output.append(buffer.data(), got);
+        for (size_t got; (got = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+            outcome.output.append(buffer.data(), got);
         outcome.status = WEXITSTATUS(pclose(pipe));
     }
     std::filesystem::remove_all(pattern);
@@ -44,12 +46,14 @@ Outcome Check(const std::map<std::string, std::string>& files) {
 
 const std::map<std::string, std::string> kGood{
     {"util/bytes.h", "#include <vector>\n"},
-    {"crypto/hash.cpp", "#include \"util/bytes.h\"\n#include <openssl/sha.h>\n#include <secp256k1_extrakeys.h>\n#include <sodium.h>\n"},
+    {"crypto/hash.cpp",
+     "#include \"util/bytes.h\"\n#include <openssl/sha.h>\n#include <secp256k1_extrakeys.h>\n#include <sodium.h>\n"},
     {"crypto/secp256k1.h", "#include \"util/bytes.h\"\n"},
     {"storage/store.cpp", "#include \"util/bytes.h\"\n#include <leveldb/db.h>\n"},
     {"storage/store.h", ""},
     {"chain/deep/chain.cpp", "#include \"chain/deep/chain.h\"\n#  include \"storage/store.h\"\n"},
-    {"chain/deep/chain.h", "// #include \"p2p/peer.h\"\n/*\n#include \"p2p/peer.h\"\n*/\n#include \"crypto/secp256k1.h\"\n"},
+    {"chain/deep/chain.h",
+     "// #include \"p2p/peer.h\"\n/*\n#include \"p2p/peer.h\"\n*/\n#include \"crypto/secp256k1.h\"\n"},
     {"p2p/peer.h", "const char* kText = R\"(\n#include \"chain/deep/chain.h\"\n)\";\n"},
     {"node/node.h", "#include \"p2p/peer.h\"\n#include \"chain/deep/chain.h\"\n"},
     {"rpc/rpc.h", "#include \"node/node.h\"\n"},

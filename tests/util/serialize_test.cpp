@@ -46,8 +46,18 @@ struct Everything {
 };
 
 Everything Example() {
-    return {-2,         0x0102, -1, 0x0102030405060708, Color::kBlue, Height(7), *Id::FromHex("aabbccdd"), "hi", {9},
-            {{1, true}, {2, false}}, std::nullopt, 0x0304};
+    return {-2,
+            0x0102,
+            -1,
+            0x0102030405060708,
+            Color::kBlue,
+            Height(7),
+            *Id::FromHex("aabbccdd"),
+            "hi",
+            {9},
+            {{1, true}, {2, false}},
+            std::nullopt,
+            0x0304};
 }
 
 template <class T>
@@ -76,7 +86,20 @@ struct Maybe {
 
 TEST(Serialize, EncodingIsFrozen) {
     EXPECT_EQ(HexEncode(Encode(Example())),
-              "fe" "0201" "ffffffff" "0807060504030201" "3412" "07000000" "aabbccdd" "026869" "0109" "02" "0101" "0200" "00" "010403");
+              "fe"
+              "0201"
+              "ffffffff"
+              "0807060504030201"
+              "3412"
+              "07000000"
+              "aabbccdd"
+              "026869"
+              "0109"
+              "02"
+              "0101"
+              "0200"
+              "00"
+              "010403");
 }
 
 TEST(Serialize, DecodesWhatItEncodes) {
@@ -87,7 +110,8 @@ TEST(Serialize, DecodesWhatItEncodes) {
 
 TEST(Serialize, EveryTruncationAndAnythingAfterTheEndIsAnError) {
     Bytes bytes = Encode(Example());
-    for (size_t size = 0; size < bytes.size(); ++size) EXPECT_FALSE(Decode<Everything>(ByteSpan(bytes).first(size))) << size;
+    for (size_t size = 0; size < bytes.size(); ++size)
+        EXPECT_FALSE(Decode<Everything>(ByteSpan(bytes).first(size))) << size;
     bytes.push_back(0);
     EXPECT_EQ(ErrorOf<Everything>(bytes), "1 bytes follow the end of the data");
 }
@@ -131,7 +155,8 @@ TEST(Serialize, CompactSizeHasOneFormForEachValue) {
         EXPECT_TRUE(reader.Ok());
         EXPECT_EQ(reader.Left(), 0u);
     }
-    for (const char* longer : {"fd0000", "fdfc00", "fe00000000", "feffff0000", "ff0000000000000000", "ffffffffff00000000"}) {
+    for (const char* longer :
+         {"fd0000", "fdfc00", "fe00000000", "feffff0000", "ff0000000000000000", "ffffffffff00000000"}) {
         const Bytes bytes = *HexDecode(longer);
         Reader reader(bytes);
         EXPECT_EQ(reader.CompactSize(), 0u) << longer;

@@ -65,7 +65,8 @@ TEST(FixedBytes, ComparesByContentFirstByteFirst) {
     EXPECT_LT(*Id::FromHex("00ffffff"), *Id::FromHex("01000000"));
     EXPECT_EQ(*Id::FromHex("01020304"), *Id::FromHex("01020304"));
     using Hash = FixedBytes<8, struct HashTag>;
-    std::unordered_set<Hash, FixedBytesHasher> hashes{*Hash::FromHex("0102030405060708"), *Hash::FromHex("0102030405060709")};
+    std::unordered_set<Hash, FixedBytesHasher> hashes{*Hash::FromHex("0102030405060708"),
+                                                      *Hash::FromHex("0102030405060709")};
     EXPECT_TRUE(hashes.contains(*Hash::FromHex("0102030405060708")));
     EXPECT_EQ(hashes.size(), 2u);
 }
@@ -259,7 +260,8 @@ TEST(SecretBytes, AreWipedWhenTheyGo) {
 }
 
 TEST(Log, WritesLinesOfTheLevelAndAboveWithCategoryAndTime) {
-    const std::string path = (std::filesystem::temp_directory_path() / ("sluice-log-" + HexEncode(SystemRandom().Array<8>()))).string();
+    const std::string path =
+        (std::filesystem::temp_directory_path() / ("sluice-log-" + HexEncode(SystemRandom().Array<8>()))).string();
     ASSERT_TRUE(StartLog(path, LogLevel::kInfo, false));
     EXPECT_FALSE(LogEnabled(LogLevel::kDebug));
     EXPECT_TRUE(LogEnabled(LogLevel::kInfo));

@@ -50,13 +50,17 @@ TEST(CoinSelection, SucceedsExactlyWhenAllCoinsTogetherSuffice) {
 
 TEST(CoinSelection, AnExactSetIsPreferredToChange) {
     const uint64_t fee = InputFee(1'000);
-    const auto chosen = SelectCoins({Coin(0, 900'000), Coin(1, 30'000 + fee), Coin(2, 12'345 + fee), Coin(3, 70'000 + fee)}, {Amount(42'345), 1'000});
+    const auto chosen =
+        SelectCoins({Coin(0, 900'000), Coin(1, 30'000 + fee), Coin(2, 12'345 + fee), Coin(3, 70'000 + fee)},
+                    {Amount(42'345), 1'000});
     ASSERT_TRUE(chosen.has_value());
-    EXPECT_EQ(std::set<OutPoint>(chosen->begin(), chosen->end()), (std::set<OutPoint>{Coin(1, 0).outpoint, Coin(2, 0).outpoint}));
+    EXPECT_EQ(std::set<OutPoint>(chosen->begin(), chosen->end()),
+              (std::set<OutPoint>{Coin(1, 0).outpoint, Coin(2, 0).outpoint}));
 }
 
 TEST(CoinSelection, TheSmallestCoinThatSufficesIsTakenAlone) {
-    const auto chosen = SelectCoins({Coin(0, 9'000'000), Coin(1, 2'000'000), Coin(2, 500'000)}, {Amount(1'000'000), 1'000});
+    const auto chosen =
+        SelectCoins({Coin(0, 9'000'000), Coin(1, 2'000'000), Coin(2, 500'000)}, {Amount(1'000'000), 1'000});
     ASSERT_TRUE(chosen.has_value());
     EXPECT_EQ(*chosen, std::vector{Coin(1, 0).outpoint});
 }

@@ -17,7 +17,8 @@ inline Amount operator-(Amount a, Amount b) { return Amount(a.drops - b.drops); 
 class World {
   public:
     World() {
-        genesis.transactions.push_back(MakeTransaction(consensus::MakeCoinbase(Height(0), Amount(0), ct::KeyScript(0))));
+        genesis.transactions.push_back(
+            MakeTransaction(consensus::MakeCoinbase(Height(0), Amount(0), ct::KeyScript(0))));
         blocks.push_back(genesis);
         deltas.emplace_back();
     }
@@ -91,20 +92,23 @@ class World {
         CHECK(opened.has_value());
         const auto pre_signature = *Decode<crypto::AdaptorSignature>(*opened);
         EXPECT_EQ(pre_signature, purchase.pre_signature);
-        const auto lock = *consensus::MakeLockTemplate(buyer_view.XOnly(), purchase.terms.seller_key, purchase.refund_height);
+        const auto lock =
+            *consensus::MakeLockTemplate(buyer_view.XOnly(), purchase.terms.seller_key, purchase.refund_height);
         const TxOutput locked = purchase.built.tx->outputs()[purchase.lock.index];
-        const auto sighash =
-            consensus::SingleOutputSighash(purchase.lock, locked, lock, {purchase.terms.price, purchase.terms.payout_script});
+        const auto sighash = consensus::SingleOutputSighash(purchase.lock, locked, lock,
+                                                            {purchase.terms.price, purchase.terms.payout_script});
         EXPECT_TRUE(crypto::AdaptorVerify(buyer_view.XOnly(), sighash, purchase.terms.key, pre_signature));
         return GrantWith(purchase, lock, *crypto::AdaptorComplete(pre_signature, ct::TestKey(ct::kTitleKey)));
     }
-    TransactionRef GrantWith(const BuiltPurchase& purchase, const consensus::LockTemplate& lock, const SchnorrSignature& owner) {
+    TransactionRef GrantWith(const BuiltPurchase& purchase, const consensus::LockTemplate& lock,
+                             const SchnorrSignature& owner) {
         const TxOutput locked = purchase.built.tx->outputs()[purchase.lock.index];
         const ct::Lock at{purchase.lock, locked, lock, 0, ct::kSellerKey, purchase.refund_height};
         MutableTransaction tx = ledger.BuildGrant(at, purchase.terms.price, ledger.Fund(Slu(1)));
         const consensus::SpendingTransaction spending(tx, ledger.Spent(tx));
         const auto payee = ct::TestKey(ct::kSellerKey)
-                               .Sign(*spending.SignatureHash(0, consensus::kSighashDefault, consensus::ScriptPathData{lock.pay_leaf_hash}));
+                               .Sign(*spending.SignatureHash(0, consensus::kSighashDefault,
+                                                             consensus::ScriptPathData{lock.pay_leaf_hash}));
         tx.inputs[0].witness = consensus::PayWitness(lock, owner, payee);
         return ledger.Sign(std::move(tx));
     }
@@ -117,7 +121,8 @@ class World {
     crypto::X25519SecretKey unseal{std::array<uint8_t, 32>{1, 2, 3}};
 };
 
-inline constexpr std::string_view kPhrase = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+inline constexpr std::string_view kPhrase =
+    "legal winner thank year wave sausage worth useful legal winner thank yellow";
 
 class WalletTest : public ::testing::Test {
   protected:
@@ -129,7 +134,9 @@ class WalletTest : public ::testing::Test {
         for (const Block& block : world.blocks) EXPECT_TRUE(restored->ConnectBlock(block).has_value());
         return restored;
     }
-    void Mine(const std::vector<TransactionRef>& txs = {}) { ASSERT_TRUE(wallet->ConnectBlock(world.Mine(txs)).has_value()); }
+    void Mine(const std::vector<TransactionRef>& txs = {}) {
+        ASSERT_TRUE(wallet->ConnectBlock(world.Mine(txs)).has_value());
+    }
     void MineTo(Height next) {
         while (world.ledger.next_height() < next) Mine();
     }

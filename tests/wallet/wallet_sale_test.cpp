@@ -119,7 +119,9 @@ TEST_F(SaleTest, AKeyIsExtractedOnceThePublishIsFound) {
     Mine({world.Grant(bought, wallet->BuyerKey(At(bought)))});
     bool known = false;
     WalletLookups lookups = world.Lookups();
-    lookups.publish = [&, publish = lookups.publish](const OutPoint& outpoint) { return known ? publish(outpoint) : std::nullopt; };
+    lookups.publish = [&, publish = lookups.publish](const OutPoint& outpoint) {
+        return known ? publish(outpoint) : std::nullopt;
+    };
     auto kept = *disk.files().OpenKeyValue("/late", 1 << 20);
     const auto late = *Wallet::Restore(*kept, world.Network(), lookups, random, kPhrase);
     for (const Block& block : world.blocks) ASSERT_TRUE(late->ConnectBlock(block).has_value());
@@ -165,7 +167,8 @@ TEST_F(SaleTest, ABumpedPurchaseKeepsItsBuyerKeyAndCanBeGranted) {
     EXPECT_EQ(purchase.buyer_key, buyer);
     EXPECT_EQ(lock, bumped->tx->Output(1));
     const Bytes annex = *consensus::FindAnnex(bumped->tx->inputs()[0].witness);
-    bought.pre_signature = *Decode<crypto::AdaptorSignature>(*crypto::OpenBox(world.unseal, ByteSpan(annex).subspan(1)));
+    bought.pre_signature =
+        *Decode<crypto::AdaptorSignature>(*crypto::OpenBox(world.unseal, ByteSpan(annex).subspan(1)));
     bought.built = std::move(*bumped);
     bought.lock = lock;
     Mine({world.Grant(bought, wallet->BuyerKey(purchase))});
@@ -256,13 +259,15 @@ TEST_F(SaleTest, ASettledChannelReturnsTheRest) {
     const auto& channel = opened->channels[0];
     const auto lock = *consensus::MakeLockTemplate(channel.payer_key.XOnly(), channel.payee_key, opened->expiry_height);
     const TxOutput returned{Slu(4), opened->return_script};
-    const auto voucher = channel.payer_key.Sign(consensus::SingleOutputSighash(channel.lock, channel.output, lock, returned));
-    MutableTransaction tx = world.ledger.Build(
-        {channel.lock}, {returned, ct::Ledger::RecordOutput(SettleRecord{{{channel.lock, 77}}})});
+    const auto voucher =
+        channel.payer_key.Sign(consensus::SingleOutputSighash(channel.lock, channel.output, lock, returned));
+    MutableTransaction tx =
+        world.ledger.Build({channel.lock}, {returned, ct::Ledger::RecordOutput(SettleRecord{{{channel.lock, 77}}})});
     tx.inputs[0].sequence = consensus::kLockSpendSequence;
     const consensus::SpendingTransaction spending(tx, world.ledger.Spent(tx));
     const auto payee = ct::TestKey(ct::kPayeeKey)
-                           .Sign(*spending.SignatureHash(0, consensus::kSighashDefault, consensus::ScriptPathData{lock.pay_leaf_hash}));
+                           .Sign(*spending.SignatureHash(0, consensus::kSighashDefault,
+                                                         consensus::ScriptPathData{lock.pay_leaf_hash}));
     tx.inputs[0].witness = consensus::PayWitness(lock, voucher, payee);
     const Amount before = wallet->GetBalances().total;
     Mine({MakeTransaction(std::move(tx))});

@@ -116,8 +116,8 @@ TEST_F(WalletTest, AConfirmedDoubleSpendRemovesOurs) {
 TEST_F(WalletTest, CoinbasesMatureAfterKBlocks) {
     world.ledger.snapshot.entries[0].payout_script = *wallet->NewReceiveScript();
     Block block = world.ledger.MakeBlock({});
-    block.transactions[0] = MakeTransaction(
-        consensus::MakeCoinbase(world.ledger.next_height(), block.transactions[0]->outputs()[0].value, *wallet->NewReceiveScript()));
+    block.transactions[0] = MakeTransaction(consensus::MakeCoinbase(
+        world.ledger.next_height(), block.transactions[0]->outputs()[0].value, *wallet->NewReceiveScript()));
     const Amount reward = block.transactions[0]->outputs()[0].value;
     block.header.prev = world.blocks.back().header.Hash();
     ct::Ledger::Reseal(block);
@@ -203,7 +203,9 @@ TEST_F(WalletTest, ACrashAtAnyWriteLosesNothing) {
         crashing.FailAfterWrites(writes);
         const auto run = [&](Wallet& running) {
             size_t next = 0;
-            while (running.cursor() && next < world.blocks.size() && world.blocks[next].header.Hash() != running.cursor()->hash) ++next;
+            while (running.cursor() && next < world.blocks.size() &&
+                   world.blocks[next].header.Hash() != running.cursor()->hash)
+                ++next;
             if (running.cursor()) ++next;
             for (; next < world.blocks.size(); ++next)
                 if (!running.ConnectBlock(world.blocks[next])) return false;
@@ -215,8 +217,9 @@ TEST_F(WalletTest, ACrashAtAnyWriteLosesNothing) {
         kept.reset();
         crashing.Crash();
         kept = *crashing.files().OpenKeyValue("/wallet", 1 << 20);
-        auto again = *Wallet::Exists(*kept) ? Wallet::Load(*kept, world.Network(), world.Lookups(), random, kMinGapLimit)
-                                            : Wallet::Restore(*kept, world.Network(), world.Lookups(), random, kPhrase, {}, kMinGapLimit);
+        auto again = *Wallet::Exists(*kept)
+                         ? Wallet::Load(*kept, world.Network(), world.Lookups(), random, kMinGapLimit)
+                         : Wallet::Restore(*kept, world.Network(), world.Lookups(), random, kPhrase, {}, kMinGapLimit);
         ASSERT_TRUE(again.has_value()) << again.error().message;
         ASSERT_TRUE(run(**again));
         EXPECT_EQ((*again)->GetBalances().total, expected) << "power lost at write " << writes;

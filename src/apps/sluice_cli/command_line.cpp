@@ -26,12 +26,20 @@ CliResult<uint64_t> ParseNumber(std::string_view name, const std::string& text, 
 }
 
 CliResult<bool> ReadFlag(CliOptions& options, std::string_view name, const std::optional<std::string>& value) {
-    bool* flag = name == "named" ? &options.named : name == "rpcwait" ? &options.wait : name == "json" ? &options.json : name == "help" ? &options.help : name == "version" ? &options.version : nullptr;
+    bool* flag = name == "named"     ? &options.named
+                 : name == "rpcwait" ? &options.wait
+                 : name == "json"    ? &options.json
+                 : name == "help"    ? &options.help
+                 : name == "version" ? &options.version
+                                     : nullptr;
     if (!flag && name != "regtest") return false;
     const bool off = value == "0" || value == "false";
-    if (value && !off && *value != "1" && *value != "true") return CliFail(fmt::format("-{}={}: give 1 or 0", name, value->substr(0, 40)));
-    if (flag) *flag = !off;
-    else if (!off) options.chain = "regtest";
+    if (value && !off && *value != "1" && *value != "true")
+        return CliFail(fmt::format("-{}={}: give 1 or 0", name, value->substr(0, 40)));
+    if (flag)
+        *flag = !off;
+    else if (!off)
+        options.chain = "regtest";
     return true;
 }
 
@@ -89,7 +97,8 @@ CliResult<std::optional<uint16_t>> PortOfRunningNode(storage::FileSystem& files,
     const auto bytes = storage::ReadWholeFile(files, path, kMaxEndpointsBytes);
     if (!bytes) return std::nullopt;
     const Json json = Json::parse(ToString(*bytes), nullptr, false);
-    if (!json.is_object() || !json.contains("rpc") || !json["rpc"].is_number_unsigned() || json["rpc"] > 65535 || json["rpc"] == 0)
+    if (!json.is_object() || !json.contains("rpc") || !json["rpc"].is_number_unsigned() || json["rpc"] > 65535 ||
+        json["rpc"] == 0)
         return CliFail(path + " is damaged: restart sluiced, or give -rpcport");
     return json["rpc"].get<uint16_t>();
 }
@@ -110,10 +119,12 @@ CliResult<CliOptions> ParseCliOptions(std::span<const std::string> args) {
         const size_t equals = text.find('=');
         std::string_view name = text.substr(0, equals);
         if (name == "h" || name == "?") name = "help";
-        std::optional<std::string> value = equals == std::string_view::npos ? std::nullopt : std::optional(std::string(text.substr(equals + 1)));
+        std::optional<std::string> value =
+            equals == std::string_view::npos ? std::nullopt : std::optional(std::string(text.substr(equals + 1)));
         ASSIGN_OR_RETURN(const bool is_flag, ReadFlag(options, name, value));
         if (is_flag) continue;
-        if (!TakesValue(name)) return CliFail(fmt::format("there is no option '{}': see sluice-cli --help", arg.substr(0, 80)));
+        if (!TakesValue(name))
+            return CliFail(fmt::format("there is no option '{}': see sluice-cli --help", arg.substr(0, 80)));
         if (!value && i + 1 < args.size()) value = args[++i];
         if (!value || value->empty()) return CliFail(fmt::format("-{} needs a value: write -{}=VALUE", name, name));
         RETURN_IF_ERROR(ReadValue(options, name, *value));
@@ -124,7 +135,8 @@ CliResult<CliOptions> ParseCliOptions(std::span<const std::string> args) {
 CliResult<RpcTarget> FindNode(const CliOptions& options, storage::FileSystem& files) {
     const auto fail = [](const Error& error) { return CliFail(error.message); };
     const std::string data_dir = options.data_dir.empty() ? node::DefaultDataDir() : options.data_dir;
-    const auto conf = node::LoadConfFile(files, options.conf.value_or(data_dir + "/sluice.conf"), options.conf.has_value());
+    const auto conf =
+        node::LoadConfFile(files, options.conf.value_or(data_dir + "/sluice.conf"), options.conf.has_value());
     if (!conf) return fail(conf.error());
     const std::string chain = options.chain ? *options.chain : conf->Value("chain", "").value_or("regtest");
     if (const Status good = node::CheckChainName(chain); !good) return fail(good.error());
@@ -150,13 +162,16 @@ CliResult<RpcTarget> FindNode(const CliOptions& options, storage::FileSystem& fi
     }
     auto credentials = rpc::ReadCookie(files, chain_dir + "/.cookie");
     if (!credentials && credentials.error().kind == ErrorKind::kNotFound)
-        return CliFail(fmt::format("cannot reach sluiced at {}:{}: there is no cookie in {}: is it running? start it with: {}", target.host, target.port, chain_dir, target.start_command));
+        return CliFail(
+            fmt::format("cannot reach sluiced at {}:{}: there is no cookie in {}: is it running? start it with: {}",
+                        target.host, target.port, chain_dir, target.start_command));
     if (!credentials) return fail(credentials.error());
     target.credentials = std::move(*credentials);
     return target;
 }
 
-CliResult<Json> ConvertArguments(const Json& methods, const std::string& method, std::span<const std::string> args, bool named) {
+CliResult<Json> ConvertArguments(const Json& methods, const std::string& method, std::span<const std::string> args,
+                                 bool named) {
     const auto found = methods.find(method);
     const Json declared = found != methods.end() && found->contains("args") ? (*found)["args"] : Json::array();
     Json params = named ? Json::object() : Json::array();
@@ -169,7 +184,8 @@ CliResult<Json> ConvertArguments(const Json& methods, const std::string& method,
             continue;
         }
         const size_t equals = args[i].find('=');
-        if (equals == std::string::npos || equals == 0) return CliFail(fmt::format("'{}' is not name=value, which -named asks for", args[i].substr(0, 80)));
+        if (equals == std::string::npos || equals == 0)
+            return CliFail(fmt::format("'{}' is not name=value, which -named asks for", args[i].substr(0, 80)));
         const std::string name = args[i].substr(0, equals);
         if (params.contains(name)) return CliFail(fmt::format("{} is given twice", name));
         ASSIGN_OR_RETURN(params[name], ConvertOne(name, TypeOf(declared, name), args[i].substr(equals + 1)));

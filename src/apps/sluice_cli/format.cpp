@@ -15,7 +15,10 @@ std::pair<uint32_t, size_t> CodePointAt(std::string_view text, size_t at) {
     const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
     const uint8_t lead = byte(at);
     if (lead < 0x80) return {lead, 1};
-    const size_t length = lead >= 0xf0 && lead < 0xf5 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc2 && lead < 0xe0 ? 2 : 0;
+    const size_t length = lead >= 0xf0 && lead < 0xf5   ? 4
+                          : lead >= 0xe0 && lead < 0xf0 ? 3
+                          : lead >= 0xc2 && lead < 0xe0 ? 2
+                                                        : 0;
     if (length == 0 || at + length > text.size()) return {0, 0};
     uint32_t code = lead & (0xff >> (length + 1));
     for (size_t i = 1; i < length; ++i) {
@@ -30,17 +33,20 @@ std::pair<uint32_t, size_t> CodePointAt(std::string_view text, size_t at) {
 bool IsHarmless(uint32_t code, bool lines) {
     if (lines && (code == '\n' || code == '\t')) return true;
     const bool control = code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029;
-    const bool reorders = code == 0x200e || code == 0x200f || code == 0x061c || (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+    const bool reorders = code == 0x200e || code == 0x200f || code == 0x061c || (code >= 0x202a && code <= 0x202e) ||
+                          (code >= 0x2066 && code <= 0x2069);
     return !control && !reorders;
 }
 
 size_t WidthOf(const std::string& text) {
-    return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; }));
+    return static_cast<size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; }));
 }
 
 std::string LabelOf(std::string name) {
     std::replace(name.begin(), name.end(), '_', ' ');
-    if (!name.empty() && name.front() >= 'a' && name.front() <= 'z') name.front() = static_cast<char>(name.front() - 'a' + 'A');
+    if (!name.empty() && name.front() >= 'a' && name.front() <= 'z')
+        name.front() = static_cast<char>(name.front() - 'a' + 'A');
     return Printable(name);
 }
 
@@ -49,7 +55,8 @@ bool IsSize(const std::string& name) { return name == "size" || name.ends_with("
 std::string LineOf(const std::string& name, const Json& value) {
     if (value.is_null() || ((value.is_string() || value.is_array() || value.is_object()) && value.empty())) return {};
     if (value.is_string() && value.get_ref<const std::string&>().empty()) return {};
-    const std::string text = IsSize(name) && value.is_number_unsigned() ? FormatSize(value.get<uint64_t>()) : FormatValue(value);
+    const std::string text =
+        IsSize(name) && value.is_number_unsigned() ? FormatSize(value.get<uint64_t>()) : FormatValue(value);
     return fmt::format("{:<18} {}\n", LabelOf(name) + ":", text);
 }
 
@@ -60,8 +67,10 @@ std::string Printable(std::string_view text, bool lines) {
     result.reserve(text.size());
     for (size_t at = 0; at < text.size();) {
         const auto [code, length] = CodePointAt(text, at);
-        if (length > 0 && IsHarmless(code, lines)) result.append(text.substr(at, length));
-        else result += '?';
+        if (length > 0 && IsHarmless(code, lines))
+            result.append(text.substr(at, length));
+        else
+            result += '?';
         at += std::max<size_t>(length, 1);
     }
     return result;
@@ -94,7 +103,8 @@ std::string FormatValue(const Json& value) {
     for (const auto& [name, one] : value.items()) {
         if (!text.empty()) text += ", ";
         if (value.is_object()) text += Printable(name) + " ";
-        text += one.is_structured() ? Printable(one.dump(-1, ' ', false, Json::error_handler_t::replace)) : FormatValue(one);
+        text += one.is_structured() ? Printable(one.dump(-1, ' ', false, Json::error_handler_t::replace))
+                                    : FormatValue(one);
     }
     return text.empty() ? "none" : text;
 }

@@ -8,8 +8,8 @@
 
 namespace sluice::apps {
 
-// `text` for a terminal: control characters (but line breaks and tabs, if `lines`), marks that reorder text and broken UTF-8 become '?'.
-// For whatever other people chose: titles, descriptions, names.
+// `text` for a terminal: control characters (but line breaks and tabs, if `lines`), marks that reorder text and broken
+// UTF-8 become '?'. For whatever other people chose: titles, descriptions, names.
 std::string Printable(std::string_view text, bool lines = false);
 
 // "0 B", "812 B", "64.0 MiB".

@@ -30,7 +30,8 @@ struct PersonCommand {
 };
 
 // Adds an option that is an amount of SLU; the text is passed on exactly as it was given.
-void AddMoney(CLI::App& app, const std::string& name, std::string& value, const std::string& help, bool required = false) {
+void AddMoney(CLI::App& app, const std::string& name, std::string& value, const std::string& help,
+              bool required = false) {
     CLI::Option* option = app.add_option(name, value, help)->type_name("SLU")->check([](const std::string& text) {
         const auto amount = ParseSlu(text, "the amount");
         return amount ? std::string() : amount.error().message;
@@ -60,13 +61,17 @@ Run DeclarePublish(CLI::App& app) {
     app.add_flag("--free", options->free, "Sell the key for nothing");
     app.add_option("--title", options->title, "Title (default: the file's name)")->type_name("TEXT");
     app.add_option("--description", options->description, "What it is")->type_name("TEXT");
-    app.add_option("--tag", options->tags, "Tag; may be repeated")->type_name("TEXT")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    app.add_option("--tag", options->tags, "Tag; may be repeated")
+        ->type_name("TEXT")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     app.add_option("--mime", options->mime, "Media type (default: by the file's name)")->type_name("TYPE");
     AddMoney(app, "--seed-price", options->seed_price, "What seeders are advised to ask for each MiB");
     AddMoney(app, "--ask", options->ask, "What this node itself asks for each MiB (default: 0)");
     return [options](Session& session) -> CliResult<void> {
         if (options->price.empty() == !options->free) return CliFail("publish: give either --price SLU or --free");
-        Json params{{"path", std::filesystem::absolute(options->path).lexically_normal().string()}, {"price", options->free ? "0" : options->price}};
+        Json params{{"path", std::filesystem::absolute(options->path).lexically_normal().string()},
+                    {"price", options->free ? "0" : options->price}};
         SetUnlessEmpty(params, "title", options->title);
         SetUnlessEmpty(params, "description", options->description);
         SetUnlessEmpty(params, "mime", options->mime);
@@ -87,14 +92,17 @@ Run DeclareFeed(CLI::App& app) {
         uint64_t count{20}, skip{0};
     };
     auto options = std::make_shared<Options>();
-    app.add_option("-n,--count", options->count, "How many, newest first")->type_name("N")->check(CLI::Range(1, 1000))->capture_default_str();
+    app.add_option("-n,--count", options->count, "How many, newest first")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
     app.add_option("--skip", options->skip, "Leave out this many first")->type_name("N");
     return [options](Session& session) -> CliResult<void> {
         ASSIGN_OR_RETURN(const Json claims, session.Call("listclaims", Json::array({options->count, options->skip})));
         std::vector<std::vector<std::string>> rows{{"CLAIM", "PRICE SLU", "SIZE", "TITLE"}};
         for (const Json& claim : claims.is_array() ? claims : Member(claims, {"claims"}))
-            rows.push_back({ShortId(TextMember(claim, {"claim", "id"})), TextMember(claim, {"price"}), FormatSize(NumberMember(claim, {"size", "size_bytes"})),
-                            TextMember(claim, {"title"})});
+            rows.push_back({ShortId(TextMember(claim, {"claim", "id"})), TextMember(claim, {"price"}),
+                            FormatSize(NumberMember(claim, {"size", "size_bytes"})), TextMember(claim, {"title"})});
         session.Show(claims, rows.size() == 1 ? "Nothing is published.\n" : FormatTable(rows));
         return {};
     };
@@ -105,20 +113,25 @@ Run DeclareShow(CLI::App& app) {
     AddClaim(app, *claim);
     return [claim](Session& session) -> CliResult<void> {
         ASSIGN_OR_RETURN(const Json result, session.Call("getclaim", Json::array({*claim})));
-        session.Show(result, FormatObject(result, {"title", "claim", "price", "size", "size_bytes", "mime", "description", "tags", "seed_price"}));
+        session.Show(result, FormatObject(result, {"title", "claim", "price", "size", "size_bytes", "mime",
+                                                   "description", "tags", "seed_price"}));
         return {};
     };
 }
 
 // Buys and shows; with `wait` also waits for the key.
-CliResult<Json> Buy(Session& session, const std::string& claim, uint64_t tier, const std::string& max_price, bool wait) {
+CliResult<Json> Buy(Session& session, const std::string& claim, uint64_t tier, const std::string& max_price,
+                    bool wait) {
     Json params{{"claim", claim}};
     if (tier > 0) params["tier"] = tier;
     SetUnlessEmpty(params, "max_price", max_price);
     ASSIGN_OR_RETURN(Json bought, session.Call("buykey", params));
-    if (Member(bought, {"already_bought"}) == true) session.Hint("This key was bought before; it is not paid again");
-    else session.Hint(fmt::format("Paid {} SLU in {}; refundable from height {} if the seller does not answer", TextMember(bought, {"price"}), TextMember(bought, {"txid"}),
-                                  TextMember(bought, {"refund_height"})));
+    if (Member(bought, {"already_bought"}) == true)
+        session.Hint("This key was bought before; it is not paid again");
+    else
+        session.Hint(fmt::format("Paid {} SLU in {}; refundable from height {} if the seller does not answer",
+                                 TextMember(bought, {"price"}), TextMember(bought, {"txid"}),
+                                 TextMember(bought, {"refund_height"})));
     if (wait) {
         ASSIGN_OR_RETURN(const Json grant, session.WaitForGrant(Member(bought, {"purchase"})));
         if (grant.is_object()) bought.update(grant);
@@ -138,10 +151,12 @@ Run DeclareBuy(CLI::App& app) {
     AddMoney(app, "--max-price", options->max_price, "Do not buy if it costs more");
     app.add_flag("--wait", options->wait, "Wait until the key is here");
     return [options](Session& session) -> CliResult<void> {
-        ASSIGN_OR_RETURN(const Json bought, Buy(session, options->claim, options->tier, options->max_price, options->wait));
+        ASSIGN_OR_RETURN(const Json bought,
+                         Buy(session, options->claim, options->tier, options->max_price, options->wait));
         const std::string purchase = TextMember(bought, {"purchase"});
         session.Show(bought, options->wait ? fmt::format("The key is here (purchase {})\n", purchase)
-                                           : fmt::format("Bought: purchase {}; the key comes with the seller's grant\n", purchase));
+                                           : fmt::format("Bought: purchase {}; the key comes with the seller's grant\n",
+                                                         purchase));
         return {};
     };
 }
@@ -162,7 +177,8 @@ Run DeclareGet(CLI::App& app) {
     };
     auto options = std::make_shared<Options>();
     AddClaim(app, options->claim);
-    app.add_option("-o,--output", options->path, "Where to put it (default: its title, in this folder)")->type_name("PATH");
+    app.add_option("-o,--output", options->path, "Where to put it (default: its title, in this folder)")
+        ->type_name("PATH");
     AddMoney(app, "--max-price-per-mib", options->max_price_per_mib, "Pay seeders no more for each MiB");
     AddMoney(app, "--max-cost", options->max_cost, "Pay seeders no more in total");
     app.add_flag("--buy", options->buy, "Buy the key first");
@@ -173,14 +189,16 @@ Run DeclareGet(CLI::App& app) {
             options->path = FileNameFor(claim, ShortId(options->claim));
         }
         if (options->buy) RETURN_IF_ERROR(Buy(session, options->claim, 0, options->max_price, true));
-        Json params{{"claim", options->claim}, {"path", std::filesystem::absolute(options->path).lexically_normal().string()}};
+        Json params{{"claim", options->claim},
+                    {"path", std::filesystem::absolute(options->path).lexically_normal().string()}};
         SetUnlessEmpty(params, "max_price_per_mib", options->max_price_per_mib);
         SetUnlessEmpty(params, "max_cost", options->max_cost);
         ASSIGN_OR_RETURN(const Json started, session.Call("getcontent", params));
         ASSIGN_OR_RETURN(const Json job, session.WaitForJob(started));
         const Json result = Member(job, {"result"});
         const std::string paid = TextMember(result, {"paid"});
-        session.Show(result, fmt::format("Opened to {}{}\n", TextMember(params, {"path"}), paid.empty() ? "" : fmt::format(", {} SLU paid to seeders", paid)));
+        session.Show(result, fmt::format("Opened to {}{}\n", TextMember(params, {"path"}),
+                                         paid.empty() ? "" : fmt::format(", {} SLU paid to seeders", paid)));
         return {};
     };
 }
@@ -210,7 +228,8 @@ Run DeclareSettle(CLI::App& app) {
         const Json txids = Member(settled, {"txids"});
         if (*wait) RETURN_IF_ERROR(session.WaitForConfirmations(txids));
         std::string text = "Nothing to settle.\n";
-        if (!txids.empty()) text = fmt::format("Settled {} SLU in {}\n", TextMember(settled, {"amount"}), FormatValue(txids));
+        if (!txids.empty())
+            text = fmt::format("Settled {} SLU in {}\n", TextMember(settled, {"amount"}), FormatValue(txids));
         session.Show(settled, text);
         return {};
     };
@@ -221,18 +240,21 @@ Run DeclareBalance(CLI::App&) {
         ASSIGN_OR_RETURN(const Json balances, session.Call("getbalances"));
         std::vector<std::pair<std::string, std::string>> lines;
         const auto add = [&](const Json& object, const char* name, const std::string& label) {
-            if (const std::string amount = TextMember(object, {name}); !amount.empty()) lines.emplace_back(label, amount);
+            if (const std::string amount = TextMember(object, {name}); !amount.empty())
+                lines.emplace_back(label, amount);
         };
         for (const char* name : {"spendable", "pending", "immature", "staked", "bonds"}) add(balances, name, name);
         const Json locked = Member(balances, {"locked"});
-        for (const char* name : {"claims", "purchases", "channels"}) add(locked, name, std::string("locked in ") + name);
+        for (const char* name : {"claims", "purchases", "channels"})
+            add(locked, name, std::string("locked in ") + name);
         add(balances, "total", "total");
         // Aligned at the point.
         const auto whole = [](const std::string& amount) { return amount.substr(0, amount.find('.')).size(); };
         size_t width = 0;
         for (const auto& [label, amount] : lines) width = std::max(width, whole(amount));
         std::string text;
-        for (const auto& [label, amount] : lines) text += fmt::format("{:<20}{}{} SLU\n", label, std::string(width - whole(amount), ' '), amount);
+        for (const auto& [label, amount] : lines)
+            text += fmt::format("{:<20}{}{} SLU\n", label, std::string(width - whole(amount), ' '), amount);
         session.Show(balances, text);
         return {};
     };
@@ -248,7 +270,8 @@ Run DeclareSend(CLI::App& app) {
     AddMoney(app, "AMOUNT", options->amount, "How much", true);
     app.add_flag("--wait", options->wait, "Wait until it is in a block");
     return [options](Session& session) -> CliResult<void> {
-        ASSIGN_OR_RETURN(const Json sent, session.Call("sendtoaddress", Json::array({options->address, options->amount})));
+        ASSIGN_OR_RETURN(const Json sent,
+                         session.Call("sendtoaddress", Json::array({options->address, options->amount})));
         const Json txid = sent.is_string() ? sent : Member(sent, {"txid"});
         if (options->wait) RETURN_IF_ERROR(session.WaitForConfirmations(Json::array({txid})));
         session.Show(sent, FormatResult(txid));
@@ -261,7 +284,8 @@ Run DeclarePeers(CLI::App&) {
         ASSIGN_OR_RETURN(const Json peers, session.Call("getpeerinfo"));
         std::vector<std::vector<std::string>> rows{{"ID", "ADDRESS", "DIRECTION", "SENT", "RECEIVED", "PROGRAM"}};
         for (const Json& peer : peers)
-            rows.push_back({TextMember(peer, {"id"}), TextMember(peer, {"addr"}), TextMember(peer, {"connection_type"}), FormatSize(NumberMember(peer, {"bytessent"})),
+            rows.push_back({TextMember(peer, {"id"}), TextMember(peer, {"addr"}), TextMember(peer, {"connection_type"}),
+                            FormatSize(NumberMember(peer, {"bytessent"})),
                             FormatSize(NumberMember(peer, {"bytesrecv"})), TextMember(peer, {"subver"})});
         session.Show(peers, rows.size() == 1 ? "No peers are connected.\n" : FormatTable(rows));
         return {};
@@ -298,7 +322,8 @@ std::string ReadSecretLine(const char* prompt) {
 
 Run DeclareRestoreWallet(CLI::App& app) {
     auto words = std::make_shared<std::vector<std::string>>();
-    app.add_option("PHRASE", *words, "The words; better left out, since others may see a command line: then they are read from stdin");
+    app.add_option("PHRASE", *words,
+                   "The words; better left out, since others may see a command line: then they are read from stdin");
     return [words](Session& session) -> CliResult<void> {
         std::string text = words->empty() ? ReadSecretLine("Phrase: ") : fmt::format("{}", fmt::join(*words, " "));
         std::istringstream split(text);
@@ -365,7 +390,8 @@ struct Parser {
         std::vector<std::string> reversed;
         for (auto arg = args.rbegin(); arg != args.rend(); ++arg) {
             const std::string name = arg->substr(0, arg->find('='));
-            const bool long_name = name.size() > 2 && name[0] == '-' && name[1] != '-' && app.get_option_no_throw("-" + name);
+            const bool long_name =
+                name.size() > 2 && name[0] == '-' && name[1] != '-' && app.get_option_no_throw("-" + name);
             reversed.push_back(long_name ? "-" + *arg : *arg);
         }
         app.parse(reversed);

@@ -4,7 +4,8 @@
 
 namespace sluice::apps {
 
-// The commands made for people: each has its own options and --help, and prints text; with -json it prints the result alone, as JSON.
+// The commands made for people: each has its own options and --help, and prints text; with -json it prints the result
+// alone, as JSON.
 
 bool IsPersonCommand(const std::string& name);
 // "  publish   Seal a file …" lines.

@@ -9,7 +9,8 @@ class RpcClient {
   public:
     explicit RpcClient(RpcTarget target) : m_target(std::move(target)) {}
 
-    // The method's result. An error that the node answered with has the status of bitcoin-cli: the code's absolute value, cut to a byte.
+    // The method's result. An error that the node answered with has the status of bitcoin-cli: the code's absolute
+    // value, cut to a byte.
     CliResult<rpc::Json> Call(const std::string& method, const rpc::Json& params) const;
 
   private:

@@ -62,10 +62,12 @@ void Session::Hint(const std::string& line) const {
     if (!m_json) std::fprintf(stderr, "%s\n", line.c_str());
 }
 
-CliResult<Json> Session::CallWaiting(const std::string& method, const Json& params, const std::string& otherwise, const Json& its_params) const {
+CliResult<Json> Session::CallWaiting(const std::string& method, const Json& params, const std::string& otherwise,
+                                     const Json& its_params) const {
     auto answer = Call(method, params);
     if (answer || answer.error().exit_status != kBusyStatus) return answer;
-    // Rationale: the node has no thread left that may wait; what was started goes on, and giving up would look as if it had failed.
+    // Rationale: the node has no thread left that may wait; what was started goes on, and giving up would look as if it
+    // had failed.
     std::this_thread::sleep_for(kBusyPause);
     return Call(otherwise, its_params);
 }
@@ -76,7 +78,8 @@ CliResult<Json> Session::WaitForJob(const Json& started) const {
     ProgressLine progress(!m_json);
     uint64_t seen = 0;
     for (;;) {
-        ASSIGN_OR_RETURN(Json job, CallWaiting("waitjob", Json::array({id, kPollMs, seen}), "getjob", Json::array({id})));
+        ASSIGN_OR_RETURN(Json job,
+                         CallWaiting("waitjob", Json::array({id, kPollMs, seen}), "getjob", Json::array({id})));
         seen = NumberMember(job, {"version"});
         const std::string state = TextMember(job, {"state"});
         if (state == "failed") {
@@ -85,7 +88,8 @@ CliResult<Json> Session::WaitForJob(const Json& started) const {
         }
         progress.Show(job);
         if (state == "done") return job;
-        if (state != "running") return CliFail(fmt::format("job {} is in the unknown state '{}'", FormatValue(id), state));
+        if (state != "running")
+            return CliFail(fmt::format("job {} is in the unknown state '{}'", FormatValue(id), state));
     }
 }
 
@@ -105,7 +109,8 @@ CliResult<void> Session::WaitForConfirmations(const Json& txids) const {
 
 CliResult<Json> Session::WaitForGrant(const Json& purchase) const {
     for (;;) {
-        ASSIGN_OR_RETURN(Json answer, CallWaiting("waitpurchase", Json::array({purchase, kPollMs}), "getpurchase", Json::array({purchase})));
+        ASSIGN_OR_RETURN(Json answer, CallWaiting("waitpurchase", Json::array({purchase, kPollMs}), "getpurchase",
+                                                  Json::array({purchase})));
         const std::string state = TextMember(answer, {"state"});
         if (state == "granted") return answer;
         if (state == "refunded") return CliFail("the seller did not grant in time: the money came back");

@@ -5,8 +5,8 @@
 
 #include "util/result.h"
 
-// How the commands of sluice-util are registered: one file for each group of commands, one Add…Commands function for each file,
-// called by main. No command needs a node, a network or a data directory.
+// How the commands of sluice-util are registered: one file for each group of commands, one Add…Commands function for
+// each file, called by main. No command needs a node, a network or a data directory.
 
 namespace sluice::apps {
 

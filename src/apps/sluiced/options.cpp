@@ -20,10 +20,10 @@ enum class Kind { kFlag, kValue, kList, kCommandLineOnly };
 struct Option {
     std::string_view category;
     std::string_view name;
-    std::string_view value;   // what stands after '=' in the help; empty for a flag
+    std::string_view value;  // what stands after '=' in the help; empty for a flag
     Kind kind;
     std::string_view help;
-    std::function<Status(NodeConfig&, const std::string&)> apply;   // none: handled before the rest
+    std::function<Status(NodeConfig&, const std::string&)> apply;  // none: handled before the rest
 };
 
 Result<uint64_t> ParseNumber(std::string_view name, const std::string& text, uint64_t least, uint64_t most) {
@@ -79,10 +79,13 @@ Status ApplyDebug(NodeConfig& config, const std::string& text) {
 }
 
 Status ApplyLogLevel(NodeConfig& config, const std::string& text) {
-    static const std::map<std::string, LogLevel> kLevels{
-        {"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo}, {"warning", LogLevel::kWarning}, {"error", LogLevel::kError}};
+    static const std::map<std::string, LogLevel> kLevels{{"debug", LogLevel::kDebug},
+                                                         {"info", LogLevel::kInfo},
+                                                         {"warning", LogLevel::kWarning},
+                                                         {"error", LogLevel::kError}};
     const auto level = kLevels.find(text);
-    if (level == kLevels.end()) return Fail(fmt::format("-loglevel={}: give debug, info, warning or error", text.substr(0, 40)));
+    if (level == kLevels.end())
+        return Fail(fmt::format("-loglevel={}: give debug, info, warning or error", text.substr(0, 40)));
     config.log_level = level->second;
     return {};
 }
@@ -95,43 +98,65 @@ const std::vector<Option>& Options() {
         {"General", "help", "", Kind::kCommandLineOnly, "Print this and exit.", {}},
         {"General", "version", "", Kind::kCommandLineOnly, "Print the version and exit.", {}},
         {"General", "datadir", "DIR", Kind::kCommandLineOnly, "Folder of all data (default: ~/.sluice).", {}},
-        {"General", "conf", "FILE", Kind::kCommandLineOnly, "Configuration file (default: sluice.conf in the data folder).", {}},
+        {"General",
+         "conf",
+         "FILE",
+         Kind::kCommandLineOnly,
+         "Configuration file (default: sluice.conf in the data folder).",
+         {}},
         {"General", "chain", "NAME", Kind::kValue, "Chain to follow (default: regtest).", {}},
         {"General", "regtest", "", Kind::kFlag, "The same as -chain=regtest.", {}},
         {"General", "dbcache", "MIB", Kind::kValue, "Memory for the databases' cache, 4 to 16384 MiB (default: 64).",
          Number("dbcache", 4, 16384, [](NodeConfig& c, uint64_t n) { c.db_cache_bytes = n << 20; })},
         {"General", "par", "N", Kind::kValue, "Threads that verify, 0 to 64; 0: one for each core (default: 0).",
          Number("par", 0, 64, [](NodeConfig& c, uint64_t n) { c.worker_threads = n; })},
-        {"General", "debug", "", Kind::kFlag, "Log what helps to find faults; the same as -loglevel=debug.", ApplyDebug},
-        {"General", "loglevel", "LEVEL", Kind::kValue, "Least level of the log: debug, info, warning or error (default: info).", ApplyLogLevel},
-        {"General", "printtoconsole", "", Kind::kFlag, "Also log to stderr.", Flag("printtoconsole", &NodeConfig::print_to_console)},
-        {"General", "mocktime", "SECONDS", Kind::kValue, "Clock that stands at this Unix time until setmocktime moves it; regtest only.",
-         Number("mocktime", 1, uint64_t{1} << 40, [](NodeConfig& c, uint64_t n) { c.mock_time_s = static_cast<int64_t>(n); })},
+        {"General", "debug", "", Kind::kFlag, "Log what helps to find faults; the same as -loglevel=debug.",
+         ApplyDebug},
+        {"General", "loglevel", "LEVEL", Kind::kValue,
+         "Least level of the log: debug, info, warning or error (default: info).", ApplyLogLevel},
+        {"General", "printtoconsole", "", Kind::kFlag, "Also log to stderr.",
+         Flag("printtoconsole", &NodeConfig::print_to_console)},
+        {"General", "mocktime", "SECONDS", Kind::kValue,
+         "Clock that stands at this Unix time until setmocktime moves it; regtest only.",
+         Number("mocktime", 1, uint64_t{1} << 40,
+                [](NodeConfig& c, uint64_t n) { c.mock_time_s = static_cast<int64_t>(n); })},
 
-        {"Connections", "port", "PORT", Kind::kValue, "Port that peers connect to; 0: any free one (default: the chain's).",
+        {"Connections", "port", "PORT", Kind::kValue,
+         "Port that peers connect to; 0: any free one (default: the chain's).",
          Number("port", 0, 65535, [](NodeConfig& c, uint64_t n) { c.port = static_cast<uint16_t>(n); })},
-        {"Connections", "listen", "", Kind::kFlag, "Accept connections of peers (default: 1).", Flag("listen", &NodeConfig::listen)},
-        {"Connections", "bind", "ADDRESS", Kind::kList, "Address to listen on (default: 127.0.0.1 on regtest, else all).", List("bind", &NodeConfig::bind)},
-        {"Connections", "addnode", "HOST:PORT", Kind::kList, "Keep a connection to this peer.", List("addnode", &NodeConfig::add_nodes)},
-        {"Connections", "connect", "HOST:PORT", Kind::kList, "Connect to these peers alone.", List("connect", &NodeConfig::connect)},
+        {"Connections", "listen", "", Kind::kFlag, "Accept connections of peers (default: 1).",
+         Flag("listen", &NodeConfig::listen)},
+        {"Connections", "bind", "ADDRESS", Kind::kList,
+         "Address to listen on (default: 127.0.0.1 on regtest, else all).", List("bind", &NodeConfig::bind)},
+        {"Connections", "addnode", "HOST:PORT", Kind::kList, "Keep a connection to this peer.",
+         List("addnode", &NodeConfig::add_nodes)},
+        {"Connections", "connect", "HOST:PORT", Kind::kList, "Connect to these peers alone.",
+         List("connect", &NodeConfig::connect)},
         {"Connections", "maxconnections", "N", Kind::kValue, "Most connections to peers, 0 to 10000 (default: 125).",
          Number("maxconnections", 0, 10000, [](NodeConfig& c, uint64_t n) { c.max_peers = n; })},
 
-        {"RPC", "rpcport", "PORT", Kind::kValue, "Port of JSON-RPC on 127.0.0.1; 0: any free one (default: the chain's).",
+        {"RPC", "rpcport", "PORT", Kind::kValue,
+         "Port of JSON-RPC on 127.0.0.1; 0: any free one (default: the chain's).",
          Number("rpcport", 0, 65535, [](NodeConfig& c, uint64_t n) { c.rpc_port = static_cast<uint16_t>(n); })},
         {"RPC", "rpcthreads", "N", Kind::kValue, "Threads that answer ordinary requests, 1 to 64 (default: 4).",
          Number("rpcthreads", 1, 64, [](NodeConfig& c, uint64_t n) { c.rpc_threads = n; })},
 
-        {"Content", "contentquota", "GIB", Kind::kValue, "Most disk space for content, 1 to 1048576 GiB (default: 1024).",
+        {"Content", "contentquota", "GIB", Kind::kValue,
+         "Most disk space for content, 1 to 1048576 GiB (default: 1024).",
          Number("contentquota", 1, 1 << 20, [](NodeConfig& c, uint64_t n) { c.content_quota_bytes = n << 30; })},
-        {"Content", "seedprice", "SLU", Kind::kValue, "Price for each MiB served where the publisher gave no hint (default: 0).",
+        {"Content", "seedprice", "SLU", Kind::kValue,
+         "Price for each MiB served where the publisher gave no hint (default: 0).",
          Money("seedprice", &NodeConfig::seed_price_per_mib)},
-        {"Content", "maxpricepermib", "SLU", Kind::kValue, "Most that a download pays for each MiB unless told (default: 0.01).",
+        {"Content", "maxpricepermib", "SLU", Kind::kValue,
+         "Most that a download pays for each MiB unless told (default: 0.01).",
          Money("maxpricepermib", &NodeConfig::max_price_per_mib)},
 
-        {"Staking", "staker", "INDEX", Kind::kValue, "Stake with regtest's public operator keys of this index (0 has the stake); regtest only.",
-         Number("staker", 0, UINT32_MAX, [](NodeConfig& c, uint64_t n) { c.regtest_staker = static_cast<uint32_t>(n); })},
-        {kHidden, "testnovouchers", "", Kind::kFlag, "Download without ever paying, to test seeders; regtest only.", Flag("testnovouchers", &NodeConfig::test_no_vouchers)},
+        {"Staking", "staker", "INDEX", Kind::kValue,
+         "Stake with regtest's public operator keys of this index (0 has the stake); regtest only.",
+         Number("staker", 0, UINT32_MAX,
+                [](NodeConfig& c, uint64_t n) { c.regtest_staker = static_cast<uint32_t>(n); })},
+        {kHidden, "testnovouchers", "", Kind::kFlag, "Download without ever paying, to test seeders; regtest only.",
+         Flag("testnovouchers", &NodeConfig::test_no_vouchers)},
     };
     return options;
 }
@@ -170,10 +195,12 @@ Result<std::vector<Given>> ReadArguments(std::span<const std::string> args) {
         std::string_view text = arg;
         if (text == "-h" || text == "-?") text = "-help";
         if (text.size() < 2 || text.front() != '-')
-            return Fail(fmt::format("'{}' is not an option: see sluiced --help, and sluice-cli for commands", arg.substr(0, 80)));
+            return Fail(fmt::format("'{}' is not an option: see sluiced --help, and sluice-cli for commands",
+                                    arg.substr(0, 80)));
         text.remove_prefix(text.starts_with("--") ? 2 : 1);
         const size_t equals = text.find('=');
-        const std::optional<std::string> value = equals == std::string_view::npos ? std::nullopt : std::optional(std::string(text.substr(equals + 1)));
+        const std::optional<std::string> value =
+            equals == std::string_view::npos ? std::nullopt : std::optional(std::string(text.substr(equals + 1)));
         ASSIGN_OR_RETURN(Given one, ReadOption(text.substr(0, equals), value, ""));
         given.push_back(std::move(one));
     }
@@ -185,8 +212,10 @@ Status CheckConf(const node::ConfFile& conf, const std::string& path) {
     for (const node::ConfFile::Entry& entry : conf.entries()) {
         const std::string where = fmt::format("{}:{}: ", path, entry.line);
         ASSIGN_OR_RETURN(const Given given, ReadOption(entry.key, entry.value, where));
-        if (given.option->kind == Kind::kCommandLineOnly) return Fail(fmt::format("{}{} belongs on the command line", where, entry.key));
-        if (!given.option->apply && !entry.section.empty()) return Fail(fmt::format("{}{} belongs before the first section", where, entry.key));
+        if (given.option->kind == Kind::kCommandLineOnly)
+            return Fail(fmt::format("{}{} belongs on the command line", where, entry.key));
+        if (!given.option->apply && !entry.section.empty())
+            return Fail(fmt::format("{}{} belongs before the first section", where, entry.key));
         if (!given.option->apply) continue;
         NodeConfig scratch;
         const Status applied = given.option->apply(scratch, given.value);
@@ -204,15 +233,20 @@ std::optional<std::string> LastOf(const std::vector<Given>& given, std::string_v
 
 Result<std::string> ChooseChain(const std::vector<Given>& given, const node::ConfFile& conf) {
     std::string chain = NodeConfig().chain;
-    if (const auto value = LastOf(given, "chain")) chain = *value;
-    else if (LastOf(given, "regtest")) chain = "regtest";
-    else if (const auto line = conf.Value("chain", "")) chain = *line;
+    if (const auto value = LastOf(given, "chain"))
+        chain = *value;
+    else if (LastOf(given, "regtest"))
+        chain = "regtest";
+    else if (const auto line = conf.Value("chain", ""))
+        chain = *line;
     RETURN_IF_ERROR(node::CheckChainName(chain));
     return chain;
 }
 
-// The values of one option in force: of the command line, the chain's section and the common lines, the first that has any; of a list, all.
-std::vector<std::string> ValuesInForce(const Option& option, const std::vector<Given>& given, const node::ConfFile& conf, const std::string& chain) {
+// The values of one option in force: of the command line, the chain's section and the common lines, the first that has
+// any; of a list, all.
+std::vector<std::string> ValuesInForce(const Option& option, const std::vector<Given>& given,
+                                       const node::ConfFile& conf, const std::string& chain) {
     std::vector<std::string> values;
     for (const Given& one : given)
         if (one.option == &option) values.push_back(one.value);
@@ -253,11 +287,15 @@ Result<DaemonOptions> ParseDaemonOptions(std::span<const std::string> args, stor
     ASSIGN_OR_RETURN(config.chain, ChooseChain(given, conf));
     for (const Option& option : Options()) {
         if (!option.apply) continue;
-        for (const std::string& value : ValuesInForce(option, given, conf, config.chain)) RETURN_IF_ERROR(option.apply(config, value));
+        for (const std::string& value : ValuesInForce(option, given, conf, config.chain))
+            RETURN_IF_ERROR(option.apply(config, value));
     }
-    if (config.chain != "regtest" && config.mock_time_s) return Fail("-mocktime is for tests: it works with -chain=regtest alone");
-    if (config.chain != "regtest" && config.test_no_vouchers) return Fail("-testnovouchers is for tests: it works with -chain=regtest alone");
-    if (config.chain != "regtest" && config.regtest_staker) return Fail("-staker uses public keys: it works with -chain=regtest alone");
+    if (config.chain != "regtest" && config.mock_time_s)
+        return Fail("-mocktime is for tests: it works with -chain=regtest alone");
+    if (config.chain != "regtest" && config.test_no_vouchers)
+        return Fail("-testnovouchers is for tests: it works with -chain=regtest alone");
+    if (config.chain != "regtest" && config.regtest_staker)
+        return Fail("-staker uses public keys: it works with -chain=regtest alone");
     return result;
 }
 
