@@ -55,6 +55,8 @@ class SluiceTest:
         if connect:
             node.wait_for_peers(len(connect))
         if phrase:
+            if connect:   # what the wallet is to find lies in blocks that have to be here
+                node.wait_for_tip(connect[0].rpc("getbestblockhash"))
             node.rpc("restorewallet", phrase)
         elif wallet:
             node.phrase = node.rpc("createwallet")["phrase"]
