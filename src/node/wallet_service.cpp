@@ -1,5 +1,8 @@
 #include "node/wallet_service.h"
 
+#include <algorithm>
+#include <set>
+
 #include "primitives/record.h"
 #include "util/log.h"
 
@@ -137,14 +140,22 @@ Result<Txid> WalletService::Broadcast(const wallet::BuiltTransaction& built) {
 }
 
 void WalletService::Resubmit() {
+    using What = consensus::Invalid::What;
+    std::set<Txid> waiting;  // valid, but not taken now: full mempool, lock time
     for (const TransactionRef& tx : m_wallet->UnconfirmedTransactions()) {
         if (m_chain.chain().mempool().Find(tx->txid())) continue;
         const auto accepted = m_chain.Submit(tx);
-        if (!accepted) {
-            LogInfo("wallet", "transaction {} is not valid any more: {}", tx->txid().Hex(),
-                    accepted.error().ToString());
-            Log(m_wallet->RemoveUnconfirmed(tx->txid()));
+        if (accepted) continue;
+        const What what = accepted.error().what;
+        const bool parent_waits = std::any_of(tx->inputs().begin(), tx->inputs().end(), [&](const TxInput& input) {
+            return waiting.contains(input.prevout.txid);
+        });
+        if (what == What::kPolicy || what == What::kPremature || (what == What::kMissingInputs && parent_waits)) {
+            waiting.insert(tx->txid());
+            continue;
         }
+        LogInfo("wallet", "transaction {} is not valid any more: {}", tx->txid().Hex(), accepted.error().ToString());
+        Log(m_wallet->RemoveUnconfirmed(tx->txid()));
     }
 }
 
@@ -199,6 +210,7 @@ void WalletService::OnTipChanged(const chain::TipChange& change) {
         LogWarning("wallet", "{}: catching up", done.error().message);
         Log(CatchUp());
     }
+    if (!m_chain.Syncing()) Resubmit();
     PublishPurchases();
 }
 
@@ -209,8 +221,11 @@ void WalletService::OnTransactionAccepted(const TransactionRef& tx) {
 }
 
 void WalletService::OnTransactionRemoved(const chain::RemovedTransaction& removed) {
-    if (m_wallet && removed.why != chain::RemovedTransaction::Why::kMined)
-        Log(m_wallet->RemoveUnconfirmed(removed.tx->txid()));
+    using Why = chain::RemovedTransaction::Why;
+    // What the mempool only had no room for is still valid, and others may have it: forgotten, its coins would be spent
+    // once more. It is sent again with the next block.
+    if (!m_wallet || removed.why == Why::kMined || removed.why == Why::kEvicted || removed.why == Why::kExpired) return;
+    Log(m_wallet->RemoveUnconfirmed(removed.tx->txid()));
 }
 
 void WalletService::PublishPurchases() {

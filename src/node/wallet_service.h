@@ -27,7 +27,8 @@ class WalletService final : public ChainListener {
     Result<wallet::Wallet*> Get() const;
     // Commits, submits to the mempool and relays. If the mempool refuses it the coins are as they were before.
     Result<Txid> Broadcast(const wallet::BuiltTransaction& built);
-    // Looks at the mempool for what the wallet missed while the node was down, and submits its own again.
+    // Submits transactions of the wallet that are neither in a block nor in the mempool again: after a restart, and
+    // with each block. Those that can never be valid any more are forgotten.
     void Resubmit();
 
     // The terms made by a publish, also of one that was replaced long ago.

@@ -176,6 +176,24 @@ TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
     EXPECT_GT(world[kSeller].wallet().GetBalances().total, Slu(500 + 149));
 }
 
+TEST_F(Sale, AnUnconfirmedPaymentIsForgottenWhenItConflictsButNotWhenTheMempoolHadNoRoomForIt) {
+    wallet::PaymentRequest request;
+    request.payments.push_back({world[kSeller].NewScript(), Slu(7)});
+    const auto built = world[kBuyer].wallet().BuildPayment(request);
+    ASSERT_TRUE(built) << built.error().message;
+    world[kBuyer].Broadcast(*built);
+    WalletService& service = world[kBuyer]->wallet();
+    const auto is_known = [&] { return world[kBuyer].wallet().FindTransaction(built->tx->txid()).has_value(); };
+    ASSERT_TRUE(is_known());
+    using Why = chain::RemovedTransaction::Why;
+    for (const Why why : {Why::kMined, Why::kEvicted, Why::kExpired}) {
+        service.OnTransactionRemoved({built->tx, why});
+        EXPECT_TRUE(is_known());
+    }
+    service.OnTransactionRemoved({built->tx, Why::kConflict});
+    EXPECT_FALSE(is_known());
+}
+
 TEST_F(Sale, ASellerThatRestartsBetweenPurchaseAndGrantStillGrants) {
     Publish(Slu(2'000), Amount(0));  // granted six blocks deep
     Buy();
