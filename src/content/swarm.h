@@ -91,7 +91,7 @@ struct CheckChannel {
 struct PersistVoucher {
     PayeeChannel channel;
 };
-// Keep the payer's side of a channel (losing the newest costs nothing: the payee shows it).
+// Keep the payer's side of a channel durably: a payer that forgot what it received owes a debt that it does not know of.
 struct SavePayerChannel {
     PayerChannel channel;
 };
