@@ -2,6 +2,8 @@
 
 #include <queue>
 
+#include "consensus/rewards.h"
+
 namespace sluice::chain {
 namespace {
 
@@ -123,9 +125,8 @@ BlockTemplate BuildTemplate(const consensus::Params& params, const consensus::St
     BlockTemplate result = Assembler(params, state, mempool, {height, slot, parent.slot}).Run();
     const auto totals =
         state.Get<consensus::LedgerTotals>({}).value_or(consensus::LedgerTotals());  // absent only if the read failed
-    const auto reward = Add(consensus::BlockSubsidy(params, totals, params.EpochOf(slot)), result.fees);
-    CHECK(reward.has_value());  // fees are unspent coins, the subsidy comes out of the reserve
-    result.reward = *reward;
+    const Amount subsidy = consensus::BlockSubsidy(params, totals, params.EpochOf(slot));
+    result.reward = consensus::CoinbaseValue(subsidy, producer, result.fees);
     TransactionRef coinbase = MakeTransaction(consensus::MakeCoinbase(height, result.reward, producer.payout_script));
     result.weight += coinbase->weight() + kBlockHeaderBytes * kWitnessScaleFactor;
     result.transactions.insert(result.transactions.begin(), std::move(coinbase));

@@ -1,5 +1,6 @@
 #include "consensus/block_rules.h"
 
+#include "consensus/rewards.h"
 #include "consensus/transaction_rules.h"
 #include "primitives/script.h"
 
@@ -117,6 +118,7 @@ class Connector {
             for (const Coin& coin : effect->spends.spent) CountSpent(coin.output.value);
             CountMade(*tx);
             m_totals.burned.drops += effect->burned.drops;
+            m_totals.pots.drops -= effect->accrued.drops;
             m_fees.drops += effect->fee.drops;
             m_superseded.insert(m_superseded.end(), effect->superseded.begin(), effect->superseded.end());
             m_checks.push_back(std::move(effect->spends));
@@ -131,14 +133,16 @@ class Connector {
         const TxOutput& output = coinbase.outputs()[0];
         if (output.script != staker->payout_script)
             return Reject("bad-cb-script", "the coinbase does not pay the producer's payout script");
-        const auto reward = Add(subsidy, m_fees);
-        if (!reward || output.value != *reward)
-            return Reject("bad-cb-amount", "the coinbase pays " + FormatSlu(output.value) + ", subsidy and fees are " +
-                                               FormatSlu(Amount(subsidy.drops + m_fees.drops)));
+        const Amount due = CoinbaseValue(subsidy, *staker, m_fees);
+        if (output.value != due)
+            return Reject("bad-cb-amount", "the coinbase pays " + FormatSlu(output.value) +
+                                               ", commission and fees are " + FormatSlu(due));
         if (!ParseOutputScript(output.script)) return Reject("bad-cb-script", "the payout script is no output script");
         AddCoins(m_params, height(), m_block.header.slot, m_cache, coinbase, {CoinKind::kPlain});
         CountMade(coinbase);
-        m_totals.minted.drops += subsidy.drops;
+        const Amount shared = ShareReward(m_cache, m_context.elects, *staker, m_context.self.epoch, subsidy);
+        m_totals.minted.drops += CommissionOf(subsidy, staker->commission_permille).drops + shared.drops;
+        m_totals.pots.drops += shared.drops;
         return {};
     }
 

@@ -22,6 +22,13 @@ struct TxContext {
     Slot parent_slot;  // lock times compare with the parent's time
 };
 
+// A BIP340 signature to verify.
+struct SignatureCheck {
+    XOnlyPubKey key;
+    Hash256 message;
+    crypto::SchnorrSignature signature;
+};
+
 // Signature work of one transaction, to be run on any thread: verifies every input and the rules on how a transaction
 // with records is signed. Owns all it needs.
 struct SpendCheck {
@@ -32,13 +39,18 @@ struct SpendCheck {
         pay_leaf_inputs;  // spend a purchase or channel through leaf 1: its owner may sign SINGLE|ANYONECANPAY
     std::vector<uint32_t>
         updated_anchors;  // spend the anchor of a claim that is updated: signed DEFAULT or ALL themselves
+    std::vector<SignatureCheck> evidence;  // if any, these take the place of the input's: the two headers' signatures
     Verdict<void> Run() const;
+
+  private:
+    Verdict<void> RunEvidence() const;
 };
 
 // What a transaction did, beside its changes to the state.
 struct TxEffect {
-    Amount fee;  // inputs - outputs - burned: goes to the block's producer
+    Amount fee;  // inputs + accrued - outputs - burned: goes to the block's producer
     Amount burned;
+    Amount accrued;  // came out of the pots of the stakers whose stake coins it spends
     size_t record_count{0};
     size_t record_bytes{0};
     SpendCheck spends;
@@ -75,8 +87,8 @@ struct BlockContext {
 Verdict<StateDelta> ConnectBlock(const Params& params, const BlockContext& context, const StateReader& state,
                                  const Block& block, const SpendRunner& run = RunSpendsInOrder);
 
-// Newly minted for the producer of a block in `epoch` (protocol.md §1): the epoch's share of the reserve, evenly over
-// the expected blocks.
+// The most that a block in `epoch` mints (protocol.md §1): the epoch's share of the reserve, evenly over the expected
+// blocks. rewards.h says who gets it.
 Amount BlockSubsidy(const Params& params, const LedgerTotals& before, Epoch epoch);
 
 // The coinbase of a block: pays `reward` to `payout_script`, commits to the height.

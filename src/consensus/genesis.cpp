@@ -87,6 +87,7 @@ StateDelta Genesis::MakeState() const {
     const EmptyState empty;
     StateCache state(empty);
     const Block block = MakeBlock();
+    state.Put({}, ChainIdentity{block.header.Hash()});
     const Transaction& coinbase = *block.transactions[0];
     LedgerTotals totals;
     for (uint32_t i = 0; i < coinbase.outputs().size(); ++i) {
@@ -102,21 +103,19 @@ StateDelta Genesis::MakeState() const {
 
     StakerList list;
     for (size_t i = 0; i < stakers.size(); ++i) {
-        list.ids.push_back(stakers[i].id);
-        state.Put(stakers[i].id,
-                  MakeStaker(stakers[i], coinbase.Output(static_cast<uint32_t>(allocations.size() + i))));
-        state.Put(stakers[i].keys.vrf_key, VrfKeyOwner{stakers[i].id});
+        const StakerId& id = stakers[i].id;
+        const OutPoint bond = coinbase.Output(static_cast<uint32_t>(allocations.size() + i));
+        list.ids.push_back(id);
+        state.Put(id, MakeStaker(stakers[i], bond));
+        state.Put(bond, BondState{id});
+        state.Put(stakers[i].keys.vrf_key, VrfKeyOwner{id});
     }
     std::sort(list.ids.begin(), list.ids.end());
     state.Put({}, list);
     for (const GenesisAllocation& allocation : allocations) {
         const auto output = ParseOutputScript(allocation.script);
-        if (!output || output->kind != OutputKind::kStake) continue;
-        AddStake(state, output->staker, allocation.amount, kGenesisStakeEpoch);
-        auto staker = state.Get<StakerState>(output->staker);
-        if (!staker) continue;
-        staker->eligible_stake = staker->stake;  // the genesis snapshot elects epoch 0
-        state.Put(output->staker, *staker);
+        if (output && output->kind == OutputKind::kStake)
+            AddStake(state, output->staker, allocation.amount, kGenesisStakeEpoch);
     }
     return state.Delta();
 }

@@ -7,7 +7,6 @@
 namespace sluice::consensus {
 namespace {
 
-constexpr uint16_t kMaxCommissionPermille = 100;
 constexpr size_t kMaxNameBytes = 32;
 constexpr size_t kMaxGenesisOutputs = 2'000;
 constexpr uint64_t kMaxEpochSlots = 1'000'000'000;

@@ -7,6 +7,8 @@
 
 namespace sluice::consensus {
 
+inline constexpr uint16_t kMaxCommissionPermille = 100;
+
 // The constants of a network. The genesis coinbase commits to all of them.
 struct Params {
     std::string network;             // "main", "test", "regtest", or a custom network's own name

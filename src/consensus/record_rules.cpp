@@ -1,5 +1,6 @@
 #include "consensus/record_rules.h"
 
+#include "consensus/staker_rules.h"
 #include "consensus/templates.h"
 #include "primitives/script.h"
 
@@ -123,14 +124,17 @@ Verdict<void> CheckForm(const ChannelRecord& record) {
 Verdict<void> CheckForm(const GrantRecord&) { return {}; }
 Verdict<void> CheckForm(const SettleRecord&) { return {}; }
 
-Verdict<void> NotOpen() { return Reject("bad-record-not-open", "staker registration is not open on this network yet"); }
-Verdict<void> CheckForm(const RegisterRecord&) { return NotOpen(); }
-Verdict<void> CheckForm(const ExitRecord&) { return NotOpen(); }
-Verdict<void> CheckForm(const EvidenceRecord&) { return NotOpen(); }
+Verdict<void> CheckForm(const RegisterRecord& record) { return CheckRegister(record); }
+Verdict<void> CheckForm(const ExitRecord&) { return {}; }
+Verdict<void> CheckForm(const EvidenceRecord& record) { return CheckEvidence(record); }
+
+bool BindsToBond(const Record& record) {
+    return std::holds_alternative<RegisterRecord>(record) || std::holds_alternative<ExitRecord>(record);
+}
 
 bool BindsToNextOutput(const Record& record) {
     return std::holds_alternative<PublishRecord>(record) || std::holds_alternative<PurchaseRecord>(record) ||
-           std::holds_alternative<ChannelRecord>(record);
+           std::holds_alternative<ChannelRecord>(record) || BindsToBond(record);
 }
 
 Verdict<void> CheckBinding(const Params& params, const Transaction& tx, const PlacedRecord& placed) {
@@ -141,6 +145,7 @@ Verdict<void> CheckBinding(const Params& params, const Transaction& tx, const Pl
     const TxOutput& bound = tx.outputs()[next];
     if (!IsPayable(bound.script))
         return Reject("bad-record-binding", "the output after the " + name + " record is a record");
+    if (BindsToBond(placed.record)) return CheckBond(params, bound, name);
     const Amount least = MinAnchor(params, placed.bytes.size());
     if (std::holds_alternative<PublishRecord>(placed.record) && bound.value < least)
         return Reject("bad-anchor-value", "the anchor holds " + FormatSlu(bound.value) + ", a record of " +
@@ -200,6 +205,7 @@ Verdict<std::vector<PlacedRecord>> ParseRecords(const Params& params, const Tran
     for (const PlacedRecord& placed : records) {
         RETURN_IF_ERROR(std::visit([](const auto& record) { return CheckForm(record); }, placed.record));
         RETURN_IF_ERROR(CheckBinding(params, tx, placed));
+        if (std::holds_alternative<EvidenceRecord>(placed.record)) RETURN_IF_ERROR(CheckEvidenceTransaction(tx));
     }
     return records;
 }
@@ -208,7 +214,8 @@ std::vector<CoinKind> OutputKinds(const Transaction& tx, const std::vector<Place
     std::vector<CoinKind> kinds(tx.outputs().size(), CoinKind::kPlain);
     for (const PlacedRecord& placed : records) {
         if (!BindsToNextOutput(placed.record)) continue;
-        kinds[placed.output + size_t{1}] = std::holds_alternative<PublishRecord>(placed.record)    ? CoinKind::kAnchor
+        kinds[placed.output + size_t{1}] = BindsToBond(placed.record)                              ? CoinKind::kBond
+                                           : std::holds_alternative<PublishRecord>(placed.record)  ? CoinKind::kAnchor
                                            : std::holds_alternative<PurchaseRecord>(placed.record) ? CoinKind::kPurchase
                                                                                                    : CoinKind::kChannel;
     }

@@ -34,11 +34,13 @@ struct RecordEffect {
     std::vector<OutPoint> superseded;       // anchors of publishes replaced or retired
     std::vector<uint32_t> pay_leaf_inputs;  // spend a purchase or channel through leaf 1
     std::vector<uint32_t> updated_anchors;  // inputs that spend the anchor of a claim that is updated
+    std::optional<XOnlyPubKey> convicted;   // evidence: the key that both its headers must be signed with
 };
 
-// Applies records, and the spending of anchors, purchases and channels, to `state`, which the caller throws away on
-// failure. `spent` has one coin for each input; coins are the caller's matter.
-Verdict<RecordEffect> ApplyRecords(const Params& params, Height height, StateCache& state, const Transaction& tx,
-                                   const std::vector<PlacedRecord>& records, const std::vector<Coin>& spent);
+// Applies records, and the spending of anchors, purchases, channels and bonds, to `state`, which the caller throws away
+// on failure. `spent` has one coin for each input; coins are the caller's matter.
+Verdict<RecordEffect> ApplyRecords(const Params& params, const TxContext& context, StateCache& state,
+                                   const Transaction& tx, const std::vector<PlacedRecord>& records,
+                                   const std::vector<Coin>& spent);
 
 }  // namespace sluice::consensus

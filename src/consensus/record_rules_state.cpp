@@ -1,4 +1,5 @@
 #include "consensus/record_rules.h"
+#include "consensus/staker_rules.h"
 #include "consensus/templates.h"
 
 namespace sluice::consensus {
@@ -22,9 +23,15 @@ tl::unexpected<Invalid> Unreadable(const OutPoint& outpoint) {
 
 class Applier {
   public:
-    Applier(const Params& params, Height height, StateCache& state, const Transaction& tx,
+    Applier(const Params& params, const TxContext& context, StateCache& state, const Transaction& tx,
             const std::vector<PlacedRecord>& records, const std::vector<Coin>& spent)
-        : m_params(params), m_height(height), m_state(state), m_tx(tx), m_records(records), m_spent(spent) {}
+        : m_params(params),
+          m_height(context.height),
+          m_staking{params, context.slot},
+          m_state(state),
+          m_tx(tx),
+          m_records(records),
+          m_spent(spent) {}
 
     Verdict<RecordEffect> Run() {
         RETURN_IF_ERROR(SpendInputs());
@@ -33,6 +40,7 @@ class Applier {
             RETURN_IF_ERROR(std::visit([&](const auto& record) { return Apply(placed, record); }, placed.record));
         }
         RETURN_IF_ERROR(RetireClaims());
+        for (const auto& [staker, bond] : m_bonds) RETURN_IF_ERROR(ReleaseBond(m_staking, m_state, staker));
         return std::move(m_effect);
     }
 
@@ -49,8 +57,10 @@ class Applier {
                 case CoinKind::kAnchor:
                     m_anchors.emplace(m_tx.inputs()[i].prevout, i);
                     break;
-                case CoinKind::kPlain:
                 case CoinKind::kBond:
+                    RETURN_IF_ERROR(SpendBond(i));
+                    break;
+                case CoinKind::kPlain:
                     break;
             }
         }
@@ -94,6 +104,20 @@ class Applier {
         }
         m_state.Erase<ChannelState>(lock);
         return {};
+    }
+
+    Verdict<void> SpendBond(uint32_t input) {
+        const OutPoint& bond = m_tx.inputs()[input].prevout;
+        const auto owner = m_state.Get<BondState>(bond);
+        if (!owner) return Unreadable(bond);
+        m_bonds.emplace(owner->staker, bond);
+        return {};
+    }
+
+    // A record that names a staker spends its bond, once.
+    Verdict<void> UseBond(const char* code, const StakerId& staker) {
+        if (m_bonds.erase(staker) != 0) return {};
+        return Reject(code, "the transaction does not spend the bond of staker " + staker.Hex() + ", once");
     }
 
     // The grant and the settle record name exactly what is spent through leaf 1, in order.
@@ -180,10 +204,25 @@ class Applier {
 
     Verdict<void> Apply(const PlacedRecord&, const GrantRecord&) { return {}; }  // CheckNamed
     Verdict<void> Apply(const PlacedRecord&, const SettleRecord&) { return {}; }
-    // ParseRecords lets none of these through.
-    Verdict<void> Apply(const PlacedRecord&, const RegisterRecord&) { return Reject("bad-record-not-open"); }
-    Verdict<void> Apply(const PlacedRecord&, const ExitRecord&) { return Reject("bad-record-not-open"); }
-    Verdict<void> Apply(const PlacedRecord&, const EvidenceRecord&) { return Reject("bad-record-not-open"); }
+    Verdict<void> Apply(const PlacedRecord& placed, const RegisterRecord& record) {
+        const OutPoint bond = m_tx.Output(placed.output + 1);
+        if (!record.updates)
+            return RegisterStaker(m_staking, m_state, record, MakeStakerId(m_tx.inputs()[0].prevout, placed.output),
+                                  bond);
+        RETURN_IF_ERROR(UseBond("bad-register-bond", *record.updates));
+        return UpdateStaker(m_staking, m_state, record, bond);
+    }
+
+    Verdict<void> Apply(const PlacedRecord& placed, const ExitRecord& record) {
+        RETURN_IF_ERROR(UseBond("bad-exit-bond", record.staker));
+        return ExitStaker(m_staking, m_state, record.staker, m_tx.Output(placed.output + 1));
+    }
+
+    Verdict<void> Apply(const PlacedRecord&, const EvidenceRecord& record) {
+        RETURN_IF_ERROR(UseBond("bad-evidence-bond", record.first.staker));
+        ASSIGN_OR_RETURN(m_effect.convicted, Slash(m_staking, m_state, record));
+        return {};
+    }
 
     // Too late a height is a rule of the record's form; too early a one may have been in time when it was made.
     Verdict<void> CheckWindow(const char* code, const char* field, Height lock_height, uint32_t window) const {
@@ -221,12 +260,14 @@ class Applier {
 
     const Params& m_params;
     const Height m_height;
+    const StakerContext m_staking;
     StateCache& m_state;
     const Transaction& m_tx;
     const std::vector<PlacedRecord>& m_records;
     const std::vector<Coin>& m_spent;
 
     std::map<OutPoint, uint32_t> m_anchors;  // spent and not (yet) updated, with their inputs
+    std::map<StakerId, OutPoint> m_bonds;    // spent and not (yet) used by a record
     std::vector<OutPoint> m_granted;
     std::vector<OutPoint> m_settled;
     RecordEffect m_effect;
@@ -234,9 +275,10 @@ class Applier {
 
 }  // namespace
 
-Verdict<RecordEffect> ApplyRecords(const Params& params, Height height, StateCache& state, const Transaction& tx,
-                                   const std::vector<PlacedRecord>& records, const std::vector<Coin>& spent) {
-    return Applier(params, height, state, tx, records, spent).Run();
+Verdict<RecordEffect> ApplyRecords(const Params& params, const TxContext& context, StateCache& state,
+                                   const Transaction& tx, const std::vector<PlacedRecord>& records,
+                                   const std::vector<Coin>& spent) {
+    return Applier(params, context, state, tx, records, spent).Run();
 }
 
 }  // namespace sluice::consensus

@@ -5,44 +5,9 @@
 namespace sluice::consensus {
 namespace {
 
-// Adds what was sent to an id before it registered to what was sent since.
-void Merge(StakerState& staker, const WaitingStake& waiting) {
-    staker.stake.drops += waiting.stake.drops;
-    if (waiting.recent_epoch == staker.recent_epoch) {
-        staker.recent_stake.drops += waiting.recent_stake.drops;
-    } else if (waiting.recent_epoch > staker.recent_epoch) {
-        staker.recent_epoch = waiting.recent_epoch;
-        staker.recent_stake = waiting.recent_stake;
-    }
-}
-
-// StakerState and WaitingStake count alike.
-void AddTo(auto& counted, Amount amount, Epoch epoch) {
-    counted.stake.drops += amount.drops;
-    if (epoch == kGenesisStakeEpoch) return;
-    if (counted.recent_epoch != epoch) {
-        counted.recent_epoch = epoch;
-        counted.recent_stake = Amount();
-    }
-    counted.recent_stake.drops += amount.drops;
-}
-
-// Stops at 0: a reader that failed says "absent", and its owner throws away what comes of it.
-void RemoveFrom(auto& counted, Amount amount, Epoch created) {
-    counted.stake.drops -= std::min(counted.stake, amount).drops;
-    if (counted.recent_epoch != created || created == kGenesisStakeEpoch) return;
-    counted.recent_stake.drops -= std::min(counted.recent_stake, amount).drops;
-}
-
 Amount EligibleStake(const StakeSnapshot& snapshot, const SnapshotEntry& entry, Epoch for_epoch) {
     if (snapshot.epoch + 2 < for_epoch) return entry.stake;
     return Amount(entry.stake.drops - entry.recent_stake.drops);
-}
-
-bool HasEligibleStake(const StakeSnapshot& snapshot, Epoch for_epoch) {
-    return std::any_of(snapshot.entries.begin(), snapshot.entries.end(), [&](const SnapshotEntry& entry) {
-        return EligibleStake(snapshot, entry, for_epoch).drops != 0;
-    });
 }
 
 }  // namespace
@@ -57,7 +22,12 @@ const SnapshotEntry* StakeSnapshot::Find(const StakerId& staker) const {
 }
 
 Amount StakeSnapshot::Weight(const SnapshotEntry& entry, Epoch for_epoch) const {
-    return HasEligibleStake(*this, for_epoch) ? EligibleStake(*this, entry, for_epoch) : kWeightWithoutStake;
+    return HasStake(for_epoch) ? EligibleStake(*this, entry, for_epoch) : kWeightWithoutStake;
+}
+
+bool StakeSnapshot::HasStake(Epoch for_epoch) const {
+    return std::any_of(entries.begin(), entries.end(),
+                       [&](const SnapshotEntry& entry) { return EligibleStake(*this, entry, for_epoch).drops != 0; });
 }
 
 Amount StakeSnapshot::TotalWeight(Epoch for_epoch) const {
@@ -73,10 +43,10 @@ StakeSnapshot TakeSnapshot(const StateReader& state, const BlockHash& block, Epo
     for (const StakerId& id : list->ids) {
         auto staker = state.Get<StakerState>(id);
         if (!staker || staker->status != StakerStatus::kActive) continue;
-        if (const auto waiting = state.Get<WaitingStake>(id)) Merge(*staker, *waiting);
-        const Amount recent = staker->recent_epoch == epoch ? staker->recent_stake : Amount();
-        snapshot.entries.push_back({id, staker->stake, recent, staker->vrf_key, staker->signing_key,
-                                    staker->commission_permille, std::move(staker->payout_script)});
+        if (const auto waiting = state.Get<WaitingStake>(id)) staker->stake.Merge(waiting->stake);
+        snapshot.entries.push_back({id, staker->stake.total, staker->stake.MadeIn(epoch), staker->vrf_key,
+                                    staker->signing_key, staker->commission_permille,
+                                    std::move(staker->payout_script)});
     }
     return snapshot;
 }
@@ -89,7 +59,7 @@ void AdoptWaitingStake(StateCache& state, const StakerId& staker) {
     const auto waiting = state.Get<WaitingStake>(staker);
     auto known = state.Get<StakerState>(staker);
     if (!waiting || !known) return;
-    Merge(*known, *waiting);
+    known->stake.Merge(waiting->stake);
     state.Put(staker, *known);
     state.Erase<WaitingStake>(staker);
 }
@@ -97,25 +67,25 @@ void AdoptWaitingStake(StateCache& state, const StakerId& staker) {
 void AddStake(StateCache& state, const StakerId& staker, Amount amount, Epoch epoch) {
     AdoptWaitingStake(state, staker);
     if (auto known = state.Get<StakerState>(staker)) {
-        AddTo(*known, amount, epoch);
+        known->stake.Add(amount, epoch);
         state.Put(staker, *known);
         return;
     }
     auto waiting = state.Get<WaitingStake>(staker).value_or(WaitingStake{});
-    AddTo(waiting, amount, epoch);
+    waiting.stake.Add(amount, epoch);
     state.Put(staker, waiting);
 }
 
 void RemoveStake(StateCache& state, const StakerId& staker, Amount amount, Epoch created) {
     AdoptWaitingStake(state, staker);
     if (auto known = state.Get<StakerState>(staker)) {
-        RemoveFrom(*known, amount, created);
+        known->stake.Remove(amount, created);
         state.Put(staker, *known);
         return;
     }
     auto waiting = state.Get<WaitingStake>(staker).value_or(WaitingStake{});
-    RemoveFrom(waiting, amount, created);
-    if (waiting.stake.drops == 0) {
+    waiting.stake.Remove(amount, created);
+    if (waiting.stake.total.drops == 0) {
         state.Erase<WaitingStake>(staker);
     } else {
         state.Put(staker, waiting);

@@ -44,6 +44,8 @@ struct StakeSnapshot {
     // at risk, need no older snapshot to be remembered, and nobody can bring this about while anybody else has stake. A
     // snapshot without entries elects nobody: its epoch stays empty.
     Amount Weight(const SnapshotEntry& entry, Epoch for_epoch) const;
+    // Whether any stake counts: otherwise Weight is kWeightWithoutStake for all, and nothing is owed to delegators.
+    bool HasStake(Epoch for_epoch) const;
     Amount TotalWeight(Epoch for_epoch) const;
 };
 inline constexpr Amount kWeightWithoutStake{1};
@@ -58,17 +60,13 @@ struct WaitingStake {
     using Key = StakerId;
     static constexpr char kTable = 'w';
 
-    Amount stake;
-    Epoch recent_epoch;
-    Amount recent_stake;
+    StakeCount stake;
 
     friend bool operator==(const WaitingStake&, const WaitingStake&) = default;
-    static void Serialize(auto& self, auto& archive) { archive(self.stake, self.recent_epoch, self.recent_stake); }
+    static void Serialize(auto& self, auto& archive) { archive(self.stake); }
 };
 
-// The `epoch` and `created` of a coin for the two calls below: that of its slot, but genesis coins count from the
-// start.
-inline constexpr Epoch kGenesisStakeEpoch{UINT64_MAX};
+// The epoch that a coin's stake was made in: that of its slot, or kGenesisStakeEpoch.
 Epoch StakeEpoch(const Params& params, const Coin& coin);
 
 // Keeps the stake of an id, registered or not, up to date when a coin with a stake output is made or spent.

@@ -1,5 +1,7 @@
 #include "consensus/state.h"
 
+#include <algorithm>
+
 namespace sluice::consensus {
 
 PublishRecord PublishState::Decoded() const {
@@ -8,6 +10,47 @@ PublishRecord PublishState::Decoded() const {
     auto* publish = std::get_if<PublishRecord>(&*decoded);
     CHECK(publish != nullptr);
     return std::move(*publish);
+}
+
+Amount StakeCount::MadeBefore(Epoch epoch) const {
+    uint64_t newer = 0;
+    for (const Recent& each : recent)
+        if (each.epoch >= epoch) newer += each.amount.drops;
+    return Amount(total.drops - std::min(total.drops, newer));
+}
+
+Amount StakeCount::MadeIn(Epoch epoch) const {
+    for (const Recent& each : recent)
+        if (each.epoch == epoch) return each.amount;
+    return {};
+}
+
+void StakeCount::Add(Amount amount, Epoch epoch) {
+    total.drops += amount.drops;
+    if (epoch != kGenesisStakeEpoch) AddRecent({epoch, amount});
+}
+
+// Stops at 0: a reader that failed says "absent", and its owner throws away what comes of it.
+void StakeCount::Remove(Amount amount, Epoch epoch) {
+    total.drops -= std::min(total, amount).drops;
+    for (Recent& each : recent)
+        if (each.epoch == epoch) each.amount.drops -= std::min(each.amount, amount).drops;
+}
+
+void StakeCount::Merge(const StakeCount& other) {
+    total.drops += other.total.drops;
+    for (const Recent& each : other.recent)
+        if (each.amount.drops != 0) AddRecent(each);
+}
+
+void StakeCount::AddRecent(Recent added) {
+    for (Recent& each : recent) {
+        if (each.epoch == added.epoch) {
+            each.amount.drops += added.amount.drops;
+            return;
+        }
+        if (each.epoch < added.epoch) std::swap(each, added);
+    }
 }
 
 std::optional<Bytes> StateCache::Read(ByteSpan key) const {

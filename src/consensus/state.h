@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <vector>
@@ -114,37 +115,96 @@ struct ChannelState {
 
 enum class StakerStatus : uint8_t { kActive = 0, kExiting = 1, kRetired = 2, kSlashed = 3 };
 
+// The unspent value sent to a staker id, and how much of it is so new that it does not count yet. Genesis outputs are
+// in the total alone: they count from the start.
+struct StakeCount {
+    struct Recent {
+        Epoch epoch;
+        Amount amount;
+        friend bool operator==(const Recent&, const Recent&) = default;
+        static void Serialize(auto& self, auto& archive) { archive(self.epoch, self.amount); }
+    };
+    // Elections and rewards look back two epochs from the current one, so three epochs are told apart.
+    static constexpr size_t kRecentEpochs = 3;
+
+    Amount total;
+    std::array<Recent, kRecentEpochs> recent{};  // the newest epochs in which any was made, newest first; then zeros
+
+    // What of the total was made in an epoch before `epoch`. Exact if `epoch` is not before the newest epoch - 2.
+    Amount MadeBefore(Epoch epoch) const;
+    Amount MadeIn(Epoch epoch) const;
+    // `epoch`: of creation, kGenesisStakeEpoch for genesis. Precondition of Add: not before the newest one.
+    void Add(Amount amount, Epoch epoch);
+    void Remove(Amount amount, Epoch epoch);
+    // Adds another count of the same id.
+    void Merge(const StakeCount& other);
+
+    friend bool operator==(const StakeCount&, const StakeCount&) = default;
+    static void Serialize(auto& self, auto& archive) {
+        archive(self.total);
+        for (auto& each : self.recent) archive(each);
+    }
+
+  private:
+    void AddRecent(Recent added);
+};
+// The epoch of creation that stake of the genesis block is given: it counts from the start.
+inline constexpr Epoch kGenesisStakeEpoch{UINT64_MAX};
+
+// A signing key that was replaced: evidence may still be under it.
+struct ReplacedKey {
+    XOnlyPubKey key;
+    Epoch replaced;  // the epoch at whose start this was the key and at whose end it was not
+
+    friend bool operator==(const ReplacedKey&, const ReplacedKey&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.key, self.replaced); }
+};
+inline constexpr size_t kMaxReplacedKeys = 64;
+
 // A staker, for ever: an id that was used is never free again.
 struct StakerState {
     using Key = StakerId;
     static constexpr char kTable = 's';
 
     StakerStatus status{StakerStatus::kActive};
-    OutPoint bond;
+    OutPoint bond;  // unspent while active or exiting; the last one otherwise
     crypto::VrfPublicKey vrf_key;
     XOnlyPubKey signing_key;
     uint16_t commission_permille{0};
     Script payout_script;
     Epoch registered;
-    Slot exit_slot;                             // from kExiting on
-    Amount stake;                               // value of all unspent stake outputs to this id
-    Epoch recent_epoch;                         // the last epoch in which a stake output to this id was made ...
-    Amount recent_stake;                        // ... and the unspent value made in it, which does not count yet
+    Slot exit_slot;                          // of the block with the exit record, from kExiting on
+    std::vector<ReplacedKey> replaced_keys;  // oldest first; forgotten when evidence under them is too old
+    StakeCount stake;
     std::array<uint8_t, 32> reward_per_drop{};  // accumulator, 2^-64 drops per drop, 256-bit little-endian
+    Epoch reward_epoch;                         // in which the accumulator changed last
+    uint32_t reward_entries{0};                 // RewardHistory entries: 0 to reward_entries - 1
     Amount pot;                                 // minted for delegators and not yet spent
-    Amount eligible_stake;                      // E: the stake of the current epoch's snapshot that is still unspent
 
     friend bool operator==(const StakerState&, const StakerState&) = default;
     static void Serialize(auto& self, auto& archive) {
         archive(self.status, self.bond, self.vrf_key, self.signing_key, self.commission_permille);
         archive.VarBytes(self.payout_script, kMaxPayoutScriptBytes);
-        archive(self.registered, self.exit_slot, self.stake, self.recent_epoch, self.recent_stake);
+        archive(self.registered, self.exit_slot);
+        archive.Vector(self.replaced_keys, kMaxReplacedKeys, 40);
+        archive(self.stake);
         archive.Raw(self.reward_per_drop);
-        archive(self.pot, self.eligible_stake);
+        archive(self.reward_epoch, self.reward_entries, self.pot);
     }
 };
 
-// All ids ever registered, sorted. One entry, with an empty key.
+// Whose bond an unspent output of CoinKind::kBond is.
+struct BondState {
+    using Key = OutPoint;
+    static constexpr char kTable = 'b';
+
+    StakerId staker;
+    friend bool operator==(const BondState&, const BondState&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.staker); }
+};
+
+// The ids whose bond is unspent, active and exiting, sorted: at most the supply over the bond. One entry, with an empty
+// key.
 struct StakerList {
     struct Key {
         static void Serialize(auto&, auto&) {}
@@ -165,18 +225,32 @@ struct VrfKeyOwner {
     static void Serialize(auto& self, auto& archive) { archive(self.staker); }
 };
 
-// The accumulator of a staker at the end of an epoch in which it changed.
+// The accumulator of a staker at the end of the epochs in which it changed, but for the newest one (StakerState has
+// it). Numbered from 0 in the order of time, so that the value at the end of any epoch is found in logarithmic time.
 struct RewardHistoryKey {
     StakerId staker;
-    Epoch epoch;
-    static void Serialize(auto& self, auto& archive) { archive(self.staker, self.epoch); }
+    uint32_t number{0};
+    static void Serialize(auto& self, auto& archive) { archive(self.staker, self.number); }
 };
 struct RewardHistory {
     using Key = RewardHistoryKey;
     static constexpr char kTable = 'r';
 
+    Epoch epoch;
     std::array<uint8_t, 32> reward_per_drop{};
-    static void Serialize(auto& self, auto& archive) { archive.Raw(self.reward_per_drop); }
+    static void Serialize(auto& self, auto& archive) {
+        archive(self.epoch);
+        archive.Raw(self.reward_per_drop);
+    }
+};
+
+// Which chain this is: what the signatures in evidence are bound to. One entry, with an empty key.
+struct ChainIdentity {
+    using Key = StakerList::Key;
+    static constexpr char kTable = 'g';
+
+    BlockHash genesis;
+    static void Serialize(auto& self, auto& archive) { archive(self.genesis); }
 };
 
 // Money as a whole. Invariant at every block: genesis + minted = unspent + pots + burned. One entry, with an empty key.

@@ -2,7 +2,8 @@
 
 #include <set>
 
-#include "consensus/snapshot.h"
+#include "consensus/rewards.h"
+#include "consensus/staker_rules.h"
 #include "consensus/templates.h"
 #include "primitives/script.h"
 
@@ -79,9 +80,6 @@ Verdict<std::vector<Coin>> FindCoins(const Params& params, const TxContext& cont
         if (coin->coinbase && context.height - coin->height < int64_t{params.k})
             return Reject(Invalid::What::kPremature, "bad-txns-premature-spend-of-coinbase",
                           InputName(i) + " spends a coinbase less than " + std::to_string(params.k) + " blocks deep");
-        if (coin->kind == CoinKind::kBond)
-            return Reject("bad-bond-spend",
-                          InputName(i) + " spends a bond: staker exit is not open on this network yet");
         coins.push_back(std::move(*coin));
     }
     return coins;
@@ -127,9 +125,14 @@ struct Money {
     Amount burned;
 };
 
+const EvidenceRecord* EvidenceOf(const TxForm& form) {
+    return form.records.empty() ? nullptr : std::get_if<EvidenceRecord>(&form.records[0].record);
+}
+
+// `accrued`: what the spent stake coins take out of their stakers' pots.
 Verdict<Money> CheckMoney(const Params& params, const Transaction& tx, const TxForm& form,
-                          const std::vector<Coin>& spent) {
-    Amount in, out, burned;
+                          const std::vector<Coin>& spent, Amount accrued) {
+    Amount in = accrued, out, burned;
     for (const Coin& coin : spent) {
         const auto sum = Add(in, coin.output.value);
         if (!sum) return Reject("bad-txns-inputvalues-outofrange", "the inputs sum to more than the supply");
@@ -138,6 +141,10 @@ Verdict<Money> CheckMoney(const Params& params, const Transaction& tx, const TxF
     for (const TxOutput& output : tx.outputs()) out.drops += output.value.drops;  // in range: CheckOutputs
     if (in < out)
         return Reject("bad-txns-in-belowout", "the inputs hold " + FormatSlu(in) + ", the outputs " + FormatSlu(out));
+    if (EvidenceOf(form)) {
+        const Amount fee(in.drops * kEvidenceFeePercent / 100);
+        return Money{fee, Amount(in.drops - fee.drops)};
+    }
     for (const PlacedRecord& placed : form.records) {
         const auto sum = Add(burned, RecordFee(params, placed.bytes.size()));
         if (!sum) return Reject("bad-record-fee", "the record fees are over the supply");
@@ -148,6 +155,28 @@ Verdict<Money> CheckMoney(const Params& params, const Transaction& tx, const TxF
         return Reject("bad-record-fee", "the records burn " + FormatSlu(burned) + ", the inputs leave " +
                                             FormatSlu(Amount(in.drops - out.drops)));
     return Money{*fee, burned};
+}
+
+// Takes what the spent stake coins have earned out of their stakers' pots, and the coins out of the stake.
+Verdict<Amount> SpendStake(const Params& params, const TxContext& context, StateCache& state,
+                           const std::vector<Coin>& spent) {
+    Amount accrued;
+    for (const Coin& coin : spent) {
+        const auto parsed = ParseOutputScript(coin.output.script);
+        if (!parsed || parsed->kind != OutputKind::kStake) continue;
+        const Amount reward = AccruedReward(params, state, coin, params.EpochOf(context.slot));
+        if (reward.drops != 0) {
+            auto staker = state.Get<StakerState>(parsed->staker);
+            if (!staker || staker->pot < reward)
+                return Reject(Invalid::What::kMissingInputs, "bad-stake-reward",
+                              "the rewards of staker " + parsed->staker.Hex() + " could not be read");
+            staker->pot.drops -= reward.drops;
+            state.Put(parsed->staker, *staker);
+            accrued.drops += reward.drops;
+        }
+        RemoveStake(state, parsed->staker, coin.output.value, StakeEpoch(params, coin));
+    }
+    return accrued;
 }
 
 bool SignsAll(uint8_t hash_type) { return hash_type == kSighashDefault || hash_type == kSighashAll; }
@@ -162,6 +191,15 @@ bool HashTypesFit(const std::vector<uint8_t>& hash_types, bool pay_leaf) {
 
 bool Contains(const std::vector<uint32_t>& indexes, size_t index) {
     return std::find(indexes.begin(), indexes.end(), index) != indexes.end();
+}
+
+// The two signatures that convict. Not bound to a chain that could not be read: its owner throws the verdict away.
+std::vector<SignatureCheck> MakeEvidenceCheck(const StateReader& state, const EvidenceRecord& record,
+                                              const XOnlyPubKey& key) {
+    const auto chain = state.Get<ChainIdentity>({});
+    const BlockHash genesis = chain ? chain->genesis : BlockHash();
+    return {{key, record.first.SigningHash(genesis), record.first.signature},
+            {key, record.second.SigningHash(genesis), record.second.signature}};
 }
 
 }  // namespace
@@ -209,25 +247,27 @@ Verdict<TxEffect> ApplyFormed(const Params& params, const TxContext& context, St
     ASSIGN_OR_RETURN(std::vector<Coin> spent, FindCoins(params, context, layer, *tx));
     RETURN_IF_ERROR(CheckAbsoluteLock(params, context, tx->tx()));
     RETURN_IF_ERROR(CheckRelativeLocks(params, context, tx->tx(), spent));
-    ASSIGN_OR_RETURN(const Money money, CheckMoney(params, *tx, form, spent));
-    for (size_t i = 0; i < spent.size(); ++i) {
-        layer.Erase<Coin>(tx->inputs()[i].prevout);
-        const auto parsed = ParseOutputScript(spent[i].output.script);
-        if (parsed && parsed->kind == OutputKind::kStake)
-            RemoveStake(layer, parsed->staker, spent[i].output.value, StakeEpoch(params, spent[i]));
-    }
+    for (const TxInput& input : tx->inputs()) layer.Erase<Coin>(input.prevout);
+    ASSIGN_OR_RETURN(const Amount accrued, SpendStake(params, context, layer, spent));
+    ASSIGN_OR_RETURN(const Money money, CheckMoney(params, *tx, form, spent, accrued));
     AddCoins(params, context.height, context.slot, layer, *tx, OutputKinds(*tx, form.records));
-    ASSIGN_OR_RETURN(RecordEffect records, ApplyRecords(params, context.height, layer, *tx, form.records, spent));
+    ASSIGN_OR_RETURN(RecordEffect records, ApplyRecords(params, context, layer, *tx, form.records, spent));
     state.Absorb(layer);
 
     TxEffect effect;
     effect.fee = money.fee;
     effect.burned = money.burned;
+    effect.accrued = accrued;
     effect.record_count = form.records.size();
     effect.record_bytes = form.record_bytes;
     effect.superseded = std::move(records.superseded);
-    effect.spends = {tx, std::move(spent), !form.records.empty(), std::move(records.pay_leaf_inputs),
-                     std::move(records.updated_anchors)};
+    effect.spends = {tx,
+                     std::move(spent),
+                     !form.records.empty(),
+                     std::move(records.pay_leaf_inputs),
+                     std::move(records.updated_anchors),
+                     {}};
+    if (records.convicted) effect.spends.evidence = MakeEvidenceCheck(state, *EvidenceOf(form), *records.convicted);
     return effect;
 }
 
@@ -237,7 +277,19 @@ Verdict<TxEffect> ApplyTransaction(const Params& params, const TxContext& contex
     return ApplyFormed(params, context, state, tx, form);
 }
 
+Verdict<void> SpendCheck::RunEvidence() const {
+    for (const SignatureCheck& check : evidence) {
+        if (!crypto::VerifySchnorr(check.key, check.message, check.signature))
+            return Reject("bad-evidence-signature",
+                          "a header of the evidence is not signed with the key that the staker had for its slot");
+    }
+    if (evidence[0].message == evidence[1].message)
+        return Reject("bad-evidence-same", "the two headers say the same: signing it twice is no fault");
+    return {};
+}
+
 Verdict<void> SpendCheck::Run() const {
+    if (!evidence.empty()) return RunEvidence();
     std::vector<TxOutput> outputs;
     outputs.reserve(spent.size());
     for (const Coin& coin : spent) outputs.push_back(coin.output);

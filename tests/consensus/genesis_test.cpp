@@ -245,9 +245,9 @@ TEST(GenesisState, RegistersStakersWhoseStakeCountsAtOnce) {
         ASSERT_TRUE(staker.has_value());
         EXPECT_EQ(staker->status, StakerStatus::kActive);
         EXPECT_EQ(staker->bond, (OutPoint{coinbase, 11 + i}));
-        EXPECT_EQ(staker->stake, Amount(i == 0 ? 5'000'000 * kDropsPerSlu : 0));
-        EXPECT_EQ(staker->eligible_stake, staker->stake);
-        EXPECT_EQ(staker->recent_stake, Amount(0));
+        EXPECT_EQ(staker->stake.total, Amount(i == 0 ? 5'000'000 * kDropsPerSlu : 0));
+        EXPECT_EQ(staker->stake.MadeBefore(Epoch(0)), staker->stake.total);
+        EXPECT_EQ(state.cache.Get<BondState>(staker->bond)->staker, id);
         EXPECT_EQ(state.cache.Get<VrfKeyOwner>(genesis.stakers[i].keys.vrf_key)->staker, id);
     }
     const StakeSnapshot snapshot = TakeSnapshot(state.cache, genesis.Hash(), Epoch(0));

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "consensus/block_rules.h"
+#include "consensus/rewards.h"
 #include "consensus/templates.h"
 #include "primitives/script.h"
 
@@ -316,7 +317,7 @@ class Ledger {
             if (change.before) before += Decode<Coin>(*change.before)->output.value.drops;
             if (change.after) after += Decode<Coin>(*change.after)->output.value.drops;
         }
-        EXPECT_EQ(before, after + effect->fee.drops + effect->burned.drops);
+        EXPECT_EQ(before + effect->accrued.drops, after + effect->fee.drops + effect->burned.drops);
         if (const auto run = effect->spends.Run(); !run) return tl::unexpected(run.error());
         return effect;
     }
@@ -344,7 +345,7 @@ class Ledger {
         block.header.height = next_height();
         block.header.staker = kTestStaker;
         block.header.commitment = HeaderCommitment({}, previous_snapshot_hash);
-        const Amount reward(Subsidy().drops + FeesOf(txs).drops);
+        const Amount reward = CoinbaseValue(Subsidy(), snapshot.entries[0], FeesOf(txs));
         block.transactions.push_back(MakeTransaction(MakeCoinbase(next_height(), reward, KeyScript(kProducerKey))));
         block.transactions.insert(block.transactions.end(), txs.begin(), txs.end());
         Reseal(block);

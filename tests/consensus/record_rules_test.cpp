@@ -228,17 +228,6 @@ TEST(RecordForm, AnchorHoldsTheLeastDeposit) {
     EXPECT_EQ(ledger.Code(ledger.Publish(ExamplePublish(), coin, Amount(least.drops - 1))), "bad-anchor-value");
 }
 
-TEST(RecordForm, StakerRecordsAreNotOpen) {
-    Ledger ledger;
-    RegisterRecord enlist;
-    enlist.payout_script = KeyScript(1);
-    for (const Record& record : {Record(enlist), Record(ExitRecord{testing::kTestStaker}), Record(EvidenceRecord{})}) {
-        const auto tx = ledger.Sign(
-            ledger.Build({ledger.Fund(Slu(2'000))}, {Ledger::RecordOutput(record), {Slu(1'000), KeyScript(1)}}));
-        EXPECT_EQ(ledger.Code(tx), "bad-record-not-open") << RecordTypeName(record);
-    }
-}
-
 TEST(Publish, MakesAClaimNamedByItsAnchor) {
     Ledger ledger;
     const OutPoint anchor = ledger.Published(ExamplePublish());

@@ -133,7 +133,7 @@ TEST_F(SnapshotTest, StakeToAnUnknownIdIsInertUntilTheIdRegisters) {
     EXPECT_EQ(Take(2).entries[0].recent_stake, Amount(70));
     AdoptWaitingStake(state, Id(1));
     EXPECT_FALSE(state.Get<WaitingStake>(Id(1)));
-    EXPECT_EQ(state.Get<StakerState>(Id(1))->stake, Amount(70));
+    EXPECT_EQ(state.Get<StakerState>(Id(1))->stake.total, Amount(70));
     EXPECT_EQ(Take(2).entries[0].recent_stake, Amount(70));
     EXPECT_EQ(Take(3).entries[0].recent_stake, Amount(0));
 }
@@ -153,7 +153,7 @@ TEST_F(SnapshotTest, StakeToAnUnknownIdThatIsSpentLeavesNoEntry) {
     AddStake(state, Id(1), Amount(70), Epoch(2));
     AddStake(state, Id(1), Amount(5), Epoch(3));
     RemoveStake(state, Id(1), Amount(70), Epoch(2));
-    EXPECT_EQ(state.Get<WaitingStake>(Id(1))->stake, Amount(5));
+    EXPECT_EQ(state.Get<WaitingStake>(Id(1))->stake.total, Amount(5));
     RemoveStake(state, Id(1), Amount(5), Epoch(3));
     EXPECT_TRUE(state.Delta().changes.empty());
 }

@@ -190,14 +190,6 @@ TEST(ApplyTransaction, CoinbaseMaturesAfterKBlocks) {
     EXPECT_EQ(effect.error().what, Invalid::What::kPremature);
 }
 
-TEST(ApplyTransaction, BondIsNotSpent) {
-    Ledger ledger;
-    Coin coin;
-    coin.kind = CoinKind::kBond;
-    const OutPoint bond = ledger.Fund({Slu(1'000), KeyScript(0)}, coin);
-    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({bond}, {}))), "bad-bond-spend");
-}
-
 TEST(ApplyTransaction, LockHeightIsBelowTheBlocksHeight) {
     Ledger ledger;
     MutableTransaction tx = ledger.Build({ledger.Fund(Slu(1))}, {});
@@ -266,11 +258,11 @@ TEST(ApplyTransaction, RelativeTimeCountsFromTheCoinsSlotToTheParents) {
 
 TEST(ApplyTransaction, StakeFollowsItsOutputs) {
     Ledger ledger;
-    const auto stake_of = [](const StateReader& state) { return state.Get<StakerState>(kTestStaker)->stake; };
+    const auto stake_of = [](const StateReader& state) { return state.Get<StakerState>(kTestStaker)->stake.total; };
     const auto made = ledger.Sign(ledger.Build({ledger.Fund(Slu(9))}, {{Slu(4), KeyStakeScript(3)}}));
     ledger.Connect({made});
     EXPECT_EQ(stake_of(ledger.state), Slu(4));
-    EXPECT_EQ(ledger.state.Get<StakerState>(kTestStaker)->recent_stake, Slu(4));
+    EXPECT_EQ(ledger.state.Get<StakerState>(kTestStaker)->stake.MadeIn(Epoch(1)), Slu(4));
     const auto spent = ledger.Sign(ledger.Build({made->Output(0)}, {{Slu(1), KeyStakeScript(3)}}));
     ledger.Connect({spent});
     EXPECT_EQ(stake_of(ledger.state), Slu(1));
