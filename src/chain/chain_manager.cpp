@@ -288,6 +288,24 @@ Result<std::optional<Slot>> ChainManager::NextWonSlot(const consensus::OperatorK
     return std::optional<Slot>();
 }
 
+Result<bool> ChainManager::Led(const consensus::OperatorKeys& keys, Slot slot) const {
+    // The last active block before the slot.
+    uint32_t low = 0, high = tip()->height().value;
+    while (low < high) {
+        const uint32_t middle = low + (high - low + 1) / 2;
+        if (At(Height(middle))->state.slot < slot) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    const consensus::HeaderState& parent = At(Height(low))->state;
+    if (parent.slot >= slot) return false;
+    ASSIGN_OR_RETURN(const SnapshotRef elects, SnapshotOf(consensus::ElectingBoundary(params(), parent, slot)));
+    if (elects == nullptr) return false;
+    return consensus::ProveLeadership(params(), parent, slot, elects->stake, keys).has_value();
+}
+
 Result<BlockResult> ChainManager::InvalidateBlock(const BlockHash& hash, UnixMillis now) {
     const HeaderNode* node = m_tree->Find(hash);
     if (node == nullptr) return Fail(ErrorKind::kNotFound, "no block " + hash.Hex() + " is known");

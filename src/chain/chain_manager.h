@@ -93,6 +93,9 @@ class ChainManager {
     // The first slot from `from` on that `keys` lead on top of the tip; nullopt if none within `max_slots`.
     Result<std::optional<Slot>> NextWonSlot(const consensus::OperatorKeys& keys, Slot from, uint64_t max_slots) const;
 
+    // Whether `keys` led `slot` on the active chain: false also if its stake is not known. For slots that are over.
+    Result<bool> Led(const consensus::OperatorKeys& keys, Slot slot) const;
+
     // The operator refuses a block and everything after it, or takes that back. kNotFound, or kInvalid for genesis.
     Result<BlockResult> InvalidateBlock(const BlockHash& hash, UnixMillis now);
     Result<BlockResult> ReconsiderBlock(const BlockHash& hash, UnixMillis now);

@@ -125,6 +125,14 @@ Verdict<void> CheckEvidenceTransaction(const Transaction& tx) {
         "other output");
 }
 
+MutableTransaction MakeEvidenceTransaction(const EvidenceRecord& record, const OutPoint& bond) {
+    MutableTransaction tx;
+    tx.version = kEvidenceVersion;
+    tx.inputs.push_back({bond, {}, kSequenceFinal, {}});
+    tx.outputs.push_back({Amount(0), RecordScript(EncodeRecord(record))});
+    return tx;
+}
+
 StakerId MakeStakerId(const OutPoint& first_input, uint32_t record_output) {
     Writer writer;
     writer(first_input, record_output);

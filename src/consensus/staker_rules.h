@@ -22,6 +22,7 @@ Verdict<void> CheckBond(const Params& params, const TxOutput& bond, std::string_
 // 0xffffffff and no witness, one output (the record). Rationale: it needs no coins of its reporter and pays none to it,
 // so that it makes no difference who reports, and each pair of headers makes one txid.
 Verdict<void> CheckEvidenceTransaction(const Transaction& tx);
+MutableTransaction MakeEvidenceTransaction(const EvidenceRecord& record, const OutPoint& bond);
 
 // The id of a staker that registers: the first 8 bytes of taggedhash("Sluice/staker", first input's outpoint || index
 // of the record's output). Known before the transaction confirms, and the same after a reorganisation.
