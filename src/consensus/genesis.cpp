@@ -2,41 +2,13 @@
 
 #include <algorithm>
 
+#include "consensus/genesis_file.h"
+
 namespace sluice::consensus {
 namespace {
 
-constexpr size_t kMaxScriptText = kMaxPayoutScriptBytes;
-
-// Every parameter, in the order of its declaration.
-void WriteParams(const Params& params, Writer& writer) {
-    writer.VarBytes(params.network, kMaxShortTextBytes);
-    writer.VarBytes(params.hrp, kMaxShortTextBytes);
-    writer.Raw(params.magic);
-    writer(params.p2p_port, params.rpc_port);
-    writer(int64_t{params.genesis_time.time_since_epoch().count()}, int64_t{params.slot_duration.count()});
-    writer(params.active_slots_numerator, params.active_slots_denominator, params.epoch_slots,
-           params.nonce_cutoff_slots, params.k);
-    writer(params.subsidy_numerator, params.subsidy_denominator);
-    writer(params.record_fee_per_byte, params.anchor_per_byte, params.bond, params.unbonding_slots);
-    writer(params.refund_window_blocks, params.superseded_grace_blocks, params.channel_window_blocks);
-}
-
 Hash256 GenesisHash(const Genesis& genesis) {
-    Writer writer;
-    WriteParams(genesis.params, writer);
-    writer(genesis.first_nonce);
-    writer.CompactSize(genesis.allocations.size());
-    for (const GenesisAllocation& allocation : genesis.allocations) {
-        writer.VarBytes(allocation.script, kMaxScriptText);
-        writer(allocation.amount);
-    }
-    writer.CompactSize(genesis.stakers.size());
-    for (const GenesisStaker& staker : genesis.stakers) {
-        writer(staker.id);
-        writer.VarBytes(EncodeRecord(staker.keys), kMaxRecordBytes);
-        writer.VarBytes(staker.bond_script, kMaxScriptText);
-    }
-    return crypto::TaggedHash("Sluice/genesis", writer.bytes());
+    return crypto::TaggedHash("Sluice/genesis", EncodeGenesisFields(genesis));
 }
 
 MutableTransaction MakeGenesisCoinbase(const Genesis& genesis) {

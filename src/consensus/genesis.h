@@ -4,14 +4,24 @@
 
 namespace sluice::consensus {
 
+inline constexpr size_t kMaxGenesisOutputs = 2'000;  // allocations and stakers together
+
 struct GenesisAllocation {
     Script script;  // taproot or stake output
     Amount amount;
+
+    friend bool operator==(const GenesisAllocation&, const GenesisAllocation&) = default;
+    static void Serialize(auto& self, auto& archive) {
+        archive.VarBytes(self.script, kMaxPayoutScriptBytes);
+        archive(self.amount);
+    }
 };
 struct GenesisStaker {
     StakerId id;
     RegisterRecord keys;
     Script bond_script;  // the bond comes out of the allocations' total too
+
+    friend bool operator==(const GenesisStaker&, const GenesisStaker&) = default;
 };
 
 // A network as it starts: parameters, money and the first stakers.
@@ -33,9 +43,16 @@ struct Genesis {
 
 // Overlaps and overflows: one clear reason.
 Status CheckGenesis(const Genesis& genesis);
+// CheckGenesis, and that the network can run beside every other: its name, address prefix and magic are none of a
+// built-in network's, its name is fit for a folder, and it has two ports.
+Status CheckCustomGenesis(const Genesis& genesis);
 
 // The built-in network: "regtest". "main" and "test" have not started, and say so.
 Result<Genesis> BuiltInGenesis(std::string_view network);
+
+inline constexpr std::array<std::string_view, 3> kBuiltInNetworks{"main", "test", "regtest"};
+// Their parameters; the genesis time of main and test is not decided, and 0. Precondition: one of kBuiltInNetworks.
+Params BuiltInParams(std::string_view network);
 
 // regtest's money and operator keys come from public seeds, so that anyone can stake and spend on it:
 // coins belong to the BIP86 account 0 of the BIP39 phrase "abandon abandon ... about" (kRegtestPhrase).

@@ -2,13 +2,12 @@
 
 #include <set>
 
-#include "consensus/genesis.h"
+#include "consensus/genesis_file.h"
 
 namespace sluice::consensus {
 namespace {
 
 constexpr size_t kMaxNameBytes = 32;
-constexpr size_t kMaxGenesisOutputs = 2'000;
 constexpr uint64_t kMaxEpochSlots = 1'000'000'000;
 constexpr uint32_t kMaxActiveSlotsDenominator = 1'000;  // LeaderThreshold's error bound and cost rest on both
 constexpr uint32_t kMaxWindowBlocks = 100'000'000;      // heights plus a window stay far below kMaxLockHeight's end
@@ -140,6 +139,30 @@ Status CheckGenesis(const Genesis& genesis) {
     if (!fits)
         return Fail(fmt::format("genesis: allocations and bonds are over the genesis supply of {} SLU",
                                 FormatSlu(kGenesisSupply)));
+    return {};
+}
+
+Status CheckCustomGenesis(const Genesis& genesis) {
+    RETURN_IF_ERROR(CheckGenesis(genesis));
+    const Params& params = genesis.params;
+    // The name is a folder's and a section's of sluice.conf; -chain=custom means a file.
+    if (params.network.front() < 'a' || params.network.front() > 'z')
+        return Fail(fmt::format("genesis: network '{}' must begin with a letter", params.network));
+    if (params.network == kCustomChain) return Fail("genesis: network must not be 'custom': give it a name of its own");
+    for (const std::string_view name : kBuiltInNetworks) {
+        const Params built_in = BuiltInParams(name);
+        if (params.network == name)
+            return Fail(fmt::format("genesis: network '{}' is built in: choose another name", name));
+        if (params.hrp == built_in.hrp)
+            return Fail(fmt::format("genesis: hrp '{}' is that of '{}': choose another", params.hrp, name));
+        if (params.magic == built_in.magic)
+            return Fail(
+                fmt::format("genesis: magic {} is that of '{}': choose another", HexEncode(params.magic), name));
+    }
+    RETURN_IF_ERROR(CheckRange("p2p_port", uint64_t{params.p2p_port}, uint64_t{1}, uint64_t{65535}));
+    RETURN_IF_ERROR(CheckRange("rpc_port", uint64_t{params.rpc_port}, uint64_t{1}, uint64_t{65535}));
+    if (params.p2p_port == params.rpc_port)
+        return Fail(fmt::format("genesis: p2p_port and rpc_port are both {}: choose two", params.p2p_port));
     return {};
 }
 

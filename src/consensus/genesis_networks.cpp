@@ -12,6 +12,28 @@ constexpr uint32_t kRegtestStakers = 3;
 constexpr uint64_t kRegtestStakeSlu = 5'000'000;
 constexpr uint64_t kRegtestCoins = 10;
 
+// Slots of a second, f, epochs, k and the lock of 14 days are the defaults of Params (protocol.md §2).
+Params MainParams() {
+    Params params;
+    params.network = "main";
+    params.hrp = "slu";
+    params.magic = {0xd9, 0x51, 0x1c, 0xe5};
+    params.p2p_port = 9444;
+    params.rpc_port = 9443;
+    return params;
+}
+
+// As main, so that what is learnt here holds there.
+Params TestParams() {
+    Params params = MainParams();
+    params.network = "test";
+    params.hrp = "tslu";
+    params.magic = {0xb7, 0x51, 0x1c, 0xe7};
+    params.p2p_port = 14444;
+    params.rpc_port = 14443;
+    return params;
+}
+
 Params RegtestParams() {
     Params params;
     params.network = "regtest";
@@ -73,11 +95,20 @@ OperatorKeys RegtestOperator(uint32_t index) {
             std::move(*signing)};
 }
 
+Params BuiltInParams(std::string_view network) {
+    if (network == "main") return MainParams();
+    if (network == "test") return TestParams();
+    CHECK(network == "regtest");
+    return RegtestParams();
+}
+
 Result<Genesis> BuiltInGenesis(std::string_view network) {
     if (network == "regtest") return RegtestGenesis();
     if (network == "main" || network == "test")
         return Fail(ErrorKind::kUnavailable,
-                    fmt::format("the network '{}' has not started yet: use -chain=regtest", network));
+                    fmt::format("the network '{}' has not started yet: use -chain=regtest, or start a network of your "
+                                "own with -chain=custom -genesis=FILE",
+                                network));
     return Fail(fmt::format("there is no built-in network '{}': use -chain=regtest", network.substr(0, 40)));
 }
 
