@@ -25,6 +25,21 @@ Result<SecretBytes<32>> LoadSecret(const Environment& environment, const std::st
     return secret;
 }
 
+// regtest's public keys, or those of -stakerkeys, or those in the chain's folder if there are any.
+Result<StakerKeys> OpenStakerKeys(const Environment& environment, const NodeConfig& config,
+                                  std::optional<consensus::OperatorKeys> public_keys) {
+    if (public_keys) return StakerKeys::FromPublic(std::move(*public_keys));
+    const auto is_private = environment.is_private_file
+                                ? environment.is_private_file
+                                : IsPrivateFile([](const std::string&) -> Result<bool> { return true; });
+    if (config.staker_keys.empty())
+        return StakerKeys::Open(environment.files, config.ChainDir() + "/staker_keys.json", is_private);
+    if (!environment.files.Exists(config.staker_keys))
+        return Fail("-stakerkeys=" + config.staker_keys +
+                    ": there is no such file: make it with 'sluice-util staker-keys --out " + config.staker_keys + "'");
+    return StakerKeys::Open(environment.files, config.staker_keys, is_private);
+}
+
 }  // namespace
 
 Node::Node(const Environment& environment, AdjustableClock& clock, const NodeConfig& config, consensus::Params params)
@@ -38,19 +53,28 @@ Node::~Node() { Shutdown(); }
 
 Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, AdjustableClock& clock,
                                          const NodeConfig& config) {
-    ASSIGN_OR_RETURN(consensus::Genesis genesis, consensus::BuiltInGenesis(config.chain));
+    ASSIGN_OR_RETURN(consensus::Genesis genesis,
+                     config.genesis ? Result<consensus::Genesis>(*config.genesis)
+                                    : consensus::BuiltInGenesis(config.chain));
     if (config.mock_time_s) {
         if (config.chain != "regtest") return Fail("-mocktime works on regtest only");
         clock.SetMock(UnixMillis(seconds(*config.mock_time_s)));
     }
-    std::optional<consensus::OperatorKeys> keys;
+    std::optional<consensus::OperatorKeys> public_keys;
     if (config.regtest_staker) {
         if (config.chain != "regtest") return Fail("-staker=INDEX takes regtest's public keys: use it on regtest only");
         if (*config.regtest_staker >= genesis.stakers.size())
             return Fail("-staker=" + std::to_string(*config.regtest_staker) + ": regtest has stakers 0 to " +
                         std::to_string(genesis.stakers.size() - 1));
-        keys = consensus::RegtestOperator(*config.regtest_staker);
+        if (!config.staker_keys.empty()) return Fail("give -staker or -stakerkeys, not both");
+        public_keys = consensus::RegtestOperator(*config.regtest_staker);
     }
+    return Open(environment, clock, config, std::move(genesis), std::move(keys));
+}
+
+Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, AdjustableClock& clock,
+                                         const NodeConfig& config, consensus::Genesis genesis,
+                                         std::optional<consensus::OperatorKeys> keys) {
     const std::string folder = config.ChainDir();
     std::unique_ptr<Node> node(new Node(environment, clock, config, genesis.params));
     const Environment& env = node->m_environment;
@@ -75,7 +99,9 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_chain = std::make_unique<ChainService>(env, std::move(chain), *node->m_network, node->m_events,
                                                    [raw = node.get()](const Error& error) { raw->RequestStop(error); });
     node->m_network->SetChain(*node->m_chain, node->m_alive);
-    ASSIGN_OR_RETURN(node->m_staking, Staking::Open(env, *node->m_chain, std::move(keys), folder + "/staker_slot"));
+    ASSIGN_OR_RETURN(StakerKeys keys, OpenStakerKeys(env, config, std::move(public_keys)));
+    ASSIGN_OR_RETURN(node->m_staking, Staking::Open(env, *node->m_chain, std::move(keys), folder));
+    node->m_evidence = std::make_unique<EvidenceAgent>(*node->m_chain, *node->m_staking);
     ASSIGN_OR_RETURN(node->m_chunks,
                      content::ChunkStore::Open(env.files, folder + "/content", config.content_quota_bytes));
     ASSIGN_OR_RETURN(node->m_swarm_store, SwarmStore::Open(env.files, folder + "/swarm"));
@@ -107,6 +133,8 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_chain->AddListener(*node->m_sales);
     node->m_chain->AddListener(*node->m_payments);
     node->m_chain->AddListener(*node->m_content);
+    node->m_chain->AddListener(*node->m_staking);
+    node->m_chain->AddListener(*node->m_evidence);
     node->m_swarm->SetChannels(*node->m_payments);
     node->m_swarm->SetObserver(*node->m_content);
     node->m_network->SetContent(*node->m_swarm);
@@ -164,6 +192,7 @@ void Node::OnWalletReady() {
 
 void Node::TickChain() {
     m_chain->Tick();
+    m_evidence->Tick();
     m_environment.chain_strand.PostAfter(kChainTick, [this, alive = m_alive] {
         if (*alive) TickChain();
     });

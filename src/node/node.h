@@ -7,6 +7,7 @@
 #include "node/call.h"
 #include "node/config.h"
 #include "node/content_jobs.h"
+#include "node/evidence_agent.h"
 #include "node/payment_agent.h"
 #include "node/sale_agent.h"
 #include "node/staking.h"
@@ -26,6 +27,10 @@ class Node {
     // `environment.clock` is `clock`. Errors say what is wrong with the folder or the configuration.
     static Result<std::unique_ptr<Node>> Open(const Environment& environment, AdjustableClock& clock,
                                               const NodeConfig& config);
+    // The same on a network, and with operator keys, that the caller brings: simulations.
+    static Result<std::unique_ptr<Node>> Open(const Environment& environment, AdjustableClock& clock,
+                                              const NodeConfig& config, consensus::Genesis genesis,
+                                              std::optional<consensus::OperatorKeys> keys);
     ~Node();
 
     // Listens, dials, stakes. From a thread of its own.
@@ -102,6 +107,7 @@ class Node {
     std::unique_ptr<NetworkService> m_network;
     std::unique_ptr<ChainService> m_chain;
     std::unique_ptr<Staking> m_staking;
+    std::unique_ptr<EvidenceAgent> m_evidence;
     std::unique_ptr<WalletService> m_wallet;
     std::unique_ptr<SwarmService> m_swarm;
     std::unique_ptr<SaleAgent> m_sales;
