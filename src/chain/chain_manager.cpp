@@ -64,14 +64,12 @@ Status ChainManager::CheckNetwork(const std::string& folder) {
 }
 
 Status ChainManager::CheckStoredBodies() {
-    std::vector<BlockHash> stored;
-    RETURN_IF_ERROR(m_store->Scan(TableKey(kBlockTable), {}, [&](ByteSpan key, ByteSpan) {
-        if (const auto hash = BlockHash::FromBytes(key.subspan(1))) stored.push_back(*hash);
-        return true;
-    }));
-    for (const BlockHash& hash : stored) {
-        const HeaderNode* node = m_tree->Find(hash);
-        if (node == nullptr) continue;
+    std::vector<const HeaderNode*> open;
+    m_tree->ForEach([&](const HeaderNode& node) { open.push_back(&node); });
+    for (const HeaderNode* node : open) {
+        const BlockHash& hash = node->hash();
+        ASSIGN_OR_RETURN(const bool stored, m_blocks->HasBlock(hash));
+        if (!stored) continue;
         // Active blocks were synced before they became active; others may have been lost or cut short with the power.
         if (!m_state->IsActive(node)) {
             ASSIGN_OR_RETURN(const BlockRef block, m_blocks->ReadBlock(hash));
@@ -117,6 +115,7 @@ Result<HeaderOutcome> ChainManager::AddHeader(const BlockHeader& header, std::op
 
 Result<HeadersResult> ChainManager::ProcessHeaders(const std::vector<BlockHeader>& headers, UnixMillis now) {
     HeadersResult result;
+    RETURN_IF_ERROR(m_state->PruneHeaders());
     for (const BlockHeader& header : headers) {
         const bool last = &header == &headers.back();
         ASSIGN_OR_RETURN(HeaderOutcome outcome,
@@ -133,6 +132,7 @@ Result<HeadersResult> ChainManager::ProcessHeaders(const std::vector<BlockHeader
 
 Result<BlockResult> ChainManager::ProcessBlock(const BlockRef& block, UnixMillis now) {
     using What = BlockResult::What;
+    RETURN_IF_ERROR(m_state->PruneHeaders());
     ASSIGN_OR_RETURN(HeaderOutcome outcome, AddHeader(block->header, std::nullopt, now));
     if (!outcome.Ok()) {
         BlockResult result{.what = What::kNotTaken, .header = std::move(outcome)};
@@ -205,7 +205,7 @@ Result<ConnectedBlock> ChainManager::GetConnected(const HeaderNode* node) const 
     CHECK(IsActive(node));
     ASSIGN_OR_RETURN(const BlockRef block, GetBlock(node->hash()));
     if (block == nullptr) return Fail(Corrupt("the active block " + node->hash().Hex() + " does not read back"));
-    if (node->parent == nullptr)
+    if (node == m_tree->genesis())
         return ConnectedBlock{block, node->state, std::make_shared<const consensus::StateDelta>(m_genesis.MakeState())};
     ASSIGN_OR_RETURN(consensus::StateDelta delta, m_blocks->ReadUndo(node->hash()));
     return ConnectedBlock{block, node->state, std::make_shared<const consensus::StateDelta>(std::move(delta))};
@@ -309,7 +309,7 @@ Result<bool> ChainManager::Led(const consensus::OperatorKeys& keys, Slot slot) c
 Result<BlockResult> ChainManager::InvalidateBlock(const BlockHash& hash, UnixMillis now) {
     const HeaderNode* node = m_tree->Find(hash);
     if (node == nullptr) return Fail(ErrorKind::kNotFound, "no block " + hash.Hex() + " is known");
-    if (node->parent == nullptr) return Fail("the genesis block cannot be refused");
+    if (node == m_tree->genesis()) return Fail("the genesis block cannot be refused");
     RETURN_IF_ERROR(m_tree->MarkInvalid(hash));
     ASSIGN_OR_RETURN(TipChange change, m_state->LeaveInvalid(IsCaughtUp(now)));
     return Finish(std::move(change));

@@ -134,7 +134,10 @@ std::optional<Bytes> ChainState::Read(ByteSpan key) const {
     return *m_reads->Put(ToString(key), std::move(*value));
 }
 
-std::optional<Error> ChainState::TakeReadFailure() const { return std::exchange(m_reads->failure, std::nullopt); }
+std::optional<Error> ChainState::TakeReadFailure() const {
+    if (auto failure = m_tree.TakeReadFailure()) return failure;
+    return std::exchange(m_reads->failure, std::nullopt);
+}
 std::optional<Error> ChainState::ReadFailure() const { return m_reads->failure; }
 
 Status ChainState::Commit(storage::WriteBatch batch, const HeaderNode* tip, const StateDelta& delta, bool forward,
@@ -176,11 +179,14 @@ Result<SnapshotRef> ChainState::SnapshotOf(const consensus::EpochBoundary& bound
 
 Result<SnapshotRef> ChainState::TakeSnapshotAt(const HeaderNode* node) const {
     StateCache state(*this);
-    for (const HeaderNode* at = m_tip; at != node; at = at->parent) {
+    const HeaderState block = node->state;
+    for (Height height = m_tip->height(); height > block.height; height = Height(height.value - 1)) {
+        const HeaderNode* at = At(height);
+        if (at == nullptr) return Fail(TakeReadFailure().value_or(Corrupt("an active header is gone")));
         ASSIGN_OR_RETURN(const StateDelta delta, m_blocks.ReadUndo(at->hash()));
         state.UndoDelta(delta);
     }
-    consensus::StakeSnapshot stake = consensus::TakeSnapshot(state, node->hash(), node->state.epoch);
+    consensus::StakeSnapshot stake = consensus::TakeSnapshot(state, block.hash, block.epoch);
     if (const auto failure = ReadFailure()) return Fail(*failure);
     const Hash256 hash = stake.Hash();
     return SnapshotRef(std::make_shared<const Snapshot>(Snapshot{std::move(stake), hash}));
@@ -229,7 +235,8 @@ Result<bool> ChainState::ConnectTip(const HeaderNode* node, bool sync, TipChange
 
 Status ChainState::DisconnectTip(bool sync, TipChange& change) {
     const HeaderNode* node = m_tip;
-    CHECK(node->parent != nullptr);
+    CHECK(node != m_tree.genesis());
+    RETURN_IF_ERROR(m_tree.LowerRootTo(Height(node->height().value - 1)));
     ASSIGN_OR_RETURN(const BlockRef block, m_blocks.ReadBlock(node->hash()));
     if (block == nullptr) return Fail(Corrupt("the active block " + node->hash().Hex() + " does not read back"));
     ASSIGN_OR_RETURN(StateDelta delta, m_blocks.ReadUndo(node->hash()));

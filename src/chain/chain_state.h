@@ -50,6 +50,8 @@ class ChainState final : public consensus::StateReader {
     std::optional<consensus::Invalid> WhyInvalid(const BlockHash& hash) const;
     // Disconnects until the tip's branch has no invalid block, then activates the best that is left.
     Result<TipChange> LeaveInvalid(bool sync);
+    // Takes headers out of memory that a reorganisation does not need. Pointers to nodes end here (HeaderTree::Prune).
+    Status PruneHeaders() { return m_tree.Prune(m_tip, m_candidates); }
     // Everything that could be better than the tip, anew from the tree.
     void FindCandidates();
 

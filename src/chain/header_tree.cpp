@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "chain/header_nodes.h"
 #include "chain/store_keys.h"
 
 namespace sluice::chain {
@@ -10,45 +11,43 @@ namespace {
 using consensus::HeaderState;
 using consensus::Invalid;
 
-// What the table holds for each header.
-struct StoredHeader {
-    BlockHeader header;
-    HeaderState state;
-    uint64_t sequence{0};
-    bool invalid{false};
-
-    static void Serialize(auto& self, auto& archive) { archive(self.header, self.state, self.sequence, self.invalid); }
-};
-
-// Height that the skip pointer of a node of this height leads to: clears the lowest set bits, so that chains of skips
-// are short.
-uint32_t SkipHeight(uint32_t height) {
-    const auto clear_lowest = [](uint32_t n) { return n & (n - 1); };
-    if (height < 2) return 0;
-    return (height & 1) != 0 ? clear_lowest(clear_lowest(height - 1)) + 1 : clear_lowest(height);
-}
-
 HeaderOutcome Refuse(HeaderOutcome::What what, Invalid reason) { return {what, nullptr, std::move(reason)}; }
 
 }  // namespace
 
+// Clears the lowest set bits, so that chains of skips are short.
+Height SkipHeight(Height height) {
+    const auto clear_lowest = [](uint32_t n) { return n & (n - 1); };
+    const uint32_t n = height.value;
+    if (n < 2) return Height(0);
+    return Height((n & 1) != 0 ? clear_lowest(clear_lowest(n - 1)) + 1 : clear_lowest(n));
+}
+
+const HeaderNode* BaseOf(const HeaderNode* node) {
+    if (node->buried) return node;
+    return node->anchor != nullptr ? node->anchor : node->tree->root();
+}
+
 const HeaderNode* AncestorAt(const HeaderNode* node, Height height) {
     if (node == nullptr || height > node->height()) return nullptr;
+    if (height < BaseOf(node)->height()) return node->tree->BuriedAt(height);
     while (node->height() > height) {
-        const uint32_t here = node->height().value;
-        const uint32_t by_skip = SkipHeight(here);
-        const uint32_t by_parents_skip = SkipHeight(here - 1);
+        const Height by_skip = SkipHeight(node->height());
+        const Height by_parents_skip = SkipHeight(node->parent->height());
         // The parent's skip may lead further without going too far.
         const bool skip =
             node->skip != nullptr &&
-            (by_skip == height.value ||
-             (by_skip > height.value && !(by_parents_skip + 2 < by_skip && by_parents_skip >= height.value)));
+            (by_skip == height || (by_skip > height && !(by_parents_skip + 2 < by_skip && by_parents_skip >= height)));
         node = skip ? node->skip : node->parent;
     }
     return node;
 }
 
 const HeaderNode* ForkPoint(const HeaderNode* a, const HeaderNode* b) {
+    const HeaderNode* base_a = BaseOf(a);
+    const HeaderNode* base_b = BaseOf(b);
+    // Bases are on the active chain, and what comes after an anchor on a branch is not.
+    if (base_a != base_b) return base_a->height() < base_b->height() ? base_a : base_b;
     const Height shared = std::min(a->height(), b->height());
     a = AncestorAt(a, shared);
     b = AncestorAt(b, shared);
@@ -65,79 +64,116 @@ bool IsAncestor(const HeaderNode* ancestor, const HeaderNode* node) {
     return AncestorAt(node, ancestor->height()) == ancestor;
 }
 
+uint32_t BlocksUpTo(const HeaderNode* tip, const HeaderNode* fork, Slot last) {
+    // Slots rise with heights: searches the last height whose slot is not after `last`.
+    uint32_t low = fork->height().value;
+    uint32_t high = tip->height().value;
+    while (low < high) {
+        const uint32_t middle = low + (high - low + 1) / 2;
+        const HeaderNode* node = AncestorAt(tip, Height(middle));
+        if (node != nullptr && node->state.slot <= last) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    return low - fork->height().value;
+}
+
+HeaderTree::HeaderTree(const consensus::Params& params, storage::KeyValueStore& store)
+    : m_params(params), m_store(store), m_nodes(std::make_unique<Nodes>()) {}
+
+HeaderTree::~HeaderTree() = default;
+
 Result<std::unique_ptr<HeaderTree>> HeaderTree::Open(const consensus::Params& params, const BlockHeader& genesis_header,
                                                      const HeaderState& genesis, storage::KeyValueStore& store) {
     std::unique_ptr<HeaderTree> tree(new HeaderTree(params, store));
-    ASSIGN_OR_RETURN(const auto stored, store.Get(TableKey(kHeaderTable, genesis.hash.bytes)));
-    if (!stored) {
-        storage::WriteBatch batch;
-        batch.Put(TableKey(kHeaderTable, genesis.hash.bytes), Encode(StoredHeader{genesis_header, genesis, 0, false}));
-        RETURN_IF_ERROR(store.Write(batch, true));
-    }
-    RETURN_IF_ERROR(tree->Load(genesis.hash));
+    RETURN_IF_ERROR(tree->Start(genesis_header, genesis));
     return tree;
 }
 
-Status HeaderTree::Load(const BlockHash& genesis) {
-    std::vector<StoredHeader> all;
-    bool damaged = false;
-    RETURN_IF_ERROR(m_store.Scan(TableKey(kHeaderTable), {}, [&](ByteSpan, ByteSpan value) {
-        auto decoded = Decode<StoredHeader>(value);
-        if (!decoded) {
-            damaged = true;
-            return false;
-        }
-        all.push_back(std::move(*decoded));
-        return true;
-    }));
-    if (damaged) return Fail(Corrupt("a header does not decode"));
-    // Parents come before children, and siblings in the order they came.
-    std::sort(all.begin(), all.end(), [](const StoredHeader& a, const StoredHeader& b) {
-        return std::pair(a.state.height, a.sequence) < std::pair(b.state.height, b.sequence);
-    });
-    for (const StoredHeader& stored : all) {
-        HeaderNode* parent = FindMutable(stored.state.prev);
-        if (parent == nullptr && stored.state.hash != genesis)
-            return Fail(Corrupt("the parent of header " + stored.state.hash.Hex() + " is missing"));
-        HeaderNode* node = Insert(stored.state, parent, stored.sequence, stored.invalid);
-        if (parent == nullptr) m_genesis = node;
-        ++m_counts[{stored.header.slot, stored.header.staker}];
-        m_next_sequence = std::max(m_next_sequence, stored.sequence + 1);
+Status HeaderTree::Start(const BlockHeader& genesis_header, const HeaderState& genesis) {
+    ASSIGN_OR_RETURN(auto cut, m_store.ReadCut());
+    if (!cut) {
+        cut = HeaderCut{genesis.hash, Height(0), 0};
+        storage::WriteBatch batch;
+        HeaderStore::PutOpen(batch, {genesis_header, genesis, 0, false});
+        HeaderStore::PutCut(batch, *cut);
+        RETURN_IF_ERROR(m_store.Write(batch, true));
     }
+    return Load(*cut, genesis.hash);
+}
+
+Status HeaderTree::Load(const HeaderCut& cut, const BlockHash& genesis) {
+    m_next_sequence = cut.next_sequence;
+    m_lowest = cut.lowest;
+    ASSIGN_OR_RETURN(const std::vector<StoredHeader> open, m_store.ReadOpen(cut.lowest));
+    for (const StoredHeader& stored : open) {
+        const bool is_root = stored.state.hash == cut.root;
+        HeaderNode* parent = is_root ? nullptr : FindMutable(stored.state.prev);
+        if (parent == nullptr && !is_root) {
+            if (const auto failure = TakeReadFailure()) return Fail(*failure);
+            return Fail(Corrupt("the parent of header " + stored.state.hash.Hex() + " is missing"));
+        }
+        HeaderNode* node = Insert(stored, parent);
+        m_next_sequence = std::max(m_next_sequence, stored.sequence + 1);
+        if (!is_root) continue;
+        m_root = node;
+        m_tip_height = node->height() + m_params.k;  // about
+        // Blocks were connected on it.
+        node->has_body = node->has_all_bodies = node->height() > Height(0);
+    }
+    if (m_root == nullptr) return Fail(Corrupt("header " + cut.root.Hex() + ", where the open ones begin, is missing"));
+    m_genesis = FindMutable(genesis);
+    if (const auto failure = TakeReadFailure()) return Fail(*failure);
     if (m_genesis == nullptr)
         return Fail(Corrupt("the genesis header is missing: this folder belongs to another network"));
+    for (HeaderNode* node : OpenInOrder()) node->added_at = m_tip_height;
+    RenewLinks();
     ChooseBest();
     return {};
 }
 
-HeaderNode* HeaderTree::Insert(const HeaderState& state, HeaderNode* parent, uint64_t sequence, bool invalid) {
-    auto owned = std::make_unique<HeaderNode>();
-    HeaderNode* node = owned.get();
-    node->state = state;
-    node->parent = parent;
-    node->sequence = sequence;
-    node->invalid = invalid;
-    node->failed = invalid || (parent != nullptr && parent->failed);
+HeaderNode* HeaderTree::MakeNode(const StoredHeader& stored) const {
+    auto node = std::make_unique<HeaderNode>();
+    node->state = stored.state;
+    node->tree = this;
+    node->sequence = stored.sequence;
+    node->staker = stored.header.staker;
+    node->invalid = node->failed = stored.invalid;
+    return m_nodes->Own(std::move(node));
+}
+
+HeaderNode* HeaderTree::Insert(const StoredHeader& stored, HeaderNode* parent) {
+    HeaderNode* node = MakeNode(stored);
+    node->added_at = m_tip_height;
     if (parent != nullptr) {
-        node->skip = AncestorAt(parent, Height(SkipHeight(state.height.value)));
+        node->parent = parent;
+        node->anchor = parent->buried ? parent : parent->anchor;
+        node->failed = node->invalid || parent->failed;
+        const Height skip = SkipHeight(node->height());
+        // While the tree is loaded the root may come after branches from below it; links are renewed then.
+        const bool has_base = node->anchor != nullptr || m_root != nullptr;
+        if (has_base && skip >= BaseOf(node)->height()) node->skip = AncestorAt(parent, skip);
         parent->children.push_back(node);
         m_leaves.erase(parent->sequence);
     }
-    m_leaves.emplace(sequence, node);
-    m_nodes.emplace(state.hash, std::move(owned));
+    m_leaves.emplace(node->sequence, node);
+    m_nodes->by_slot.emplace(std::pair(node->state.slot, node->staker), node);
     return node;
 }
 
 Result<HeaderOutcome> HeaderTree::Add(const BlockHeader& header, const SnapshotLookup& snapshots) {
     using What = HeaderOutcome::What;
-    const BlockHash hash = header.Hash();
-    if (const HeaderNode* known = Find(hash)) {
+    const HeaderNode* known = Find(header.Hash());
+    const HeaderNode* parent = known != nullptr ? nullptr : Find(header.prev);
+    if (const auto failure = TakeReadFailure()) return Fail(*failure);
+    if (known != nullptr) {
         if (known->failed)
             return Refuse(What::kInvalid, {Invalid::What::kConsensus, "duplicate-invalid",
                                            "the block or one before it is known to be invalid"});
         return HeaderOutcome{What::kKnown, known, {}};
     }
-    HeaderNode* parent = FindMutable(header.prev);
     if (parent == nullptr)
         return Refuse(What::kUnknownParent,
                       {Invalid::What::kMissingInputs, "prev-blk-not-found", "the header before this one is not known"});
@@ -152,31 +188,95 @@ Result<HeaderOutcome> HeaderTree::Add(const BlockHeader& header, const SnapshotL
         return Refuse(What::kBeyondHorizon, {Invalid::What::kPremature, "beyond-horizon",
                                              "the stake that elects slot " + ToString(header.slot) +
                                                  " is not known until more blocks are connected"});
-    const auto state = consensus::CheckHeader(m_params, m_genesis->hash(), parent->state, header, snapshot->stake);
+    consensus::Electorate electorate(m_params, snapshot->stake, m_params.EpochOf(header.slot));
+    const auto state = consensus::CheckHeader(m_params, m_genesis->hash(), parent->state, header, electorate);
     if (!state) return Refuse(What::kInvalid, state.error());
-
-    storage::WriteBatch batch;
-    batch.Put(TableKey(kHeaderTable, hash.bytes), Encode(StoredHeader{header, *state, m_next_sequence, false}));
-    RETURN_IF_ERROR(m_store.Write(batch, false));
-    const HeaderNode* node = Insert(*state, parent, m_next_sequence++, false);
-    ++m_counts[{header.slot, header.staker}];
-    if (consensus::BetterTip(node->state, m_best->state)) m_best = node;
+    ASSIGN_OR_RETURN(const HeaderNode* node, AddChecked(header, *state));
     return HeaderOutcome{What::kAdded, node, {}};
+}
+
+Result<const HeaderNode*> HeaderTree::AddChecked(const BlockHeader& header, const HeaderState& state) {
+    HeaderNode* parent = FindMutable(state.prev);
+    if (const auto failure = TakeReadFailure()) return Fail(*failure);
+    CHECK(parent != nullptr && !parent->failed);
+    const StoredHeader stored{header, state, m_next_sequence, false};
+    storage::WriteBatch batch;
+    HeaderStore::PutOpen(batch, stored);
+    const Height lowest = std::min(m_lowest, state.height);
+    if (lowest != m_lowest) HeaderStore::PutCut(batch, {m_root->hash(), lowest, m_next_sequence + 1});
+    RETURN_IF_ERROR(m_store.Write(batch, false));
+    m_lowest = lowest;
+    ++m_next_sequence;
+    const HeaderNode* node = Insert(stored, parent);
+    if (consensus::BetterTip(node->state, m_best->state)) m_best = node;
+    return node;
 }
 
 const HeaderNode* HeaderTree::Find(const BlockHash& hash) const { return FindMutable(hash); }
 
 HeaderNode* HeaderTree::FindMutable(const BlockHash& hash) const {
-    const auto found = m_nodes.find(hash);
-    return found == m_nodes.end() ? nullptr : found->second.get();
+    HeaderNode* node = m_nodes->Find(hash);
+    if (node == nullptr) return LoadBuried(hash);
+    if (node->buried) m_nodes->Touch(node);
+    return node;
 }
 
+const HeaderNode* HeaderTree::BuriedAt(Height height) const {
+    if (const auto found = m_nodes->buried.find(height); found != m_nodes->buried.end()) {
+        m_nodes->Touch(found->second.node);
+        return found->second.node;
+    }
+    const auto hash = m_store.BuriedHash(height);
+    if (!hash || !*hash) {
+        if (!m_nodes->failure)
+            m_nodes->failure = hash ? Corrupt("the hash at height " + ToString(height) + " is missing") : hash.error();
+        return nullptr;
+    }
+    return LoadBuried(**hash);
+}
+
+HeaderNode* HeaderTree::LoadBuried(const BlockHash& hash) const {
+    const auto read = [&]() -> Result<std::optional<StoredHeader>> {
+        ASSIGN_OR_RETURN(auto stored, m_store.Read(hash));
+        if (!stored) return stored;
+        ASSIGN_OR_RETURN(const auto active, m_store.BuriedHash(stored->state.height));
+        if (active != hash) return std::optional<StoredHeader>();
+        return stored;
+    };
+    const auto stored = read();
+    if (!stored) {
+        if (!m_nodes->failure) m_nodes->failure = stored.error();
+        return nullptr;
+    }
+    if (!*stored) return nullptr;
+    m_nodes->ForgetUnused();
+    HeaderNode* node = MakeNode(**stored);
+    node->buried = true;
+    node->has_body = node->has_all_bodies = true;
+    m_nodes->buried[node->height()] = {node, ++m_nodes->uses};
+    return node;
+}
+
+void HeaderTree::Nodes::ForgetUnused() {
+    if (buried.size() < forget_at) return;
+    std::vector<Loaded> unused;
+    for (const auto& [height, loaded] : buried)
+        if (loaded.node->children.empty() && height != Height(0)) unused.push_back(loaded);
+    std::sort(unused.begin(), unused.end(), [](const Loaded& a, const Loaded& b) { return a.used < b.used; });
+    const size_t keep = kMaxLoadedHeaders / 2;
+    const size_t drop = unused.size() > keep ? unused.size() - keep : 0;
+    for (size_t i = 0; i < drop; ++i) {
+        buried.erase(unused[i].node->height());
+        by_hash.erase(BlockHash(unused[i].node->hash()));
+    }
+    forget_at = buried.size() + kMaxLoadedHeaders - (unused.size() - drop);
+}
+
+std::optional<Error> HeaderTree::TakeReadFailure() const { return std::exchange(m_nodes->failure, std::nullopt); }
+
 Result<BlockHeader> HeaderTree::ReadHeader(const BlockHash& hash) const {
-    if (Find(hash) == nullptr) return Fail(ErrorKind::kNotFound, "no header " + hash.Hex() + " is known");
-    ASSIGN_OR_RETURN(const auto bytes, m_store.Get(TableKey(kHeaderTable, hash.bytes)));
-    if (!bytes) return Fail(Corrupt("header " + hash.Hex() + " is gone"));
-    auto stored = Decode<StoredHeader>(*bytes);
-    if (!stored) return Fail(Corrupt("header " + hash.Hex() + " does not decode"));
+    ASSIGN_OR_RETURN(auto stored, m_store.Read(hash));
+    if (!stored) return Fail(ErrorKind::kNotFound, "no header " + hash.Hex() + " is known");
     return std::move(stored->header);
 }
 
@@ -214,35 +314,24 @@ void HeaderTree::ClearBody(const BlockHash& hash) {
     }
 }
 
-Status HeaderTree::StoreMark(const HeaderNode& node) {
-    const Bytes key = TableKey(kHeaderTable, node.hash().bytes);
-    ASSIGN_OR_RETURN(const auto bytes, m_store.Get(key));
-    if (!bytes) return Fail(Corrupt("header " + node.hash().Hex() + " is gone"));
-    auto stored = Decode<StoredHeader>(*bytes);
-    if (!stored) return Fail(Corrupt("header " + node.hash().Hex() + " does not decode"));
-    stored->invalid = node.invalid;
-    storage::WriteBatch batch;
-    batch.Put(key, Encode(*stored));
-    return m_store.Write(batch, false);
-}
-
 void HeaderTree::PropagateFailure(HeaderNode* node) {
-    std::vector<HeaderNode*> open{node};
-    while (!open.empty()) {
-        HeaderNode* each = open.back();
-        open.pop_back();
+    for (HeaderNode* each : Subtree(node))
         each->failed = each->invalid || (each->parent != nullptr && each->parent->failed);
-        open.insert(open.end(), each->children.begin(), each->children.end());
-    }
 }
 
 Status HeaderTree::MarkInvalid(const BlockHash& hash) {
     HeaderNode* node = FindMutable(hash);
     CHECK(node != nullptr && node != m_genesis);
+    // The root never fails.
+    if (node->buried || node == m_root) {
+        RETURN_IF_ERROR(LowerRootTo(Height(node->height().value - 1)));
+        node = FindMutable(hash);
+    }
+    RETURN_IF_ERROR(m_store.WriteMark(hash, true));
     node->invalid = true;
     PropagateFailure(node);
     ChooseBest();
-    return StoreMark(*node);
+    return {};
 }
 
 Status HeaderTree::ClearInvalid(const BlockHash& hash) {
@@ -250,21 +339,15 @@ Status HeaderTree::ClearInvalid(const BlockHash& hash) {
     CHECK(node != nullptr);
     std::vector<HeaderNode*> cleared;
     HeaderNode* highest = node;
-    for (HeaderNode* each = node; each != nullptr; each = FindMutable(each->state.prev)) {
-        if (!each->failed) break;
+    for (HeaderNode* each = node; each != nullptr && each->failed; each = ParentOf(each)) {
         if (each->invalid) cleared.push_back(each);
         highest = each;
     }
-    std::vector<HeaderNode*> open = node->children;
-    while (!open.empty()) {
-        HeaderNode* each = open.back();
-        open.pop_back();
-        if (each->invalid) cleared.push_back(each);
-        open.insert(open.end(), each->children.begin(), each->children.end());
-    }
+    for (HeaderNode* each : Subtree(node))
+        if (each != node && each->invalid) cleared.push_back(each);
     for (HeaderNode* each : cleared) {
+        RETURN_IF_ERROR(m_store.WriteMark(each->hash(), false));
         each->invalid = false;
-        RETURN_IF_ERROR(StoreMark(*each));
     }
     PropagateFailure(highest);
     ChooseBest();
@@ -273,25 +356,29 @@ Status HeaderTree::ClearInvalid(const BlockHash& hash) {
 
 void HeaderTree::ChooseBest() {
     // In order of arrival, so that the first seen of equals wins again.
-    std::vector<const HeaderNode*> all;
-    for (const auto& [hash, node] : m_nodes)
-        if (!node->failed) all.push_back(node.get());
+    std::vector<HeaderNode*> all = OpenInOrder();
     std::sort(all.begin(), all.end(),
               [](const HeaderNode* a, const HeaderNode* b) { return a->sequence < b->sequence; });
-    m_best = m_genesis;
+    m_best = m_root;
     for (const HeaderNode* node : all)
-        if (consensus::BetterTip(node->state, m_best->state)) m_best = node;
+        if (!node->failed && consensus::BetterTip(node->state, m_best->state)) m_best = node;
+}
+
+Result<std::optional<BlockHash>> HeaderTree::AncestorHash(const HeaderNode* node, Height height) const {
+    if (height < BaseOf(node)->height()) return m_store.BuriedHash(height);
+    return std::optional<BlockHash>(AncestorAt(node, height)->hash());
 }
 
 std::vector<BlockHash> HeaderTree::Locator(const HeaderNode* from) const {
     std::vector<BlockHash> locator;
     uint32_t step = 1;
-    for (const HeaderNode* node = from; node != nullptr;) {
-        locator.push_back(node->hash());
-        if (node->parent == nullptr) break;
+    for (uint32_t height = from->height().value;;) {
+        const auto hash = AncestorHash(from, Height(height));
+        if (!hash || !*hash) break;  // what is there still finds a fork
+        locator.push_back(**hash);
+        if (height == 0) break;
         if (locator.size() >= 10 && step < (1u << 30)) step *= 2;
-        const uint32_t height = node->height().value;
-        node = AncestorAt(node, Height(height > step ? height - step : 0));
+        height = height > step ? height - step : 0;
     }
     return locator;
 }
@@ -306,12 +393,14 @@ Result<std::vector<BlockHeader>> HeaderTree::HeadersAfter(const HeaderNode* tip,
             break;
         }
     }
+    if (const auto failure = TakeReadFailure()) return Fail(*failure);
     std::vector<BlockHeader> headers;
     for (Height height = start->height() + 1; height <= tip->height() && headers.size() < limit; ++height) {
-        const HeaderNode* node = AncestorAt(tip, height);
-        ASSIGN_OR_RETURN(BlockHeader header, ReadHeader(node->hash()));
+        ASSIGN_OR_RETURN(const auto hash, AncestorHash(tip, height));
+        if (!hash) return Fail(Corrupt("the hash at height " + ToString(height) + " is missing"));
+        ASSIGN_OR_RETURN(BlockHeader header, ReadHeader(*hash));
         headers.push_back(std::move(header));
-        if (node->hash() == stop) break;
+        if (*hash == stop) break;
     }
     return headers;
 }
@@ -323,13 +412,24 @@ std::vector<const HeaderNode*> HeaderTree::LeavesBetterThan(const HeaderNode* ti
     return better;
 }
 
-size_t HeaderTree::CountOf(const StakerId& staker, Slot slot) const {
-    const auto found = m_counts.find({slot, staker});
-    return found == m_counts.end() ? 0 : found->second;
+size_t HeaderTree::CountOf(const StakerId& staker, Slot slot) const { return m_nodes->by_slot.count({slot, staker}); }
+
+std::vector<HeaderNode*> HeaderTree::OpenInOrder() const {
+    std::vector<HeaderNode*> all;
+    all.reserve(m_nodes->by_hash.size());
+    for (const auto& [hash, node] : m_nodes->by_hash)
+        if (!node->buried) all.push_back(node.get());
+    std::sort(all.begin(), all.end(), [](const HeaderNode* a, const HeaderNode* b) {
+        return std::pair(a->height(), a->sequence) < std::pair(b->height(), b->sequence);
+    });
+    return all;
 }
 
 void HeaderTree::ForEach(const std::function<void(const HeaderNode&)>& visit) const {
-    for (const auto& [hash, node] : m_nodes) visit(*node);
+    for (const HeaderNode* node : OpenInOrder()) visit(*node);
 }
+
+size_t HeaderTree::open_count() const { return m_nodes->by_hash.size() - m_nodes->buried.size(); }
+size_t HeaderTree::node_count() const { return m_nodes->by_hash.size(); }
 
 }  // namespace sluice::chain

@@ -9,6 +9,7 @@
 namespace sluice::chain {
 
 inline constexpr char kHeaderTable = 'H';
+inline constexpr char kOpenHeaderTable = 'h';
 inline constexpr char kBlockTable = 'b';
 inline constexpr char kUndoTable = 'u';
 inline constexpr char kStateTable = 's';
