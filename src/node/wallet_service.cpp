@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "consensus/rewards.h"
 #include "primitives/record.h"
 #include "util/log.h"
 
@@ -51,9 +52,12 @@ Result<std::unique_ptr<WalletService>> WalletService::Open(const Environment& en
 wallet::WalletLookups WalletService::Lookups() const {
     wallet::WalletLookups lookups;
     lookups.publish = [this](const OutPoint& anchor) { return FindPublish(anchor); };
-    lookups.staker_active = [this](const StakerId& staker) {
-        const auto state = m_chain.chain().state().Get<consensus::StakerState>(staker);
-        return state && state->status == consensus::StakerStatus::kActive;
+    lookups.staker = [this](const StakerId& staker) {
+        return m_chain.chain().state().Get<consensus::StakerState>(staker);
+    };
+    lookups.next_slot = [this] { return m_chain.chain().mempool().NextContext().slot; };
+    lookups.accrued = [this](const consensus::Coin& coin, Epoch epoch) {
+        return consensus::AccruedReward(m_chain.params(), m_chain.chain().state(), coin, epoch);
     };
     lookups.title_key_owner = [this](const PubKey& key) -> std::optional<ClaimId> {
         std::optional<chain::ChainPlace> before;

@@ -56,14 +56,14 @@ Result<BuiltTransaction> TransactionBuilder::Build(const Draft& draft) {
     }
     const Money money = MoneyOf(tx);
     BuiltTransaction built{MakeTransaction(std::move(tx)), Amount(money.in - money.out - money.burned),
-                           Amount(money.burned)};
+                           Amount(money.burned), Amount(money.accrued)};
     CHECK(built.tx->weight() == weight);
     CHECK(built.fee.drops >= RequiredFee(draft, weight));
     return built;
 }
 
 Result<MutableTransaction> TransactionBuilder::Fund(const Draft& draft) {
-    const TxOutput change_form{Amount(0), TaprootScript(XOnlyPubKey{})};
+    const TxOutput change_form{Amount(0), draft.change_script.value_or(TaprootScript(XOnlyPubKey{}))};
     uint64_t extra = 0;  // what the rounds before were short of
     for (int round = 0; round < kFundingRounds; ++round) {
         MutableTransaction base = Skeleton(draft, {});
@@ -93,10 +93,11 @@ Result<MutableTransaction> TransactionBuilder::Fund(const Draft& draft) {
         with_change.outputs.push_back(change_form);
         const uint64_t change_fee = RequiredFee(draft, WeightOf(with_change, draft.annex_bytes));
         if (rest >= change_fee + kDust.drops) {
-            with_change.outputs.back() = {Amount(rest - change_fee), TaprootScript(TakeChangeKey())};
+            with_change.outputs.back().value = Amount(rest - change_fee);
+            if (!draft.change_script) with_change.outputs.back().script = TaprootScript(TakeChangeKey());
             return with_change;
         }
-        if (!tx.outputs.empty()) return tx;
+        if (!tx.outputs.empty() && !draft.change_needed) return tx;
         if (!draft.select_coins)
             return Fail(ErrorKind::kFunds,
                         fmt::format("of {} SLU less than {} drops would be left after the fee: choose a lower fee rate",
@@ -162,7 +163,12 @@ MutableTransaction TransactionBuilder::Skeleton(const Draft& draft, const std::v
 
 TransactionBuilder::Money TransactionBuilder::MoneyOf(const MutableTransaction& tx) const {
     Money money;
-    for (const TxInput& input : tx.inputs) money.in += CoinAt(input.prevout).output.value.drops;
+    for (const TxInput& input : tx.inputs) {
+        const OwnedCoin& coin = CoinAt(input.prevout);
+        const Amount accrued = m_wallet.AccruedOf(input.prevout, coin);
+        money.in += coin.output.value.drops + accrued.drops;
+        money.accrued += accrued.drops;
+    }
     for (const TxOutput& output : tx.outputs) {
         money.out += output.value.drops;
         const auto script = ParseOutputScript(output.script);

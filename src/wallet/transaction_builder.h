@@ -14,6 +14,8 @@ class TransactionBuilder {
         std::vector<OutPoint> fixed_inputs;  // spent first, in this order
         uint32_t lock_time{0};
         bool select_coins{true};                  // add coins of ours as needed
+        std::optional<Script> change_script;      // of ours, instead of a fresh one
+        bool change_needed{false};                // what is left may not all go to the fee
         std::optional<size_t> subtract_fee_from;  // an output
         Amount replaced_fee;                      // of a transaction that this one replaces
         std::optional<Txid> replaced;
@@ -34,9 +36,10 @@ class TransactionBuilder {
 
   private:
     struct Money {
-        uint64_t in{0};
+        uint64_t in{0};  // with what was accrued
         uint64_t out{0};
         uint64_t burned{0};
+        uint64_t accrued{0};
     };
 
     Status CheckFeerate() const;

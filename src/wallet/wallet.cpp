@@ -11,7 +11,8 @@ WalletNetwork WalletNetwork::For(const consensus::Genesis& genesis) {
     WalletNetwork network{genesis.params, block.header.Hash(), {}};
     const Transaction& coinbase = *block.transactions[0];
     for (size_t i = genesis.allocations.size(); i < coinbase.outputs().size(); ++i)
-        network.bonds.insert(coinbase.Output(static_cast<uint32_t>(i)));
+        network.bonds.emplace(coinbase.Output(static_cast<uint32_t>(i)),
+                              genesis.stakers[i - genesis.allocations.size()].id);
     return network;
 }
 

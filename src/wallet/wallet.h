@@ -16,11 +16,11 @@ inline constexpr uint64_t kMinFeePerKvb = 1'000;          // relay's least
 inline constexpr uint64_t kMaxFeePerKvb = 100'000'000;    // more is a typing mistake
 inline constexpr uint64_t kReplacementFeePerKvb = 1'000;  // what a replacement pays more, at least
 
-// The wallet's network. `bonds` are outputs of genesis that look like payments and are not.
+// The wallet's network. `bonds` are outputs of genesis that look like payments and are not, with whose they are.
 struct WalletNetwork {
     consensus::Params params;
     BlockHash genesis;
-    std::set<OutPoint> bonds;
+    std::map<OutPoint, StakerId> bonds;
 
     static WalletNetwork For(const consensus::Genesis& genesis);
 };
@@ -33,8 +33,12 @@ struct WalletLookups {
     };
     // The publish whose anchor was made at this outpoint, superseded ones too. Also called from inside ConnectBlock.
     std::function<std::optional<Publish>(const OutPoint&)> publish;
-    // False refuses a delegation: the staker is not registered or retired.
-    std::function<bool(const StakerId&)> staker_active;
+    // A staker as the newest block left it; nullopt: the id was never registered.
+    std::function<std::optional<consensus::StakerState>(const StakerId&)> staker;
+    // The earliest slot that the next block can have: it decides what a transaction claims and whether a bond is free.
+    std::function<Slot()> next_slot;
+    // What a stake coin takes out of its staker's pot if a block of that epoch spends it (consensus::AccruedReward).
+    std::function<Amount(const consensus::Coin&, Epoch)> accrued;
     // The live claim that uses K as its title key, if any: publishing a K of another claim is refused.
     std::function<std::optional<ClaimId>(const PubKey&)> title_key_owner;
 };
@@ -44,12 +48,13 @@ struct Balances {
     Amount immature;         // coinbases
     Amount pending_trusted;  // unconfirmed change of our own
     Amount pending;          // other unconfirmed plain outputs, and unconfirmed stake of others
-    Amount staked;           // v14 outputs (confirmed, or made by ourselves)
+    Amount staked;           // v14 outputs (confirmed, or made by ourselves), without what they have earned
+    Amount accrued;          // what all stake coins, anchors too, bring beside their amounts in the next block
     Amount bonds;            // stakers' bonds
     Amount in_claims;        // anchors
     Amount in_purchases;     // locks that are neither granted nor refunded
     Amount in_channels;      // locks that are neither settled nor refunded, at their full value
-    Amount total;            // the sum of the above: everything that is ours now
+    Amount total;            // the sum of the above but for `accrued`: all outputs that are ours now
 };
 
 struct HistoryEntry {
@@ -59,6 +64,7 @@ struct HistoryEntry {
     Slot slot;                        // of the block
     Amount received;                  // our outputs
     Amount spent;                     // our inputs
+    Amount accrued;                   // what our inputs brought beside it, as stake (unconfirmed: in the next block)
     std::optional<Amount> fee;        // with what was burned; none unless all inputs are ours
     bool coinbase{false};
 };
@@ -78,11 +84,41 @@ struct ClaimView {
     bool confirmed{false};
 };
 
+// A stake output of ours.
+struct StakeView {
+    OutPoint outpoint;
+    Amount amount;  // without `accrued`
+    StakerId staker;
+    std::optional<Epoch> created;  // none: unconfirmed; kGenesisStakeEpoch: it counts from the start
+    Epoch earns_from;              // created + 3, the first epoch that it helps to elect; 0 for genesis
+    Amount accrued;                // what spending it in the next block claims
+    std::optional<ClaimId> claim;  // it is the anchor of this claim
+    bool spendable{false};         // mature, not locked, not an anchor
+};
+
+enum class BondStatus : uint8_t {
+    kUnconfirmed = 0,
+    kBonded = 1,
+    kExiting = 2,   // locked until `free_at`
+    kFree = 3,      // BuildReleaseBond takes it
+    kReleased = 4,  // came back
+    kSlashed = 5,   // burned: evidence was given
+};
+// The newest bond of a staker whose bond is, or was, an output of ours.
+struct BondView {
+    StakerId staker;
+    OutPoint outpoint;
+    Amount amount;
+    BondStatus status{BondStatus::kUnconfirmed};
+    std::optional<Slot> free_at;  // from kExiting on
+};
+
 // A signed transaction that is not committed yet. Its inputs are reserved until Commit or Abandon.
 struct BuiltTransaction {
     TransactionRef tx;
-    Amount fee;     // to the producer
-    Amount burned;  // record fees
+    Amount fee;      // to the producer
+    Amount burned;   // record fees
+    Amount accrued;  // claimed: inputs + accrued = outputs + fee + burned in the next block's epoch
     size_t input_count() const { return tx->inputs().size(); }
 };
 
@@ -95,6 +131,28 @@ struct PaymentRequest {
     bool subtract_fee{false};  // from the first payment
     uint64_t feerate_per_kvb{kDefaultFeePerKvb};
 };
+// Takes stake back, or moves it to another staker, together with all that the spent coins have earned.
+struct UndelegationRequest {
+    std::optional<StakerId> from;  // none: every staker
+    // Of the stake, without what it has earned; none: all, or as much as one transaction takes (kMaxUndelegatedCoins).
+    // The coins made last go first; what they hold more stays staked in a new coin, which starts to earn anew.
+    std::optional<Amount> amount;
+    std::optional<StakerId> to;  // it stays stake, of this staker; none: it becomes plain
+    uint64_t feerate_per_kvb{kDefaultFeePerKvb};
+};
+inline constexpr size_t kMaxUndelegatedCoins = 400;
+
+struct RegistrationRequest {
+    RegisterRecord record;       // without `updates`; an empty payout script: an address of ours
+    std::optional<Amount> bond;  // at least params.bond, which is meant by none
+    uint64_t feerate_per_kvb{kDefaultFeePerKvb};
+};
+struct BuiltRegistration {
+    BuiltTransaction built;
+    StakerId staker;
+    OutPoint bond;
+};
+
 struct PublishRequest {
     PublishRecord record;                // `updates` set: spends that claim's anchor
     Amount deposit;                      // in the anchor; raised to the network's minimum
@@ -154,8 +212,14 @@ struct BuiltChannels {
 //
 // Invariants: 1. Whatever is ours can be found again with the phrase and the chain, bought keys too. 2. Anchors, locks,
 // stake and bonds are never spent by a payment. 3. What the disk holds is the state after some prefix of the calls. 4.
-// Every transaction that is returned pays its way to the drop: inputs = outputs + fee + burned, and each of its inputs
-// verifies.
+// Every transaction that is returned pays its way to the drop: inputs + accrued = outputs + fee + burned, and each of
+// its inputs verifies.
+//
+// What stake has earned grows when an epoch ends. A transaction that spends stake claims what it is worth in the epoch
+// of the earliest next block. If a block of a later epoch takes it, what was earned in between goes to its fee, once;
+// relay and honest producers leave such a transaction out instead when that is much
+// (MempoolPolicy::accrued_fee_factor), and the node then sends what BuildReclaim makes of it. After a reorganisation to
+// a branch where the stake earned less it is not valid any more, and its coins are free again.
 //
 // Errors: kFunds (cannot pay), kInvalid (the request is wrong), kUnavailable (later), kNotFound, kEnvironment (disk:
 // load it anew).
@@ -206,6 +270,10 @@ class Wallet {
     // Unspent outputs, in order of their outpoints.
     std::vector<CoinView> Coins() const;
     std::vector<ClaimView> OwnClaims() const;
+    // Unspent stake outputs, in order of their outpoints.
+    std::vector<StakeView> Stakes() const;
+    // One for each staker, by id.
+    std::vector<BondView> Bonds() const;
     const std::map<OutPoint, OwnPurchase>& Purchases() const { return m_store.purchases(); }
     const std::map<OutPoint, OwnChannel>& Channels() const { return m_store.channels(); }
     // The secret that a granted purchase bought; kUnavailable or kNotFound otherwise.
@@ -236,12 +304,6 @@ class Wallet {
 
     // --- transactions (wallet_build.cpp, wallet_sale.cpp, wallet_refund.cpp) ---
     Result<BuiltTransaction> BuildPayment(const PaymentRequest& request);
-    // Pays `amount` to a stake output of our own.
-    Result<BuiltTransaction> BuildDelegation(const StakerId& staker, Amount amount,
-                                             uint64_t feerate_per_kvb = kDefaultFeePerKvb);
-    // Spends all stake outputs to `staker` (every staker's if none) into a plain one of our own.
-    Result<BuiltTransaction> BuildUndelegation(std::optional<StakerId> staker,
-                                               uint64_t feerate_per_kvb = kDefaultFeePerKvb);
     Result<BuiltPublish> BuildPublish(const PublishRequest& request);
     // Spends the anchor: the deposit comes back, the claim ends.
     Result<BuiltTransaction> BuildRetire(const ClaimId& claim, uint64_t feerate_per_kvb = kDefaultFeePerKvb);
@@ -255,6 +317,25 @@ class Wallet {
     // A purchase or channel keeps its keys but gets another lock outpoint (and pre-signature). Refused once something
     // is built on it.
     Result<BuiltTransaction> BuildFeeBump(const Txid& txid, uint64_t feerate_per_kvb);
+
+    // --- stake and stakers (wallet_stake.cpp) ---
+    // Pays `amount` of plain coins to a stake output of our own. kInvalid, saying which, for a staker that is unknown,
+    // exiting, retired or slashed: stake sent there would earn nothing.
+    Result<BuiltTransaction> BuildDelegation(const StakerId& staker, Amount amount,
+                                             uint64_t feerate_per_kvb = kDefaultFeePerKvb);
+    // The fee comes out of what is taken back. kFunds if there is less stake than `amount`.
+    Result<BuiltTransaction> BuildUndelegation(const UndelegationRequest& request);
+    // The same as an unconfirmed transaction of ours that spends stake, with what that has earned since added to the
+    // last of our outputs, at kDefaultFeePerKvb.
+    Result<BuiltTransaction> BuildReclaim(const Txid& txid);
+    // Registers a staker with a bond at an address of ours.
+    Result<BuiltRegistration> BuildRegister(const RegistrationRequest& request);
+    // Changes keys, commission and payout of `record.updates`: its bond moves to a new address of ours.
+    Result<BuiltTransaction> BuildUpdate(RegisterRecord record, uint64_t feerate_per_kvb = kDefaultFeePerKvb);
+    // Retires a staker: its bond moves into a new one, which is locked for unbonding_slots.
+    Result<BuiltTransaction> BuildExit(const StakerId& staker, uint64_t feerate_per_kvb = kDefaultFeePerKvb);
+    // Takes the bond of a retired staker back; kUnavailable, naming the slot, while it is locked.
+    Result<BuiltTransaction> BuildReleaseBond(const StakerId& staker, uint64_t feerate_per_kvb = kDefaultFeePerKvb);
 
     // Makes a built transaction part of the wallet: on disk when this returns, to be broadcast after.
     Status Commit(const BuiltTransaction& built);
@@ -294,6 +375,18 @@ class Wallet {
     void RefreshChannel(const OutPoint& lock, const OwnedCoin& coin, OwnChannel channel);
     void ExtractKey(const OutPoint& lock, const OwnedCoin& coin, const Transaction& grant, OwnPurchase& purchase) const;
     std::optional<PurchaseTerms> LookUpTerms(const OutPoint& publish, uint16_t tier) const;
+    // Of a coin of ours in a block of `epoch`; none: of the next block. 0 for what is no confirmed stake.
+    Amount AccruedOf(const OutPoint& outpoint, const OwnedCoin& coin, std::optional<Epoch> epoch = {}) const;
+    Slot NextSlot() const;
+    Status CheckDelegate(const StakerId& staker) const;
+    // The confirmed bond of a staker that no built transaction spends, with what its state says.
+    struct FoundBond {
+        OutPoint outpoint;
+        OwnedCoin coin;
+        consensus::StakerState state;
+    };
+    Result<FoundBond> FindBond(const StakerId& staker) const;
+    std::vector<StakeView> ChooseStake(const UndelegationRequest& request) const;
     // Whether a coin can be spent by a transaction in the next block.
     bool IsMature(const OwnedCoin& coin) const;
     Height NextHeight() const;

@@ -3,7 +3,7 @@
 #include "primitives/script.h"
 #include "wallet/transaction_builder.h"
 
-// Payments, stake, refunds, replacements; and what becomes of built transactions.
+// Payments, refunds, replacements; and what becomes of built transactions.
 
 namespace sluice::wallet {
 namespace {
@@ -20,11 +20,6 @@ Status CheckAmount(Amount amount, std::string_view field) {
     return {};
 }
 
-Status CheckStaker(const WalletLookups& lookups, const StakerId& staker) {
-    if (lookups.staker_active && lookups.staker_active(staker)) return {};
-    return Fail(fmt::format("{} is no active staker: stake sent to it would earn nothing", staker.Hex()));
-}
-
 }  // namespace
 
 Result<BuiltTransaction> Wallet::BuildPayment(const PaymentRequest& request) {
@@ -37,7 +32,7 @@ Result<BuiltTransaction> Wallet::BuildPayment(const PaymentRequest& request) {
         const auto script = ParseOutputScript(payment.script);
         if (!script || script->kind == OutputKind::kRecord)
             return Fail(fmt::format("address {} is neither taproot nor stake", i + 1));
-        if (script->kind == OutputKind::kStake) RETURN_IF_ERROR(CheckStaker(m_lookups, script->staker));
+        if (script->kind == OutputKind::kStake) RETURN_IF_ERROR(CheckDelegate(script->staker));
         const auto sum = Add(total, payment.amount);
         if (!sum) return Fail("the amounts sum to more than the supply");
         total = *sum;
@@ -45,28 +40,6 @@ Result<BuiltTransaction> Wallet::BuildPayment(const PaymentRequest& request) {
     }
     if (request.subtract_fee) draft.subtract_fee_from = 0;
     return TransactionBuilder(*this, request.feerate_per_kvb).Build(draft);
-}
-
-Result<BuiltTransaction> Wallet::BuildDelegation(const StakerId& staker, Amount amount, uint64_t feerate_per_kvb) {
-    RETURN_IF_ERROR(CheckAmount(amount, "amount"));
-    RETURN_IF_ERROR(CheckStaker(m_lookups, staker));
-    TransactionBuilder builder(*this, feerate_per_kvb);
-    Draft draft;
-    draft.outputs.push_back({amount, StakeScript(builder.TakeChangeKey(), staker)});
-    return builder.Build(draft);
-}
-
-Result<BuiltTransaction> Wallet::BuildUndelegation(std::optional<StakerId> staker, uint64_t feerate_per_kvb) {
-    Draft draft;
-    draft.select_coins = false;
-    for (const auto& [outpoint, coin] : m_store.coins()) {
-        const auto script = ParseOutputScript(coin.output.script);
-        if (coin.spent_by || coin.kind != CoinKind::kPlain || !script || script->kind != OutputKind::kStake) continue;
-        if ((!coin.height && !coin.trusted) || !IsMature(coin) || m_reserved.contains(outpoint)) continue;
-        if (!staker || script->staker == *staker) draft.fixed_inputs.push_back(outpoint);
-    }
-    if (draft.fixed_inputs.empty()) return Fail(ErrorKind::kNotFound, "the wallet has no stake there");
-    return TransactionBuilder(*this, feerate_per_kvb).Build(draft);
 }
 
 std::vector<OutPoint> Wallet::RefundableLocks() const {

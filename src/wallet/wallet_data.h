@@ -26,7 +26,8 @@ struct OwnedCoin {
     std::optional<Height> height;  // of its block; none: unconfirmed
     bool coinbase{false};
     bool trusted{false};           // made by a transaction of ours alone: can be spent unconfirmed
-    std::optional<ClaimId> claim;  // anchors
+    std::optional<ClaimId> claim;    // anchors
+    std::optional<StakerId> staker;  // bonds: whose
     std::optional<Txid> spent_by;
 
     friend bool operator==(const OwnedCoin&, const OwnedCoin&) = default;
@@ -37,6 +38,7 @@ struct OwnedCoin {
         archive.Optional(self.height);
         archive(self.coinbase, self.trusted);
         archive.Optional(self.claim);
+        archive.Optional(self.staker);
         archive.Optional(self.spent_by);
     }
 };

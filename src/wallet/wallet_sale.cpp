@@ -95,8 +95,7 @@ Result<BuiltPublish> Wallet::BuildPublish(const PublishRequest& request) {
     const Amount deposit = std::max({request.deposit, consensus::MinAnchor(m_network.params, encoded.size()), kDust});
     if (!InMoneyRange(deposit)) return Fail("deposit is over the supply");
     const XOnlyPubKey key = builder.TakeChangeKey();
-    if (request.stake_with && !(m_lookups.staker_active && m_lookups.staker_active(*request.stake_with)))
-        return Fail(request.stake_with->Hex() + " is no active staker");
+    if (request.stake_with) RETURN_IF_ERROR(CheckDelegate(*request.stake_with));
     draft.outputs = {{Amount(0), RecordScript(encoded)},
                      {deposit, request.stake_with ? StakeScript(key, *request.stake_with) : TaprootScript(key)}};
     ASSIGN_OR_RETURN(BuiltTransaction built, builder.Build(draft));

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "consensus/staker_rules.h"
 #include "primitives/script.h"
 #include "wallet/wallet.h"
 
@@ -186,7 +187,10 @@ std::map<uint32_t, OwnedCoin> Wallet::FindOwnOutputs(const Transaction& tx, cons
         OwnedCoin coin = base;
         coin.output = tx.outputs()[i];
         coin.key = key;
-        if (m_network.bonds.contains(tx.Output(i))) coin.kind = CoinKind::kBond;
+        if (const auto bond = m_network.bonds.find(tx.Output(i)); bond != m_network.bonds.end()) {
+            coin.kind = CoinKind::kBond;
+            coin.staker = bond->second;
+        }
         own.emplace(i, std::move(coin));
     }
     AddLocks(tx, own);
@@ -212,11 +216,21 @@ void Wallet::AddLocks(const Transaction& tx, std::map<uint32_t, OwnedCoin>& own)
         const auto record = RecordAt(tx, i);
         if (!record) continue;
         const OutPoint bound = tx.Output(i + 1);
+        const auto mark_bond = [&](const StakerId& staker) {
+            const auto bond = own.find(i + 1);
+            if (bond == own.end()) return;
+            bond->second.kind = CoinKind::kBond;
+            bond->second.staker = staker;
+        };
         if (const auto* publish = std::get_if<PublishRecord>(&*record)) {
             const auto anchor = own.find(i + 1);
             if (anchor == own.end()) continue;
             anchor->second.kind = CoinKind::kAnchor;
             anchor->second.claim = publish->updates ? *publish->updates : consensus::MakeClaimId(bound);
+        } else if (const auto* registration = std::get_if<RegisterRecord>(&*record)) {
+            mark_bond(registration->updates ? *registration->updates : consensus::MakeStakerId(first_input, i));
+        } else if (const auto* exit = std::get_if<ExitRecord>(&*record)) {
+            mark_bond(exit->staker);
         } else if (const auto* purchase = std::get_if<PurchaseRecord>(&*record)) {
             if (m_keychain.BuyerKey(first_input).XOnly() != purchase->buyer_key) continue;
             own[i + 1].kind = CoinKind::kPurchase;

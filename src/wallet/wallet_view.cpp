@@ -45,6 +45,7 @@ Balances Wallet::GetBalances() const {
                 }
         }
         sum->drops += coin.output.value.drops;
+        balances.accrued.drops += AccruedOf(outpoint, coin).drops;
         balances.total.drops += coin.output.value.drops;
     }
     return balances;
@@ -68,15 +69,19 @@ std::optional<HistoryEntry> Wallet::FindTransaction(const Txid& txid) const {
         if (coin != m_store.coins().end()) entry.received.drops += coin->second.output.value.drops;
     }
     bool all_ours = true;
+    std::optional<Epoch> spent_in;
+    if (entry.block) spent_in = m_network.params.EpochOf(entry.slot);
     for (const TxInput& input : entry.tx->inputs()) {
         const auto coin = m_store.coins().find(input.prevout);
         if (coin != m_store.coins().end()) {
             entry.spent.drops += coin->second.output.value.drops;
+            entry.accrued.drops += AccruedOf(input.prevout, coin->second, spent_in).drops;
         } else {
             all_ours = false;
         }
     }
-    if (all_ours && entry.spent.drops >= out) entry.fee = Amount(entry.spent.drops - out);
+    const uint64_t brought = entry.spent.drops + entry.accrued.drops;
+    if (all_ours && brought >= out) entry.fee = Amount(brought - out);
     return entry;
 }
 
@@ -142,7 +147,9 @@ bool Wallet::Made(const Txid& txid) const {
     if (!tx) return false;
     return std::any_of(tx->inputs.begin(), tx->inputs.end(), [&](const TxInput& input) {
         const auto coin = m_store.coins().find(input.prevout);
-        return coin != m_store.coins().end() && coin->second.key && coin->second.spent_by == txid;
+        // Evidence spends a bond without its owner.
+        return coin != m_store.coins().end() && coin->second.key && coin->second.spent_by == txid &&
+               !input.witness.empty();
     });
 }
 

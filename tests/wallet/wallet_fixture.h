@@ -30,7 +30,11 @@ class World {
                     if (!publish) return std::nullopt;
                     return WalletLookups::Publish{publish->claim, publish->Decoded()};
                 },
-                [](const StakerId& staker) { return staker == ct::kTestStaker; },
+                [this](const StakerId& staker) { return ledger.state.Get<consensus::StakerState>(staker); },
+                [this] { return ledger.Next().slot; },
+                [this](const consensus::Coin& coin, Epoch epoch) {
+                    return consensus::AccruedReward(ledger.params, ledger.state, coin, epoch);
+                },
                 [this](const PubKey& key) -> std::optional<ClaimId> {
                     const auto found = key_owners.find(key);
                     if (found == key_owners.end()) return std::nullopt;
@@ -68,6 +72,7 @@ class World {
         ASSERT_TRUE(effect.has_value()) << effect.error().ToString();
         EXPECT_EQ(effect->fee, built.fee);
         EXPECT_EQ(effect->burned, built.burned);
+        EXPECT_EQ(effect->accrued, built.accrued);
     }
 
     TransactionRef Pay(const Script& script, Amount amount) {

@@ -143,11 +143,11 @@ TEST_F(WalletTest, StakeIsSpentByUndelegationAlone) {
     CommitAndMine(*delegated, Amount(0));
     EXPECT_EQ(wallet->GetBalances().staked, Slu(60));
     EXPECT_EQ(wallet->BuildPayment({{{kStranger, Slu(50)}}}).error().kind, ErrorKind::kFunds);
-    const auto back = wallet->BuildUndelegation(ct::kTestStaker);
+    const auto back = wallet->BuildUndelegation({.from = ct::kTestStaker});
     ASSERT_TRUE(back.has_value()) << back.error().message;
     CommitAndMine(*back, Amount(0));
     EXPECT_EQ(wallet->GetBalances().staked, Amount(0));
-    EXPECT_EQ(wallet->BuildUndelegation(std::nullopt).error().kind, ErrorKind::kNotFound);
+    EXPECT_EQ(wallet->BuildUndelegation({}).error().kind, ErrorKind::kNotFound);
 }
 
 TEST_F(WalletTest, AddressesStopAtTheGapLimit) {
