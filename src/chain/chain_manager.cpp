@@ -15,7 +15,9 @@ Bytes GenesisKey() { return TableKey(kMetaTable, AsBytes("genesis")); }
 }  // namespace
 
 ChainManager::ChainManager(consensus::Genesis genesis)
-    : m_genesis(std::move(genesis)), m_genesis_hash(m_genesis.Hash()) {}
+    : m_genesis(std::move(genesis)),
+      m_genesis_hash(m_genesis.Hash()),
+      m_electorates(std::make_unique<Electorates>(m_genesis.params)) {}
 
 ChainManager::~ChainManager() {
     if (!m_store || !m_blocks) return;
@@ -240,7 +242,8 @@ Result<BlockRef> ChainManager::ProduceBlock(const consensus::OperatorKeys& keys,
     ASSIGN_OR_RETURN(const SnapshotRef previous, SnapshotOf(context.previous));
     if (elects == nullptr || previous == nullptr)
         return Fail(Corrupt("a stake snapshot of the active chain is missing"));
-    const auto proof = consensus::ProveLeadership(params(), parent, slot, elects->stake, keys);
+    const auto proof =
+        consensus::ProveLeadership(params(), parent, slot, m_electorates->Of(elects, context.epoch), keys);
     if (!proof) return BlockRef();
     const consensus::SnapshotEntry* producer = elects->stake.Find(keys.staker);
     CHECK(producer != nullptr);  // it leads
@@ -251,7 +254,7 @@ Result<BlockRef> ChainManager::ProduceBlock(const consensus::OperatorKeys& keys,
             MakeSignedBlock(m_genesis_hash, parent, slot, *proof, keys, previous->hash, std::move(transactions)));
     };
     BlockRef block = sign(std::move(block_template.transactions));
-    const auto verdict = CheckProduced(*block, elects->stake, previous->hash);
+    const auto verdict = CheckProduced(*block, elects, previous->hash);
     if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
     if (verdict) return block;
     // A bug of ours must not cost the slot: an empty block is valid whatever the mempool holds.
@@ -263,16 +266,17 @@ Result<BlockRef> ChainManager::ProduceBlock(const consensus::OperatorKeys& keys,
     return block;
 }
 
-consensus::Verdict<void> ChainManager::CheckProduced(const Block& block, const consensus::StakeSnapshot& elects,
+consensus::Verdict<void> ChainManager::CheckProduced(const Block& block, const SnapshotRef& elects,
                                                      const Hash256& previous) const {
     const consensus::HeaderState& parent = tip()->state;
     ASSIGN_OR_RETURN(const consensus::HeaderState self,
-                     consensus::CheckHeader(params(), m_genesis_hash, parent, block.header, elects));
+                     consensus::CheckHeader(params(), m_genesis_hash, parent, block.header,
+                                            m_electorates->Of(elects, params().EpochOf(block.header.slot))));
     const consensus::SpendRunner checked_by_mempool = [](std::span<const consensus::SpendCheck>) {
         return consensus::Verdict<void>();
     };
-    RETURN_IF_ERROR(
-        consensus::ConnectBlock(params(), {parent, self, elects, previous}, *m_state, block, checked_by_mempool));
+    RETURN_IF_ERROR(consensus::ConnectBlock(params(), {parent, self, elects->stake, previous}, *m_state, block,
+                                            checked_by_mempool));
     return {};
 }
 
@@ -283,7 +287,8 @@ Result<std::optional<Slot>> ChainManager::NextWonSlot(const consensus::OperatorK
     for (Slot slot = first; slot < first + max_slots; ++slot) {
         ASSIGN_OR_RETURN(const SnapshotRef elects, SnapshotOf(consensus::ElectingBoundary(params(), parent, slot)));
         if (elects == nullptr) return Fail(Corrupt("a stake snapshot of the active chain is missing"));
-        if (consensus::ProveLeadership(params(), parent, slot, elects->stake, keys)) return std::optional<Slot>(slot);
+        consensus::Electorate& electorate = m_electorates->Of(elects, params().EpochOf(slot));
+        if (consensus::ProveLeadership(params(), parent, slot, electorate, keys)) return std::optional<Slot>(slot);
     }
     return std::optional<Slot>();
 }
@@ -303,7 +308,8 @@ Result<bool> ChainManager::Led(const consensus::OperatorKeys& keys, Slot slot) c
     if (parent.slot >= slot) return false;
     ASSIGN_OR_RETURN(const SnapshotRef elects, SnapshotOf(consensus::ElectingBoundary(params(), parent, slot)));
     if (elects == nullptr) return false;
-    return consensus::ProveLeadership(params(), parent, slot, elects->stake, keys).has_value();
+    consensus::Electorate& electorate = m_electorates->Of(elects, params().EpochOf(slot));
+    return consensus::ProveLeadership(params(), parent, slot, electorate, keys).has_value();
 }
 
 Result<BlockResult> ChainManager::InvalidateBlock(const BlockHash& hash, UnixMillis now) {

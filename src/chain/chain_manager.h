@@ -2,6 +2,7 @@
 
 #include "chain/block_template.h"
 #include "chain/chain_state.h"
+#include "chain/electorates.h"
 #include "chain/write_buffer.h"
 
 namespace sluice::chain {
@@ -111,11 +112,12 @@ class ChainManager {
     Result<BlockResult> Finish(TipChange change);
     Status CheckStoredBodies();
     // A block of ours on the tip, without the signatures of its transactions.
-    consensus::Verdict<void> CheckProduced(const Block& block, const consensus::StakeSnapshot& elects,
+    consensus::Verdict<void> CheckProduced(const Block& block, const SnapshotRef& elects,
                                            const Hash256& previous) const;
 
     consensus::Genesis m_genesis;
     BlockHash m_genesis_hash;
+    std::unique_ptr<Electorates> m_electorates;
     std::unique_ptr<WriteBuffer> m_store;
     std::unique_ptr<HeaderTree> m_tree;
     std::unique_ptr<BlockStore> m_blocks;

@@ -33,12 +33,6 @@ Hash256 Accumulate(const Params& params, Slot slot, const Hash256& accumulator, 
     return Finish(kTag, {accumulator.bytes, NonceValue(beta).bytes});
 }
 
-// Whether a proof's output leads, given the entry's weight. The output is not verified here.
-bool Leads(const Params& params, const StakeSnapshot& snapshot, const SnapshotEntry& entry, Epoch epoch,
-           const crypto::VrfOutput& beta) {
-    return LeaderValue(beta) < LeaderThreshold(params, snapshot.Weight(entry, epoch), snapshot.TotalWeight(epoch));
-}
-
 }  // namespace
 
 EpochBoundary ElectingBoundary(const Params& params, const HeaderState& parent, Slot slot) {
@@ -90,37 +84,85 @@ Verdict<void> CheckHeaderForm(const Params&, const HeaderState& parent, const Bl
     return {};
 }
 
-Verdict<HeaderState> CheckHeader(const Params& params, const BlockHash& genesis, const HeaderState& parent,
-                                 const BlockHeader& header, const StakeSnapshot& snapshot) {
-    RETURN_IF_ERROR(CheckHeaderForm(params, parent, header));
-    CHECK(snapshot.block == ElectingBoundary(params, parent, header.slot).block);
-    const SnapshotEntry* entry = snapshot.Find(header.staker);
-    if (!entry)
-        return Reject("bad-staker", fmt::format("staker {} is not in the snapshot of block {}", header.staker.Hex(),
-                                                snapshot.block.Hex()));
-    if (!crypto::VerifySchnorr(entry->signing_key, header.SigningHash(genesis), header.signature))
+const Electorate::Seat* Electorate::Find(const StakerId& staker) {
+    const auto found = m_seats.find(staker);
+    if (found != m_seats.end()) return &found->second;
+    const SnapshotEntry* entry = m_snapshot.Find(staker);
+    if (entry == nullptr) return nullptr;
+    const Amount weight = m_snapshot.Weight(*entry, m_epoch);
+    return &m_seats.emplace(staker, Seat{entry, weight, LeaderThreshold(m_params, weight, m_total)}).first->second;
+}
+
+Verdict<void> HeaderProofs::CheckSignature() const {
+    if (!crypto::VerifySchnorr(signing_key, signing_hash, signature))
         return Reject("bad-header-signature",
-                      fmt::format("the header's signature is not by the key of staker {}", header.staker.Hex()));
-    const auto claimed = crypto::VrfProofToHash(header.vrf_proof);
+                      fmt::format("the header's signature is not by the key of staker {}", staker.Hex()));
+    return {};
+}
+
+Verdict<crypto::VrfOutput> HeaderProofs::CheckThreshold() const {
+    const auto claimed = crypto::VrfProofToHash(vrf_proof);
     if (!claimed) return Reject("bad-vrf-proof", "the header's VRF proof is not an encoded proof");
-    if (!Leads(params, snapshot, *entry, params.EpochOf(header.slot), *claimed))
-        return Reject("not-leader",
-                      fmt::format("staker {} does not lead slot {}", header.staker.Hex(), header.slot.value));
-    const EpochContext context = NextContext(params, parent, header.slot);
-    const auto beta = crypto::VrfVerify(entry->vrf_key, VrfAlpha(context.nonce, header.slot), header.vrf_proof);
-    if (!beta)
-        return Reject("bad-vrf-proof", fmt::format("the header's VRF proof is not by staker {} for slot {}",
-                                                   header.staker.Hex(), header.slot.value));
-    return HeaderState{.hash = header.Hash(),
-                       .prev = header.prev,
-                       .height = header.height,
-                       .slot = header.slot,
-                       .epoch = context.epoch,
-                       .nonce = context.nonce,
-                       .nonce_accumulator = Accumulate(params, header.slot, context.nonce_accumulator, *beta),
-                       .tie_break = TieBreakValue(*beta),
-                       .previous = context.previous,
-                       .elects = context.elects};
+    if (!(LeaderValue(*claimed) < threshold))
+        return Reject("not-leader", fmt::format("staker {} does not lead slot {}", staker.Hex(), slot.value));
+    return *claimed;
+}
+
+Verdict<void> HeaderProofs::CheckVrf(const Hash256& nonce) const {
+    if (!crypto::VrfVerify(vrf_key, VrfAlpha(nonce, slot), vrf_proof))
+        return Reject("bad-vrf-proof",
+                      fmt::format("the header's VRF proof is not by staker {} for slot {}", staker.Hex(), slot.value));
+    return {};
+}
+
+Verdict<HeaderProofs> MeetStaker(const BlockHash& genesis, const HeaderState& parent, const BlockHeader& header,
+                                 Electorate& electorate) {
+    CHECK(header.slot > parent.slot);
+    const Electorate::Seat* seat = electorate.Find(header.staker);
+    if (seat == nullptr)
+        return Reject("bad-staker", fmt::format("staker {} is not in the snapshot of block {}", header.staker.Hex(),
+                                                electorate.snapshot().block.Hex()));
+    return HeaderProofs{.staker = header.staker,
+                        .slot = header.slot,
+                        .signing_key = seat->entry->signing_key,
+                        .signing_hash = header.SigningHash(genesis),
+                        .signature = header.signature,
+                        .vrf_key = seat->entry->vrf_key,
+                        .vrf_proof = header.vrf_proof,
+                        .threshold = seat->threshold};
+}
+
+HeaderState ChildPlace(const Params& params, const HeaderState& parent, const BlockHeader& header,
+                       const BlockHash& hash) {
+    HeaderState state{};
+    state.hash = hash;
+    state.prev = header.prev;
+    state.height = header.height;
+    state.slot = header.slot;
+    state.epoch = params.EpochOf(header.slot);
+    state.previous = state.epoch == parent.epoch ? parent.previous : EpochBoundary{parent.hash, parent.epoch};
+    state.elects = ElectingBoundary(params, parent, header.slot);
+    return state;
+}
+
+void CompleteState(const Params& params, const HeaderState& parent, const crypto::VrfOutput& beta, HeaderState& state) {
+    const EpochContext context = NextContext(params, parent, state.slot);
+    state.nonce = context.nonce;
+    state.nonce_accumulator = Accumulate(params, state.slot, context.nonce_accumulator, beta);
+    state.tie_break = TieBreakValue(beta);
+}
+
+Verdict<HeaderState> CheckHeader(const Params& params, const BlockHash& genesis, const HeaderState& parent,
+                                 const BlockHeader& header, Electorate& electorate) {
+    RETURN_IF_ERROR(CheckHeaderForm(params, parent, header));
+    HeaderState state = ChildPlace(params, parent, header, header.Hash());
+    CHECK(electorate.snapshot().block == state.elects.block && electorate.epoch() == state.epoch);
+    ASSIGN_OR_RETURN(const HeaderProofs proofs, MeetStaker(genesis, parent, header, electorate));
+    RETURN_IF_ERROR(proofs.CheckSignature());
+    ASSIGN_OR_RETURN(const crypto::VrfOutput beta, proofs.CheckThreshold());
+    CompleteState(params, parent, beta, state);
+    RETURN_IF_ERROR(proofs.CheckVrf(state.nonce));
+    return state;
 }
 
 Hash256 HeaderCommitment(const Hash256& certificate, const Hash256& snapshot) {
@@ -135,18 +177,18 @@ bool BetterTip(const HeaderState& candidate, const HeaderState& current) {
 }
 
 std::optional<crypto::VrfProof> ProveLeadership(const Params& params, const HeaderState& parent, Slot slot,
-                                                const StakeSnapshot& snapshot, const OperatorKeys& keys) {
+                                                Electorate& electorate, const OperatorKeys& keys) {
     if (slot <= parent.slot || slot.value > kMaxSlot) return std::nullopt;
     const EpochContext context = NextContext(params, parent, slot);
-    CHECK(snapshot.block == context.elects.block);
-    const SnapshotEntry* entry = snapshot.Find(keys.staker);
-    if (!entry || snapshot.Weight(*entry, context.epoch).drops == 0) return std::nullopt;
-    if (crypto::VrfPublic(keys.vrf) != entry->vrf_key || keys.signing.XOnly() != entry->signing_key)
+    CHECK(electorate.snapshot().block == context.elects.block && electorate.epoch() == context.epoch);
+    const Electorate::Seat* seat = electorate.Find(keys.staker);
+    if (seat == nullptr || seat->weight.drops == 0) return std::nullopt;
+    if (crypto::VrfPublic(keys.vrf) != seat->entry->vrf_key || keys.signing.XOnly() != seat->entry->signing_key)
         return std::nullopt;
     const crypto::VrfProof proof = crypto::VrfProve(keys.vrf, VrfAlpha(context.nonce, slot));
     const auto beta = crypto::VrfProofToHash(proof);
     CHECK(beta.has_value());
-    if (!Leads(params, snapshot, *entry, context.epoch, *beta)) return std::nullopt;
+    if (!(LeaderValue(*beta) < seat->threshold)) return std::nullopt;
     return proof;
 }
 

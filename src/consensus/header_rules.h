@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+
 #include "consensus/snapshot.h"
 #include "consensus/verdict.h"
 
@@ -67,19 +69,83 @@ Hash256 LeaderThreshold(const Params& params, Amount weight, Amount total);
 // Cheap checks that need no stake: version, parent hash, height, slot after the parent's and below 2^40.
 Verdict<void> CheckHeaderForm(const Params& params, const HeaderState& parent, const BlockHeader& header);
 
+// Who may lead the slots of one epoch on branches that a snapshot elects: total weight and thresholds, each computed
+// once. Thresholds are computed when a staker is first asked for, since most batches of headers meet few stakers.
+// Not thread-safe; what Find gives stays where it is.
+class Electorate {
+  public:
+    // Both must outlive it. Precondition: `snapshot` elects `epoch` (StakeSnapshot::Weight).
+    Electorate(const Params& params, const StakeSnapshot& snapshot, Epoch epoch)
+        : m_params(params), m_snapshot(snapshot), m_epoch(epoch), m_total(snapshot.TotalWeight(epoch)) {}
+
+    struct Seat {
+        const SnapshotEntry* entry;
+        Amount weight;
+        Hash256 threshold;  // LeaderThreshold of weight and total
+    };
+    // Null if the staker is not in the snapshot.
+    const Seat* Find(const StakerId& staker);
+    const StakeSnapshot& snapshot() const { return m_snapshot; }
+    Epoch epoch() const { return m_epoch; }
+    Amount total() const { return m_total; }
+
+  private:
+    const Params& m_params;
+    const StakeSnapshot& m_snapshot;
+    Epoch m_epoch;
+    Amount m_total;
+    std::map<StakerId, Seat> m_seats;
+};
+
+// What is dear to check about a header, with all that this needs: can be checked on any thread. The steps are in order
+// of cost; each means something only after the one before it.
+struct HeaderProofs {
+    StakerId staker;
+    Slot slot;
+    XOnlyPubKey signing_key;
+    Hash256 signing_hash;
+    crypto::SchnorrSignature signature;
+    crypto::VrfPublicKey vrf_key;
+    crypto::VrfProof vrf_proof;
+    Hash256 threshold;
+
+    Verdict<void> CheckSignature() const;  // 45 µs
+    // β as Γ has it, if that leads. Nothing is proven yet.
+    Verdict<crypto::VrfOutput> CheckThreshold() const;  // 15 µs
+    // `nonce` is that of the header's epoch on its branch.
+    Verdict<void> CheckVrf(const Hash256& nonce) const;  // 110 µs
+};
+
+// The pipeline, from cheap to dear [floods of fake headers]: CheckHeaderForm; the snapshot of ElectingBoundary(parent,
+// header.slot) is looked up, for which form is enough; MeetStaker; signature; threshold from Γ; full VRF.
+//
+// A batch of headers that build on each other does each step for all of them before the next step begins, so that no
+// VRF work is done for headers without a valid signature. What a child's step needs of its parent is there in time:
+// ChildPlace needs no β, and CompleteState takes it from Γ. States made so mean something once the VRF proofs of the
+// header and of all before it in the batch were checked, and are thrown away from the first failure on.
+
+// The staker is in the snapshot. Precondition: form was checked; `electorate` is that of the header's slot on `parent`.
+Verdict<HeaderProofs> MeetStaker(const BlockHash& genesis, const HeaderState& parent, const BlockHeader& header,
+                                 Electorate& electorate);
+// The header's state but for nonce, accumulator and tie-break, which are zero; those of `parent` may be, too. `hash` is
+// the header's. Precondition: form was checked.
+HeaderState ChildPlace(const Params& params, const HeaderState& parent, const BlockHeader& header,
+                       const BlockHash& hash);
+// Fills in the rest of what ChildPlace gave. `parent` is complete.
+//
 // Accumulator of an epoch's N-values: acc' = taggedhash("Sluice/nonce-accumulator", acc || N) for each block outside
 // the epoch's last nonce_cutoff_slots slots, from all zeros.
-//
-// The whole: form, staker in the snapshot, signature, threshold from Γ, full VRF, in this order. `snapshot` is that of
-// ElectingBoundary(parent, header.slot); having form checked is enough to ask for it. The commitment is ConnectBlock's
-// to check.
+void CompleteState(const Params& params, const HeaderState& parent, const crypto::VrfOutput& beta, HeaderState& state);
+
+// All of the pipeline for one header. The commitment is ConnectBlock's to check.
 Verdict<HeaderState> CheckHeader(const Params& params, const BlockHash& genesis, const HeaderState& parent,
-                                 const BlockHeader& header, const StakeSnapshot& snapshot);
+                                 const BlockHeader& header, Electorate& electorate);
 
 // Commitment = taggedhash("Sluice/commitment", certificate hash (zeros while there is none) || snapshot hash).
 Hash256 HeaderCommitment(const Hash256& certificate, const Hash256& snapshot);
 
-// Whether a chain whose tip is `candidate` is better than one whose tip is `current`: longer, or as long and, when the
+// Whether a chain whose tip is `candidate` is better than one whose tip is `current` if they fork at most k blocks
+// below the higher of them (fork_choice.h has the whole rule): longer, or as long and, when the
 // slots differ by at most 3, with the lower tie-break value. Otherwise the first seen stays.
 bool BetterTip(const HeaderState& candidate, const HeaderState& current);
 
@@ -90,8 +156,8 @@ struct OperatorKeys {
     crypto::SecretKey signing;
 };
 // Whether `keys` lead `slot` on top of `parent`: the proof if so. nullopt too if the snapshot has other keys
-// for the staker, as after a rotation. `snapshot` as in CheckHeader.
+// for the staker, as after a rotation. `electorate` as in CheckHeader.
 std::optional<crypto::VrfProof> ProveLeadership(const Params& params, const HeaderState& parent, Slot slot,
-                                                const StakeSnapshot& snapshot, const OperatorKeys& keys);
+                                                Electorate& electorate, const OperatorKeys& keys);
 
 }  // namespace sluice::consensus

@@ -56,7 +56,8 @@ struct HeaderScene {
         header.slot = Slot(1);
         header.staker = keys.staker;
         std::optional<crypto::VrfProof> proof;
-        while (!(proof = ProveLeadership(network.params, root, header.slot, snapshot, keys))) ++header.slot;
+        Electorate electorate(network.params, snapshot, Epoch(0));
+        while (!(proof = ProveLeadership(network.params, root, header.slot, electorate, keys))) ++header.slot;
         header.vrf_proof = *proof;
         header.signature = keys.signing.Sign(header.SigningHash(root.hash));
     }
@@ -68,9 +69,10 @@ struct HeaderScene {
 
 void HeaderCheck(benchmark::State& state) {
     const HeaderScene scene;
+    Electorate electorate(scene.network.params, scene.snapshot, Epoch(0));
     for (auto _ : state) {
         const auto checked =
-            CheckHeader(scene.network.params, scene.root.hash, scene.root, scene.header, scene.snapshot);
+            CheckHeader(scene.network.params, scene.root.hash, scene.root, scene.header, electorate);
         if (!checked) state.SkipWithError("the header is not valid");
     }
 }
@@ -80,8 +82,9 @@ void SlotLottery(benchmark::State& state) {
     const HeaderScene scene;
     const OperatorKeys keys = RegtestOperator(0);
     Slot slot(1);
+    Electorate electorate(scene.network.params, scene.snapshot, Epoch(0));
     for (auto _ : state) {
-        benchmark::DoNotOptimize(ProveLeadership(scene.network.params, scene.root, slot, scene.snapshot, keys));
+        benchmark::DoNotOptimize(ProveLeadership(scene.network.params, scene.root, slot, electorate, keys));
         slot = Slot(slot.value % 150 + 1);
     }
 }

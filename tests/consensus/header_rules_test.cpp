@@ -47,7 +47,8 @@ class HeaderRulesTest : public testing::Test {
         return snapshot;
     }
     std::optional<crypto::VrfProof> Prove(const HeaderState& parent, Slot slot, uint32_t who = 0) {
-        return ProveLeadership(params, parent, slot, Electing(parent, slot), RegtestOperator(who));
+        Electorate electorate(params, Electing(parent, slot), params.EpochOf(slot));
+        return ProveLeadership(params, parent, slot, electorate, RegtestOperator(who));
     }
     // The first slot from `slot` on that operator `who` leads, or does not.
     Slot NextSlot(const HeaderState& parent, Slot slot, bool leads = true, uint32_t who = 0) {
@@ -71,7 +72,8 @@ class HeaderRulesTest : public testing::Test {
     }
     Verdict<HeaderState> Check(const HeaderState& parent, const BlockHeader& header) {
         const Slot slot = std::max(header.slot, parent.slot + 1);  // a header whose form is wrong needs no snapshot
-        return CheckHeader(params, genesis, parent, header, Electing(parent, slot));
+        Electorate electorate(params, Electing(parent, slot), params.EpochOf(slot));
+        return CheckHeader(params, genesis, parent, header, electorate);
     }
     std::string Reason(const BlockHeader& header) {
         const auto checked = Check(root, header);
@@ -247,15 +249,16 @@ TEST_F(HeaderRulesTest, ProofsExistExactlyForTheSlotsThatCheckHeaderTakes) {
 
 TEST_F(HeaderRulesTest, NoProofWithoutWeightForOldSlotsOrWithRotatedKeys) {
     params.active_slots_numerator = params.active_slots_denominator = 1;
-    EXPECT_TRUE(ProveLeadership(params, root, Slot(1), snapshot, RegtestOperator(0)));
-    EXPECT_FALSE(ProveLeadership(params, root, Slot(0), snapshot, RegtestOperator(0)));
-    EXPECT_FALSE(ProveLeadership(params, root, Slot(1), snapshot, RegtestOperator(2)));
-    EXPECT_FALSE(ProveLeadership(params, root, Slot(1), snapshot, RegtestOperator(3)));
+    Electorate electorate(params, snapshot, Epoch(0));
+    EXPECT_TRUE(ProveLeadership(params, root, Slot(1), electorate, RegtestOperator(0)));
+    EXPECT_FALSE(ProveLeadership(params, root, Slot(0), electorate, RegtestOperator(0)));
+    EXPECT_FALSE(ProveLeadership(params, root, Slot(1), electorate, RegtestOperator(2)));
+    EXPECT_FALSE(ProveLeadership(params, root, Slot(1), electorate, RegtestOperator(3)));
     OperatorKeys rotated = RegtestOperator(1);
     rotated.staker = RegtestOperator(0).staker;
-    EXPECT_FALSE(ProveLeadership(params, root, Slot(1), snapshot, rotated));
+    EXPECT_FALSE(ProveLeadership(params, root, Slot(1), electorate, rotated));
     rotated.vrf = RegtestOperator(0).vrf.Clone();
-    EXPECT_FALSE(ProveLeadership(params, root, Slot(1), snapshot, rotated));
+    EXPECT_FALSE(ProveLeadership(params, root, Slot(1), electorate, rotated));
 }
 
 TEST_F(HeaderRulesTest, WeightSharesDecideHowOftenOneLeads) {
@@ -342,6 +345,70 @@ TEST_F(HeaderRulesTest, AChainCrossesEpochsAndGaps) {
         EXPECT_EQ(*decoded, *next);
         tip = *next;
     }
+}
+
+// What a batch does: places of all, then β of all, then states, against one header at a time.
+TEST_F(HeaderRulesTest, StatesChainedFromGammaEqualThoseCheckedOneByOne) {
+    std::vector<BlockHeader> headers;
+    std::vector<HeaderState> states;
+    HeaderState tip = root;
+    for (const uint64_t from : {10, 30, 150, 190, 205, 390, 400, 1'000, 1'001}) {
+        headers.push_back(Make(tip, NextSlot(tip, std::max(Slot(from), tip.slot + 1))));
+        states.push_back(*Check(tip, headers.back()));
+        tip = states.back();
+    }
+    std::vector<HeaderState> places;
+    for (const BlockHeader& header : headers) {
+        const HeaderState& parent = places.empty() ? root : places.back();
+        ASSERT_TRUE(CheckHeaderForm(params, parent, header));
+        places.push_back(ChildPlace(params, parent, header, header.Hash()));
+        EXPECT_TRUE(places.back().nonce.IsZero());
+    }
+    for (size_t i = 0; i < headers.size(); ++i) {
+        const HeaderState& parent = i == 0 ? root : places[i - 1];
+        CompleteState(params, parent, *crypto::VrfProofToHash(headers[i].vrf_proof), places[i]);
+        EXPECT_EQ(places[i], states[i]) << i;
+    }
+}
+
+TEST_F(HeaderRulesTest, EachProofIsCheckedByItsOwnStep) {
+    const BlockHeader good = Make(root, NextSlot(root, Slot(1)));
+    Electorate electorate(params, Electing(root, good.slot), Epoch(0));
+    const HeaderProofs proofs = *MeetStaker(genesis, root, good, electorate);
+    EXPECT_TRUE(proofs.CheckSignature());
+    EXPECT_TRUE(proofs.CheckThreshold());
+    EXPECT_TRUE(proofs.CheckVrf(root.nonce));
+    EXPECT_EQ(proofs.CheckVrf(Filled(1)).error().code, "bad-vrf-proof");
+    HeaderProofs bad = proofs;
+    bad.signature.bytes[0] ^= 1;
+    EXPECT_EQ(bad.CheckSignature().error().code, "bad-header-signature");
+    bad = proofs;
+    bad.threshold = Hash256();
+    EXPECT_EQ(bad.CheckThreshold().error().code, "not-leader");
+    BlockHeader stranger = good;
+    stranger.staker.bytes[0] ^= 1;
+    EXPECT_EQ(MeetStaker(genesis, root, stranger, electorate).error().code, "bad-staker");
+}
+
+TEST_F(HeaderRulesTest, AnElectorateHasTheWeightsAndThresholdsOfItsSnapshot) {
+    snapshot.entries[0].recent_stake = Amount(snapshot.entries[0].stake.drops / 2);
+    for (const Epoch epoch : {Epoch(2), Epoch(3)}) {
+        Electorate electorate(params, snapshot, epoch);
+        EXPECT_EQ(electorate.total(), snapshot.TotalWeight(epoch));
+        for (const SnapshotEntry& entry : snapshot.entries) {
+            const Electorate::Seat* seat = electorate.Find(entry.staker);
+            ASSERT_NE(seat, nullptr);
+            EXPECT_EQ(seat->entry, &entry);
+            EXPECT_EQ(seat->weight, snapshot.Weight(entry, epoch));
+            EXPECT_EQ(seat->threshold, LeaderThreshold(params, seat->weight, electorate.total()));
+            EXPECT_EQ(electorate.Find(entry.staker), seat) << "computed once";
+        }
+        EXPECT_EQ(electorate.Find(RegtestOperator(3).staker), nullptr);
+    }
+    for (SnapshotEntry& entry : snapshot.entries) entry.stake = entry.recent_stake = Amount();
+    Electorate without_stake(params, snapshot, Epoch(2));
+    EXPECT_EQ(without_stake.total(), Amount(3));
+    EXPECT_EQ(without_stake.Find(RegtestOperator(2).staker)->threshold, LeaderThreshold(params, Amount(1), Amount(3)));
 }
 
 TEST(Vrf, AlphaAndValuesAreFrozen) {

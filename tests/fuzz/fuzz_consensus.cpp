@@ -220,7 +220,9 @@ void RunCheckHeader(ByteSpan input) {
     }();
     const auto header = Decode<BlockHeader>(input);
     if (!header || !CheckHeaderForm(network->params, root, *header)) return;
-    const auto state = CheckHeader(network->params, root.hash, root, *header, *snapshot);
+    Electorate electorate(network->params, *snapshot, network->params.EpochOf(header->slot));
+    if (electorate.epoch() > Epoch(1)) return;  // elected by another snapshot
+    const auto state = CheckHeader(network->params, root.hash, root, *header, electorate);
     if (!state) return;
     CHECK(state->hash == header->Hash());
     CHECK(*header == ExampleHeader());  // any other would be a forged signature or proof

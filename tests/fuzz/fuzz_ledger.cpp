@@ -84,7 +84,8 @@ BlockHeader ExampleHeader() {
     header.slot = Slot(1);
     header.staker = keys.staker;
     std::optional<crypto::VrfProof> proof;
-    while (!(proof = ProveLeadership(network.params, root, header.slot, snapshot, keys))) ++header.slot;
+    Electorate electorate(network.params, snapshot, Epoch(0));
+    while (!(proof = ProveLeadership(network.params, root, header.slot, electorate, keys))) ++header.slot;
     header.vrf_proof = *proof;
     header.signature = keys.signing.Sign(header.SigningHash(root.hash));
     return header;
