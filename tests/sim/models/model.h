@@ -11,11 +11,11 @@
 // Slot-level Monte-Carlo models, for what needs 10^5 to 10^9 slots and so cannot be had from whole nodes.
 //
 // What is real in them: the chance to lead a slot is consensus::LeaderThreshold, which of two tips is better is
-// consensus::BetterTip, an epoch's nonce is consensus::NextContext. What is not: a draw of a fast generator stands
-// where a VRF output would be hashed (leader value, tie-break value, nonce value), headers carry no proofs and no
-// signatures, blocks have no bodies, and a block that is delivered brings its ancestors along. The scenarios of real
-// nodes have all that; the models are held against them (growth-model against growth, private-attack against
-// private-fork).
+// consensus::BetterTip, an epoch's nonce is made by consensus::CompleteState and NextContext. What is not: a draw of a
+// fast generator stands where a VRF output would be hashed (leader value, tie-break value, nonce value), headers carry
+// no proofs and no signatures, blocks have no bodies, and a block that is delivered brings its ancestors along. The
+// scenarios of real nodes have all that; the models are held against them (growth-model against growth, private-attack
+// against private-fork).
 
 namespace sluice::sim::models {
 

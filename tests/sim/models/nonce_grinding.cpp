@@ -3,7 +3,6 @@
 
 #include "sim/models/fast_random.h"
 #include "sim/models/model.h"
-#include "sim/models/nonce_accumulator.h"
 #include "sim/models/statistics.h"
 
 // What a last revealer gains: who leads the last slots of the nonce window without an honest block between may leave
@@ -11,28 +10,6 @@
 // slots: two blocks for one slot do not give two nonces.
 
 namespace sluice::sim::models {
-
-consensus::HeaderState ChildState(const consensus::Params& params, const consensus::HeaderState& parent, Slot slot,
-                                  const Hash256& nonce_value) {
-    const consensus::EpochContext context = consensus::NextContext(params, parent, slot);
-    consensus::HeaderState state{.hash = CastHash<BlockHash>(nonce_value),
-                                 .prev = parent.hash,
-                                 .height = parent.height + 1,
-                                 .slot = slot,
-                                 .epoch = context.epoch,
-                                 .nonce = context.nonce,
-                                 .nonce_accumulator = context.nonce_accumulator,
-                                 .tie_break = {},
-                                 .previous = context.previous,
-                                 .elects = context.elects};
-    const bool feeds = slot.value % params.epoch_slots < params.epoch_slots - params.nonce_cutoff_slots;
-    if (feeds) {
-        static const crypto::Sha256 kTag = crypto::TaggedHasher("Sluice/nonce-accumulator");
-        state.nonce_accumulator =
-            crypto::Sha256(kTag).Write(context.nonce_accumulator.bytes).Write(nonce_value.bytes).Finish();
-    }
-    return state;
-}
 
 namespace {
 
@@ -59,10 +36,29 @@ uint64_t SlotsWon(const Hash256& nonce, uint64_t slots, uint64_t limit) {
     return won;
 }
 
+crypto::VrfOutput RandomOutput(FastRandom& random) {
+    crypto::VrfOutput beta;
+    for (size_t i = 0; i < 64; i += 32) std::ranges::copy(RandomHash(random).bytes, beta.bytes.begin() + i);
+    return beta;
+}
+
+// The state after a block in `slot` on `parent` whose VRF output is `beta`, as for a header that was checked.
+consensus::HeaderState ChildState(const consensus::Params& params, const consensus::HeaderState& parent, Slot slot,
+                                  const crypto::VrfOutput& beta) {
+    BlockHeader header;
+    header.prev = parent.hash;
+    header.slot = slot;
+    header.height = parent.height + 1;
+    consensus::HeaderState state =
+        consensus::ChildPlace(params, parent, header, BlockHash(consensus::LeaderValue(beta).bytes));
+    consensus::CompleteState(params, parent, beta, state);
+    return state;
+}
+
 // The end of a window: the last honest block, then the slots of the adversary's run.
 struct WindowEnd {
     consensus::HeaderState base;
-    std::vector<std::pair<Slot, Hash256>> run;
+    std::vector<std::pair<Slot, crypto::VrfOutput>> run;
 };
 
 WindowEnd Draw(const consensus::Params& params, FastRandom& random, uint64_t mine, uint64_t theirs) {
@@ -72,7 +68,7 @@ WindowEnd Draw(const consensus::Params& params, FastRandom& random, uint64_t min
     while (--slot > 0) {
         const bool own = random.Next() < mine;
         if (random.Next() < theirs) break;  // of a slot with both, the honest block is there and ends the run
-        if (own) end.run.emplace_back(Slot(slot), RandomHash(random));
+        if (own) end.run.emplace_back(Slot(slot), RandomOutput(random));
     }
     std::reverse(end.run.begin(), end.run.end());
     end.base.hash = CastHash<BlockHash>(RandomHash(random));
@@ -85,7 +81,7 @@ WindowEnd Draw(const consensus::Params& params, FastRandom& random, uint64_t min
 
 // The next epoch's nonce if the run's blocks in `shown` (a bit each, of the last ones) are in the chain.
 Hash256 NextNonce(const consensus::Params& params, const WindowEnd& end, size_t shown, size_t options,
-                  const Hash256& later) {
+                  const crypto::VrfOutput& later) {
     consensus::HeaderState tip = end.base;
     const size_t fixed = end.run.size() - options;
     for (size_t i = 0; i < end.run.size(); ++i)
@@ -126,14 +122,14 @@ ModelReport RunNonceGrinding(const ModelOptions& options) {
             const size_t batch = trial % kBatches;
             weight[batch] += 1;
             const WindowEnd end = Draw(params, random, mine, theirs);
-            const Hash256 later = RandomHash(random);
+            const crypto::VrfOutput later = RandomOutput(random);
             const size_t m = std::min(end.run.size(), kMaxRun);
             run_length[batch] += static_cast<double>(end.run.size());
             report.slots += params.epoch_slots;
             report.blocks += end.run.size();
             if (m == 0) continue;
             const size_t all = (size_t{1} << m) - 1;
-            if (NextNonce(params, end, all, m, later) != NextNonce(params, end, all, m, RandomHash(random)))
+            if (NextNonce(params, end, all, m, later) != NextNonce(params, end, all, m, RandomOutput(random)))
                 ++report.invariant_failures;  // the cut-off leaks
             uint64_t honest = 0, best = 0;
             size_t best_shown = all;

@@ -3,16 +3,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "consensus/genesis.h"
 #include "sim/models/model.h"
-#include "sim/models/nonce_accumulator.h"
 #include "sim/models/private_attack.h"
 #include "sim/models/strategies.h"
 
 namespace sluice::sim::models {
 namespace {
-
-using consensus::HeaderState;
 
 const Figure& Find(const ModelReport& report, std::string_view name, std::string_view where) {
     for (const Figure& figure : report.figures)
@@ -197,51 +193,6 @@ TEST(NonceGrindingTest, GainFollowsTheGreatestOfSoManyDraws) {
         EXPECT_GT(gain.low, 0) << where;
         EXPECT_LT(gain.high, 2.5) << where;
     }
-}
-
-// A chain of real headers over more than two epochs of regtest: proofs, signatures and all.
-TEST(NonceGrindingTest, StatesOfTheModelEqualThoseOfRealHeaders) {
-    const auto network = consensus::BuiltInGenesis("regtest").value();
-    const consensus::Params& params = network.params;
-    const consensus::OperatorKeys keys = consensus::RegtestOperator(0);
-    consensus::StakeSnapshot snapshot;
-    consensus::SnapshotEntry& entry = snapshot.entries.emplace_back();
-    entry.staker = keys.staker;
-    entry.stake = Amount(60);
-    entry.vrf_key = crypto::VrfPublic(keys.vrf);
-    entry.signing_key = keys.signing.XOnly();
-    HeaderState real = network.MakeHeaderState();
-    HeaderState model = real;
-    Slot slot(0);
-    size_t crossed = 0, in_cutoff = 0;
-    while (crossed < 3) {
-        ++slot;
-        const auto elects = consensus::ElectingBoundary(params, real, slot);
-        snapshot.block = elects.block;
-        snapshot.epoch = elects.epoch;
-        const auto proof = consensus::ProveLeadership(params, real, slot, snapshot, keys);
-        if (!proof) continue;
-        BlockHeader header;
-        header.prev = real.hash;
-        header.slot = slot;
-        header.height = real.height + 1;
-        header.staker = keys.staker;
-        header.vrf_proof = *proof;
-        header.signature = keys.signing.Sign(header.SigningHash(network.Hash()));
-        const auto checked = consensus::CheckHeader(params, network.Hash(), real, header, snapshot);
-        ASSERT_TRUE(checked) << checked.error().ToString();
-        const Hash256 fed = consensus::NonceValue(*crypto::VrfProofToHash(*proof));
-        HeaderState child = ChildState(params, model, slot, fed);
-        crossed += child.epoch != model.epoch;
-        in_cutoff += slot.value % params.epoch_slots >= params.epoch_slots - params.nonce_cutoff_slots;
-        child.hash = checked->hash;
-        child.tie_break = checked->tie_break;
-        child.prev = checked->prev;
-        ASSERT_EQ(child, *checked) << "slot " << ToString(slot);
-        real = *checked;
-        model = child;
-    }
-    EXPECT_GT(in_cutoff, 10u);
 }
 
 TEST(ModelsTest, EveryModelRunsByNameAndReportsItsFields) {
