@@ -86,7 +86,7 @@ class Assembler {
         Amount fees;
         for (const MempoolEntry* entry : package) {
             const auto effect = consensus::ApplyTransaction(m_params, m_context, layer, entry->tx);
-            if (!effect) return false;
+            if (!effect || m_mempool.GivesAccruedAway(effect->fee, effect->accrued, entry->vsize())) return false;
             fees.drops += effect->fee.drops;
         }
         m_state.Absorb(layer);

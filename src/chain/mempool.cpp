@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "consensus/rewards.h"
+
 namespace sluice::chain {
 namespace {
 
@@ -30,6 +32,12 @@ void ForEachRecord(const Transaction& tx, const Visit& visit) {
     }
 }
 
+bool BearsEvidence(const Transaction& tx) {
+    bool found = false;
+    ForEachRecord(tx, [&](const Record& record) { found |= std::holds_alternative<EvidenceRecord>(record); });
+    return found;
+}
+
 // The memory that an entry takes, about.
 size_t UsageBytes(const MempoolEntry& entry) {
     constexpr size_t kOverhead = 1500;
@@ -52,6 +60,11 @@ Mempool::Mempool(const consensus::Params& params, const consensus::StateReader& 
 consensus::TxContext Mempool::NextContext() const { return {m_tip.height + 1, m_tip.slot + 1, m_tip.slot}; }
 
 uint64_t Mempool::min_fee_per_kvb() const { return std::max(m_policy.min_fee_per_kvb, m_full_fee_per_kvb); }
+
+bool Mempool::GivesAccruedAway(Amount fee, Amount accrued, size_t vsize) const {
+    return accrued >= m_policy.accrued_least &&
+           Wide(fee.drops) > Wide(FeeAt(min_fee_per_kvb(), vsize).drops) * m_policy.accrued_fee_factor;
+}
 
 Verdict<void> Mempool::CheckKnown(const Transaction& tx) const {
     if (m_by_wtxid.contains(tx.wtxid())) return Reject(Invalid::What::kPolicy, "txn-already-in-mempool");
@@ -102,6 +115,9 @@ Verdict<std::set<Txid>> Mempool::FindReplaced(const Transaction& tx) const {
         if (const auto spender = SpenderOf(input.prevout)) direct.insert(*spender);
     std::set<Txid> leaving;
     for (const Txid& txid : direct) {
+        if (m_entries.at(txid).evidence)
+            return Reject(Invalid::What::kPolicy, "evidence-in-mempool",
+                          "evidence spends that bond: " + txid.Hex() + " is not replaced");
         CollectDescendants(txid, leaving);
         if (leaving.size() > m_policy.max_replaced)
             return Reject(Invalid::What::kPolicy, "too-many-replacements",
@@ -180,6 +196,7 @@ std::optional<Amount> Mempool::GreatestFee(const Transaction& tx) const {
             const auto coin = m_state.Get<consensus::Coin>(input.prevout);
             if (!coin) return std::nullopt;
             in += coin->output.value.drops;
+            in += consensus::AccruedReward(m_params, m_state, *coin, m_params.EpochOf(NextContext().slot)).drops;
         }
     }
     uint64_t out = 0;
@@ -187,15 +204,44 @@ std::optional<Amount> Mempool::GreatestFee(const Transaction& tx) const {
     return Amount(in > out ? in - out : 0);
 }
 
+// Whether it convicts is asked of the tip alone: what the pool would do to the bond does not count, and nothing of the
+// pool is replayed for evidence that proves nothing.
+Verdict<Mempool::Plan> Mempool::CheckConflictingEvidence(const TransactionRef& tx, const Txid& conflict,
+                                                         UnixMillis now) const {
+    const MempoolEntry& there = m_entries.at(conflict);
+    if (there.evidence)
+        return Reject(Invalid::What::kPolicy, "evidence-in-mempool", "the pool has evidence against that staker");
+    StateCache alone(m_state);
+    const auto context = NextContext();
+    ASSIGN_OR_RETURN(const consensus::TxEffect effect, consensus::ApplyTransaction(m_params, context, alone, tx));
+    RETURN_IF_ERROR(m_runner(std::span(&effect.spends, 1)));
+    Plan plan;
+    CollectDescendants(conflict, plan.leaving);
+    plan.takes_place_of = there.sequence;
+    plan.entry = {.tx = tx,
+                  .fee = effect.fee,
+                  .burned = effect.burned,
+                  .evidence = true,
+                  .time = now,
+                  .sequence = there.sequence,
+                  .slot = context.slot,
+                  .record_count = effect.record_count,
+                  .record_bytes = effect.record_bytes};
+    return plan;
+}
+
 Verdict<Mempool::Plan> Mempool::Check(const TransactionRef& tx, UnixMillis now) const {
     RETURN_IF_ERROR(CheckKnown(*tx));
     RETURN_IF_ERROR(consensus::CheckTransaction(m_params, *tx));
     RETURN_IF_ERROR(CheckStandard(*tx));
+    const bool evidence = BearsEvidence(*tx);
+    if (evidence)
+        if (const auto conflict = SpenderOf(tx->inputs()[0].prevout))
+            return CheckConflictingEvidence(tx, *conflict, now);
     Plan plan;
     ASSIGN_OR_RETURN(plan.leaving, FindReplaced(*tx));
     if (!plan.leaving.empty()) {
-        // Replaying the pool is work: first see that the fee could pay for it. Values that rewards or stake add are
-        // left out.
+        // Replaying the pool is work: first see that the fee could pay for it.
         const auto greatest = GreatestFee(*tx);
         if (!greatest)
             return Reject(Invalid::What::kMissingInputs, "bad-txns-inputs-missingorspent",
@@ -209,14 +255,20 @@ Verdict<Mempool::Plan> Mempool::Check(const TransactionRef& tx, UnixMillis now) 
     plan.layer = std::make_unique<StateCache>(below);
     const auto context = NextContext();
     ASSIGN_OR_RETURN(const consensus::TxEffect effect, consensus::ApplyTransaction(m_params, context, *plan.layer, tx));
-    RETURN_IF_ERROR(CheckFee(*tx, effect.fee, plan.leaving));
+    if (!evidence) RETURN_IF_ERROR(CheckFee(*tx, effect.fee, plan.leaving));
+    if (GivesAccruedAway(effect.fee, effect.accrued, tx->vsize()))
+        return Reject(Invalid::What::kPolicy, "accrued-as-fee",
+                      fmt::format("its stake has earned {} drops and its fee is {}: add what was earned to an output",
+                                  effect.accrued.drops, effect.fee.drops));
     RETURN_IF_ERROR(CheckPurchases(*tx));
     RETURN_IF_ERROR(CheckPackageLimits(*tx, plan.leaving));
     RETURN_IF_ERROR(m_runner(std::span(&effect.spends, 1)));
-    RETURN_IF_ERROR(CheckUpgradable(effect.spends));
+    if (!evidence) RETURN_IF_ERROR(CheckUpgradable(effect.spends));
     plan.entry = {.tx = tx,
                   .fee = effect.fee,
                   .burned = effect.burned,
+                  .accrued = effect.accrued,
+                  .evidence = evidence,
                   .time = now,
                   .slot = context.slot,
                   .record_count = effect.record_count,
@@ -227,29 +279,50 @@ Verdict<Mempool::Plan> Mempool::Check(const TransactionRef& tx, UnixMillis now) 
 Verdict<AcceptResult> Mempool::Test(const TransactionRef& tx, UnixMillis now) {
     ASSIGN_OR_RETURN(const Plan plan, Check(tx, now));
     AcceptResult result{plan.entry.fee, tx->vsize(), {}};
-    for (const Txid& txid : plan.leaving) result.replaced.push_back(m_entries.at(txid).tx);
+    for (const Txid& txid : plan.leaving) result.removed.push_back({m_entries.at(txid).tx, Why::kReplaced});
     return result;
 }
 
 Verdict<AcceptResult> Mempool::Accept(const TransactionRef& tx, UnixMillis now) {
     ASSIGN_OR_RETURN(Plan plan, Check(tx, now));
     AcceptResult result{plan.entry.fee, tx->vsize(), {}};
+    // What it takes to undo all of it, if the transaction turns out to pay too little for a place.
+    std::vector<MempoolEntry> before;
+    if (m_usage_bytes + UsageBytes(plan.entry) > m_policy.max_bytes) before = Entries();
+    Take(std::move(plan), result.removed);
+    EvictToFit(result.removed);
+    if (!m_entries.contains(tx->txid())) {
+        std::vector<RemovedTransaction> lost;  // none: each was valid in this order over this state
+        Rebuild(std::move(before), lost);
+        return Reject(Invalid::What::kPolicy, "mempool full", "the pool is full of transactions that pay more");
+    }
+    return result;
+}
+
+void Mempool::Take(Plan plan, std::vector<RemovedTransaction>& removed) {
     for (const Txid& txid : plan.leaving) {
-        result.replaced.push_back(m_entries.at(txid).tx);
+        removed.push_back({m_entries.at(txid).tx, Why::kReplaced});
         Remove(txid);
+    }
+    if (plan.takes_place_of) {
+        std::vector<MempoolEntry> entries = Entries();
+        const auto place = std::find_if(entries.begin(), entries.end(), [&](const MempoolEntry& entry) {
+            return entry.sequence > *plan.takes_place_of;
+        });
+        entries.insert(place, std::move(plan.entry));
+        Rebuild(std::move(entries), removed);
+        return;
     }
     if (plan.view) m_view = std::move(plan.view);
     m_view->Absorb(*plan.layer);
     plan.entry.sequence = m_next_sequence++;
     Insert(std::move(plan.entry));
-    std::vector<RemovedTransaction> evicted;
-    EvictToFit(evicted);
-    for (const RemovedTransaction& each : evicted) {
-        if (each.tx->wtxid() == tx->wtxid())
-            return Reject(Invalid::What::kPolicy, "mempool full", "the pool is full of transactions that pay more");
-        result.replaced.push_back(each.tx);
-    }
-    return result;
+}
+
+std::vector<MempoolEntry> Mempool::Entries() const {
+    std::vector<MempoolEntry> entries;
+    for (const auto& [sequence, txid] : m_by_sequence) entries.push_back(m_entries.at(txid));
+    return entries;
 }
 
 void Mempool::Insert(MempoolEntry entry) {
@@ -355,14 +428,22 @@ void Mempool::Rebuild(std::vector<MempoolEntry> entries, std::vector<RemovedTran
     for (MempoolEntry& entry : entries) {
         const bool known = m_entries.contains(entry.tx->txid());
         if (known) continue;  // it was in the pool and came back from a block
+        StateCache layer(static_cast<const consensus::StateReader&>(*m_view));
         const auto effect =
             CheckPurchases(*entry.tx)
-                ? consensus::ApplyTransaction(m_params, NextContext(), *m_view, entry.tx)
+                ? consensus::ApplyTransaction(m_params, NextContext(), layer, entry.tx)
                 : Verdict<consensus::TxEffect>(Reject(Invalid::What::kPolicy, "purchase-of-unconfirmed"));
         if (!effect) {
             removed.push_back({entry.tx, Why::kReorg});
             continue;
         }
+        if (GivesAccruedAway(effect->fee, effect->accrued, entry.vsize())) {
+            removed.push_back({entry.tx, Why::kAccrued});
+            continue;
+        }
+        m_view->Absorb(layer);
+        entry.accrued = effect->accrued;
+        entry.evidence = !effect->spends.evidence.empty();
         entry.fee = effect->fee;
         entry.burned = effect->burned;
         entry.record_count = effect->record_count;
@@ -392,7 +473,7 @@ std::vector<RemovedTransaction> Mempool::BlocksChanged(const TipChange& change, 
             if (!tx->IsCoinbase() && !mined.contains(tx->txid()))
                 entries.push_back({.tx = tx, .time = returned_at, .slot = tip.slot + 1});
     const bool reordered = !entries.empty();
-    for (const auto& [sequence, txid] : m_by_sequence) entries.push_back(m_entries.at(txid));
+    for (MempoolEntry& entry : Entries()) entries.push_back(std::move(entry));
     if (reordered)
         for (MempoolEntry& entry : entries) entry.sequence = m_next_sequence++;
     Rebuild(std::move(entries), removed);
@@ -428,14 +509,12 @@ void Mempool::EvictToFit(std::vector<RemovedTransaction>& removed) {
     const size_t goal = m_policy.max_bytes - m_policy.max_bytes / 50;
     for (const Score& score : scores) {
         if (m_usage_bytes <= goal) break;
-        if (!m_entries.contains(score.txid)) continue;
+        if (!m_entries.contains(score.txid) || m_entries.at(score.txid).evidence) continue;
         m_full_fee_per_kvb =
             std::max(m_full_fee_per_kvb, score.fee.drops * 1000 / score.vsize + m_policy.incremental_fee_per_kvb);
         RemoveWithDescendants(score.txid, Why::kEvicted, removed);
     }
-    std::vector<MempoolEntry> entries;
-    for (const auto& [sequence, txid] : m_by_sequence) entries.push_back(m_entries.at(txid));
-    Rebuild(std::move(entries), removed);
+    Rebuild(Entries(), removed);
 }
 
 const MempoolEntry* Mempool::Find(const Txid& txid) const {

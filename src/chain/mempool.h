@@ -20,12 +20,23 @@ struct MempoolPolicy {
     size_t max_replaced{100};
     size_t max_bytes{50'000'000};
     uint64_t expiry_slots{14 * 86'400};
+    // A transaction gives away what its stake has earned if that is `accrued_least` or more and the fee is over
+    // accrued_fee_factor times the least fee of its size: not taken, not kept, and put into no block.
+    // Rationale: what a stake coin has earned and its spender does not claim goes to the fee, without a word in the
+    // transaction. That happens to software that knows no rewards, and to everyone whose transaction was built before
+    // the end of an epoch and is mined after it. Fees that are bid seldom rise a hundredfold; what an epoch earns to a
+    // coin that is worth spending is far more. Below the bound the loss is not worth a second transaction. The bound
+    // counts from the pool's own least fee, so that it rises when blocks are full.
+    uint64_t accrued_fee_factor{100};
+    Amount accrued_least{1'000};
 };
 
 struct MempoolEntry {
     TransactionRef tx;
     Amount fee;  // to the producer
     Amount burned;
+    Amount accrued;        // of the stake that it spends
+    bool evidence{false};  // against a staker: stays until it is mined or not valid any more
     UnixMillis time;       // of arrival
     uint64_t sequence{0};  // order of arrival; parents come before children
     Slot slot;             // of the next block when it came
@@ -44,18 +55,25 @@ struct PackageTotals {
     size_t vsize{0};
 };
 
+struct RemovedTransaction {
+    TransactionRef tx;
+    // kReorg: not valid after a change of the tip. kAccrued: valid, but it would give away what its stake has earned
+    // since it was made.
+    enum class Why { kMined, kConflict, kReplaced, kExpired, kEvicted, kReorg, kAccrued } why{Why::kMined};
+};
+
 struct AcceptResult {
     Amount fee;
     size_t vsize{0};
-    std::vector<TransactionRef> replaced;  // with their descendants
-};
-
-struct RemovedTransaction {
-    TransactionRef tx;
-    enum class Why { kMined, kConflict, kReplaced, kExpired, kEvicted, kReorg } why{Why::kMined};
+    std::vector<RemovedTransaction> removed;  // replaced or evicted, with their descendants
 };
 
 // Transactions that could be in the next block, in an order in which each is valid after those before it.
+//
+// Evidence against a staker is taken whatever it pays and whatever conflicts with it: an update or exit of the same
+// bond leaves with all that builds on it, and nothing replaces evidence until it is mined. Otherwise a staker that
+// signed twice could hide behind a chain of well-paid rotations.
+//
 // Chain worker. Invariant (SanityCheck): replaying the entries in sequence order over the tip's state succeeds.
 class Mempool {
   public:
@@ -63,8 +81,9 @@ class Mempool {
     Mempool(const consensus::Params& params, const consensus::StateReader& state, const consensus::HeaderState& tip,
             consensus::SpendRunner runner, MempoolPolicy policy = {});
 
-    // Checks and adds. kMissingInputs: perhaps an orphan. kPolicy: valid, but not relayed. "txn-already-in-mempool" if
-    // it is there (by wtxid), "txn-same-nonwitness-data-in-mempool" by txid only.
+    // Checks and adds; if it is refused, the pool is as it was. kMissingInputs: perhaps an orphan. kPolicy: valid, but
+    // not relayed. "txn-already-in-mempool" if it is there (by wtxid), "txn-same-nonwitness-data-in-mempool" by txid
+    // only.
     consensus::Verdict<AcceptResult> Accept(const TransactionRef& tx, UnixMillis now);
     // The same without keeping it (testmempoolaccept).
     consensus::Verdict<AcceptResult> Test(const TransactionRef& tx, UnixMillis now);
@@ -94,6 +113,8 @@ class Mempool {
     // What enters now pays at least this: the policy's floor, or more after the pool was full.
     uint64_t min_fee_per_kvb() const;
     const MempoolPolicy& policy() const { return m_policy; }
+    // See MempoolPolicy::accrued_fee_factor.
+    bool GivesAccruedAway(Amount fee, Amount accrued, size_t vsize) const;
     // The state after the tip and everything in the pool, in order.
     const consensus::StateReader& view() const { return *m_view; }
     consensus::TxContext NextContext() const;
@@ -107,8 +128,12 @@ class Mempool {
         std::set<Txid> leaving;                        // replaced, with their descendants
         std::unique_ptr<consensus::StateCache> view;   // without those; null if there are none
         std::unique_ptr<consensus::StateCache> layer;  // the transaction's own changes, over `view` or m_view
+        std::optional<uint64_t> takes_place_of;        // evidence: sequence of what it throws out; no view and layer
     };
     consensus::Verdict<Plan> Check(const TransactionRef& tx, UnixMillis now) const;
+    // Of evidence that conflicts with what the pool has.
+    consensus::Verdict<Plan> CheckConflictingEvidence(const TransactionRef& tx, const Txid& conflict,
+                                                      UnixMillis now) const;
     consensus::Verdict<void> CheckKnown(const Transaction& tx) const;
     consensus::Verdict<void> CheckStandard(const Transaction& tx) const;
     // Purchases are relayed for confirmed publishes only.
@@ -120,6 +145,9 @@ class Mempool {
     // What its inputs bring at most less its outputs; nullopt if an input is unknown.
     std::optional<Amount> GreatestFee(const Transaction& tx) const;
     void Insert(MempoolEntry entry);
+    // Into the pool, which may be over its limit then.
+    void Take(Plan plan, std::vector<RemovedTransaction>& removed);
+    std::vector<MempoolEntry> Entries() const;  // in sequence order
     void Remove(const Txid& txid);
     void CollectDescendants(const Txid& txid, std::set<Txid>& into) const;
     std::set<Txid> CollectAncestors(const Transaction& tx) const;

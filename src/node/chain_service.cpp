@@ -45,9 +45,8 @@ consensus::Verdict<chain::AcceptResult> ChainService::Submit(const TransactionRe
     auto result = Accept(tx);
     if (!result) return result;
     m_sync.AnnounceTransaction(tx, m_environment.clock.Monotonic());
-    for (const TransactionRef& replaced : result->replaced)
-        for (ChainListener* listener : m_listeners)
-            listener->OnTransactionRemoved({replaced, chain::RemovedTransaction::Why::kReplaced});
+    for (const chain::RemovedTransaction& removed : result->removed)
+        for (ChainListener* listener : m_listeners) listener->OnTransactionRemoved(removed);
     for (ChainListener* listener : m_listeners) listener->OnTransactionAccepted(tx);
     m_events.Publish("transaction", tx->txid().Hex(), "accepted");
     RunActions();
@@ -175,9 +174,8 @@ void ChainService::Do(const p2p::ProcessTransactionAction& action) {
                 break;
         }
     } else {
-        for (const TransactionRef& replaced : accepted->replaced)
-            for (ChainListener* listener : m_listeners)
-                listener->OnTransactionRemoved({replaced, chain::RemovedTransaction::Why::kReplaced});
+        for (const chain::RemovedTransaction& removed : accepted->removed)
+            for (ChainListener* listener : m_listeners) listener->OnTransactionRemoved(removed);
         for (ChainListener* listener : m_listeners) listener->OnTransactionAccepted(action.transaction);
         m_events.Publish("transaction", action.transaction->txid().Hex(), "accepted");
     }

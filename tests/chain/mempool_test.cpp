@@ -1,6 +1,7 @@
 #include "chain/mempool.h"
 
 #include "chain_test_util.h"
+#include "consensus/rewards.h"
 
 namespace sluice::chain {
 namespace {
@@ -97,7 +98,7 @@ TEST(Mempool, AReplacementPaysForWhatItReplacesAndForItself) {
     const auto replacement = node.PayGenesisCoin(0, Amount(6000 + vsize));
     const auto verdict = node.Accept(replacement);
     ASSERT_TRUE(verdict) << verdict.error().ToString();
-    EXPECT_EQ(verdict->replaced.size(), 2u);
+    EXPECT_EQ(verdict->removed.size(), 2u);
     EXPECT_EQ(node.chain().mempool().size(), 1u);
     EXPECT_TRUE(node.chain().mempool().SanityCheck());
 }
@@ -209,6 +210,7 @@ TEST(Mempool, WhatAnUpgradeMayGiveMeaningToIsNotRelayed) {
 
 TEST(Mempool, ACoinbaseIsSpentOnceItIsKBlocksDeep) {
     TestNode node;
+    ASSERT_EQ(node.Code(node.PayGenesisCoin(0, Amount(10'000))), "");
     const BlockRef block = node.Mine();
     const Transaction& coinbase = *block->transactions[0];
     const auto spend = Pay(coinbase.Output(0), coinbase.outputs()[0], Amount(1000));
@@ -234,10 +236,12 @@ TEST(BlockTemplate, ABetterPayingChildTakesItsParentWithIt) {
     EXPECT_EQ(block->transactions[1]->txid(), poor_parent->txid());
     EXPECT_EQ(block->transactions[2]->txid(), rich_child->txid());
     EXPECT_EQ(block->transactions[3]->txid(), middle->txid());
-    const uint64_t subsidy =
-        consensus::BlockSubsidy(node.params(), *TestNode(5).chain().state().Get<consensus::LedgerTotals>({}), Epoch(0))
-            .drops;
-    EXPECT_EQ(block->transactions[0]->outputs()[0].value.drops, subsidy + 110'200);
+    TestNode fresh(5);
+    const auto totals = *fresh.chain().state().Get<consensus::LedgerTotals>({});
+    const auto staker = *fresh.chain().state().Get<consensus::StakerState>(node.keys().staker);
+    const Amount commission = consensus::CommissionOf(consensus::BlockSubsidy(node.params(), totals, Epoch(0)),
+                                                      staker.commission_permille);
+    EXPECT_EQ(block->transactions[0]->outputs()[0].value.drops, commission.drops + 110'200);
 }
 
 TEST(BlockTemplate, MoreThanABlockHoldsFillsBlocksToTheLimitWithTheBestFirst) {
