@@ -38,7 +38,7 @@ struct SpendCheck {
     std::vector<uint32_t>
         pay_leaf_inputs;  // spend a purchase or channel through leaf 1: its owner may sign SINGLE|ANYONECANPAY
     std::vector<uint32_t>
-        updated_anchors;  // spend the anchor of a claim that is updated: signed DEFAULT or ALL themselves
+        updated_inputs;  // spend the anchor or bond that a record updates: signed DEFAULT or ALL themselves
     std::vector<SignatureCheck> evidence;  // if any, these take the place of the input's: the two headers' signatures
     Verdict<void> Run() const;
 

@@ -33,7 +33,7 @@ std::vector<CoinKind> OutputKinds(const Transaction& tx, const std::vector<Place
 struct RecordEffect {
     std::vector<OutPoint> superseded;       // anchors of publishes replaced or retired
     std::vector<uint32_t> pay_leaf_inputs;  // spend a purchase or channel through leaf 1
-    std::vector<uint32_t> updated_anchors;  // inputs that spend the anchor of a claim that is updated
+    std::vector<uint32_t> updated_inputs;   // spend the anchor of an updated claim, the bond of an updated staker
     std::optional<XOnlyPubKey> convicted;   // evidence: the key that both its headers must be signed with
 };
 

@@ -40,7 +40,7 @@ class Applier {
             RETURN_IF_ERROR(std::visit([&](const auto& record) { return Apply(placed, record); }, placed.record));
         }
         RETURN_IF_ERROR(RetireClaims());
-        for (const auto& [staker, bond] : m_bonds) RETURN_IF_ERROR(ReleaseBond(m_staking, m_state, staker));
+        for (const auto& [staker, input] : m_bonds) RETURN_IF_ERROR(ReleaseBond(m_staking, m_state, staker));
         return std::move(m_effect);
     }
 
@@ -110,14 +110,19 @@ class Applier {
         const OutPoint& bond = m_tx.inputs()[input].prevout;
         const auto owner = m_state.Get<BondState>(bond);
         if (!owner) return Unreadable(bond);
-        m_bonds.emplace(owner->staker, bond);
+        m_bonds.emplace(owner->staker, input);
         return {};
     }
 
-    // A record that names a staker spends its bond, once.
+    // A record that names a staker spends its bond, once. The bond's own input has to sign. Rationale: the script of a
+    // bond that wants no signature is known to whoever sees it spent, who could put his own record in its place.
     Verdict<void> UseBond(const char* code, const StakerId& staker) {
-        if (m_bonds.erase(staker) != 0) return {};
-        return Reject(code, "the transaction does not spend the bond of staker " + staker.Hex() + ", once");
+        const auto bond = m_bonds.find(staker);
+        if (bond == m_bonds.end())
+            return Reject(code, "the transaction does not spend the bond of staker " + staker.Hex() + ", once");
+        m_effect.updated_inputs.push_back(bond->second);
+        m_bonds.erase(bond);
+        return {};
     }
 
     // The grant and the settle record name exactly what is spent through leaf 1, in order.
@@ -151,7 +156,7 @@ class Applier {
                 return Reject("bad-update-anchor",
                               "the transaction does not spend the anchor of the claim that it updates, once");
             RETURN_IF_ERROR(Supersede(current->anchor));
-            m_effect.updated_anchors.push_back(spent->second);
+            m_effect.updated_inputs.push_back(spent->second);
             m_anchors.erase(spent);
             claim.first_height = current->first_height;
             claim.version = current->version + 1;
@@ -267,7 +272,7 @@ class Applier {
     const std::vector<Coin>& m_spent;
 
     std::map<OutPoint, uint32_t> m_anchors;  // spent and not (yet) updated, with their inputs
-    std::map<StakerId, OutPoint> m_bonds;    // spent and not (yet) used by a record
+    std::map<StakerId, uint32_t> m_bonds;    // spent and not (yet) used by a record, with their inputs
     std::vector<OutPoint> m_granted;
     std::vector<OutPoint> m_settled;
     RecordEffect m_effect;

@@ -65,6 +65,7 @@ void AdoptWaitingStake(StateCache& state, const StakerId& staker) {
 }
 
 void AddStake(StateCache& state, const StakerId& staker, Amount amount, Epoch epoch) {
+    if (amount.drops == 0) return;
     AdoptWaitingStake(state, staker);
     if (auto known = state.Get<StakerState>(staker)) {
         known->stake.Add(amount, epoch);
@@ -77,6 +78,7 @@ void AddStake(StateCache& state, const StakerId& staker, Amount amount, Epoch ep
 }
 
 void RemoveStake(StateCache& state, const StakerId& staker, Amount amount, Epoch created) {
+    if (amount.drops == 0) return;
     AdoptWaitingStake(state, staker);
     if (auto known = state.Get<StakerState>(staker)) {
         known->stake.Remove(amount, created);

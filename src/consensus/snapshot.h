@@ -70,7 +70,7 @@ struct WaitingStake {
 Epoch StakeEpoch(const Params& params, const Coin& coin);
 
 // Keeps the stake of an id, registered or not, up to date when a coin with a stake output is made or spent.
-// Precondition of RemoveStake: AddStake was called for the coin, with the same epoch.
+// An amount of 0 changes nothing. Precondition of RemoveStake: AddStake was called for the coin, with the same epoch.
 void AddStake(StateCache& state, const StakerId& staker, Amount amount, Epoch epoch);
 void RemoveStake(StateCache& state, const StakerId& staker, Amount amount, Epoch created);
 // Moves waiting stake into the StakerState of an id that was just registered. The calls above and TakeSnapshot do it as

@@ -265,7 +265,7 @@ Verdict<TxEffect> ApplyFormed(const Params& params, const TxContext& context, St
                      std::move(spent),
                      !form.records.empty(),
                      std::move(records.pay_leaf_inputs),
-                     std::move(records.updated_anchors),
+                     std::move(records.updated_inputs),
                      {}};
     if (records.convicted) effect.spends.evidence = MakeEvidenceCheck(state, *EvidenceOf(form), *records.convicted);
     return effect;
@@ -303,9 +303,9 @@ Verdict<void> SpendCheck::Run() const {
             return Reject("bad-record-sighash",
                           InputName(i) + " is signed for a part of a transaction that bears a record");
         const bool signs_all = std::any_of(facts->hash_types.begin(), facts->hash_types.end(), SignsAll);
-        if (Contains(updated_anchors, i) && !signs_all)
+        if (Contains(updated_inputs, i) && !signs_all)
             return Reject("bad-update-unsigned",
-                          InputName(i) + " spends the anchor of an updated claim without a signature");
+                          InputName(i) + " spends the anchor or bond that a record updates without a signature");
         signed_all = signed_all || signs_all;
     }
     if (bears_record && !signed_all)

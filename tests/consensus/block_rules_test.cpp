@@ -138,11 +138,19 @@ TEST(CheckBlock, AQuarterOfAFullBlockIsRecords) {
     }
 }
 
-TEST(ConnectBlock, PaysTheProducerSubsidyAndFeesExactly) {
+// The commission is a part of the subsidy alone, rounded down; what belongs to delegators is not the producer's even
+// when nobody delegates.
+class CoinbaseTest : public ::testing::TestWithParam<uint16_t> {
+  protected:
+    CoinbaseTest() { ledger.snapshot.entries[0].commission_permille = GetParam(); }
     Ledger ledger;
+};
+INSTANTIATE_TEST_SUITE_P(Permille, CoinbaseTest, ::testing::Values(0, 37, 100));
+
+TEST_P(CoinbaseTest, PaysTheProducerCommissionAndFeesExactly) {
     const auto tx = ledger.Sign(ledger.Build({ledger.Fund(Slu(1))}, {}, Amount(12'345)));
     const Block block = ledger.MakeBlock({tx});
-    const uint64_t reward = ledger.Subsidy().drops + 12'345;
+    const uint64_t reward = ledger.Subsidy().drops * GetParam() / 1'000 + 12'345;
     ASSERT_EQ(block.transactions[0]->outputs()[0].value.drops, reward);
     EXPECT_EQ(ledger.Code(block), "");
     for (const uint64_t wrong : {reward - 1, reward + 1, uint64_t{0}, UINT64_MAX}) {
@@ -157,15 +165,16 @@ TEST(ConnectBlock, PaysTheProducerSubsidyAndFeesExactly) {
     EXPECT_EQ(ledger.Code(changed), "bad-cb-script");
 }
 
-TEST(ConnectBlock, MintsTheSubsidyIntoACoinbaseCoin) {
-    Ledger ledger;
+TEST_P(CoinbaseTest, MintsTheCommissionAloneWhenNobodyDelegates) {
     const Amount subsidy = ledger.Subsidy();
     ASSERT_GT(subsidy, Amount(0));
+    const Amount commission(subsidy.drops * GetParam() / 1'000);
     const Block block = ledger.MakeBlock({});
     ledger.Connect();
     const auto coin = ledger.state.Get<Coin>(block.transactions[0]->Output(0));
-    EXPECT_EQ(coin, (Coin{{subsidy, KeyScript(kProducerKey)}, Height(101), Slot(302), true, CoinKind::kPlain}));
-    EXPECT_EQ(ledger.Totals().minted, subsidy);
+    EXPECT_EQ(coin, (Coin{{commission, KeyScript(kProducerKey)}, Height(101), Slot(302), true, CoinKind::kPlain}));
+    EXPECT_EQ(ledger.Totals().minted, commission);
+    EXPECT_EQ(ledger.Totals().pots, Amount(0));
 }
 
 TEST(ConnectBlock, CommitsToTheSnapshot) {

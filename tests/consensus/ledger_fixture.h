@@ -130,7 +130,7 @@ class Ledger {
     }
 
     LedgerTotals Totals() const { return *state.Get<LedgerTotals>({}); }
-    TxContext Next() const { return {height + 1, slot + 2, slot}; }
+    TxContext Next() const { return {height + 1, slot + step, slot}; }
     Height next_height() const { return height + 1; }
 
     // A new coin of key 0, out of the genesis supply.
@@ -343,10 +343,11 @@ class Ledger {
         Block block;
         block.header.slot = Next().slot;
         block.header.height = next_height();
-        block.header.staker = kTestStaker;
+        block.header.staker = producer;
         block.header.commitment = HeaderCommitment({}, previous_snapshot_hash);
-        const Amount reward = CoinbaseValue(Subsidy(), snapshot.entries[0], FeesOf(txs));
-        block.transactions.push_back(MakeTransaction(MakeCoinbase(next_height(), reward, KeyScript(kProducerKey))));
+        const SnapshotEntry& entry = *snapshot.Find(producer);
+        const Amount reward = CoinbaseValue(Subsidy(), entry, FeesOf(txs));
+        block.transactions.push_back(MakeTransaction(MakeCoinbase(next_height(), reward, entry.payout_script)));
         block.transactions.insert(block.transactions.end(), txs.begin(), txs.end());
         Reseal(block);
         return block;
@@ -355,7 +356,7 @@ class Ledger {
         block.header.tx_root = TxMerkleRoot(block.transactions);
         block.header.witness_root = WitnessMerkleRoot(block.transactions);
     }
-    Verdict<StateDelta> Try(const Block& block) const {
+    Verdict<StateDelta> Try(const Block& block, const SpendRunner& run = RunSpendsInOrder) const {
         HeaderState parent;
         parent.height = height;
         parent.slot = slot;
@@ -364,7 +365,7 @@ class Ledger {
         self.height = block.header.height;
         self.slot = block.header.slot;
         self.epoch = params.EpochOf(block.header.slot);
-        return ConnectBlock(params, {parent, self, snapshot, previous_snapshot_hash}, state, block);
+        return ConnectBlock(params, {parent, self, snapshot, previous_snapshot_hash}, state, block, run);
     }
     std::string Code(const Block& block) const {
         const auto delta = Try(block);
@@ -379,7 +380,7 @@ class Ledger {
         }
         state.Apply(*delta);
         height = height + 1;
-        slot = slot + 2;
+        slot = slot + step;
         ExpectConserved();
         return *delta;
     }
@@ -416,7 +417,9 @@ class Ledger {
     MapState state;
     Height height{100};  // of the newest block
     Slot slot{300};
+    uint64_t step{2};  // slots from the newest block to the next
     StakeSnapshot snapshot;
+    StakerId producer = kTestStaker;  // of the next block; in `snapshot`
     Hash256 previous_snapshot_hash{{9, 9, 9}};
     std::map<OutPoint, TxOutput> known;  // every output made so far, confirmed or not
 
