@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "chain/fork_choice.h"
 #include "chain/header_nodes.h"
 #include "chain/store_keys.h"
 
@@ -208,7 +209,11 @@ Result<const HeaderNode*> HeaderTree::AddChecked(const BlockHeader& header, cons
     m_lowest = lowest;
     ++m_next_sequence;
     const HeaderNode* node = Insert(stored, parent);
-    if (consensus::BetterTip(node->state, m_best->state)) m_best = node;
+    if (node->parent == m_best && !JudgesAnew(node)) {
+        m_best = node;
+    } else if (BetterEnd(m_params, node, m_best) || node->parent == m_best) {
+        ChooseBest();
+    }
     return node;
 }
 
@@ -359,9 +364,19 @@ void HeaderTree::ChooseBest() {
     std::vector<HeaderNode*> all = OpenInOrder();
     std::sort(all.begin(), all.end(),
               [](const HeaderNode* a, const HeaderNode* b) { return a->sequence < b->sequence; });
-    m_best = m_root;
-    for (const HeaderNode* node : all)
-        if (!node->failed && consensus::BetterTip(node->state, m_best->state)) m_best = node;
+    std::vector<const HeaderNode*> ends;
+    for (const HeaderNode* node : all) {
+        const bool goes_on = std::any_of(node->children.begin(), node->children.end(),
+                                         [](const HeaderNode* child) { return !child->failed; });
+        if (!node->failed && !goes_on) ends.push_back(node);
+    }
+    m_best = BestEnd(m_params, ends);  // the root never fails
+}
+
+bool HeaderTree::JudgesAnew(const HeaderNode* end) const {
+    if (m_leaves.size() == 1 || end->height().value <= m_params.k) return false;
+    const HeaderNode* fork = AncestorAt(end, Height(end->height().value - m_params.k - 1));
+    return fork == nullptr || fork->children.size() > (fork->buried ? 0u : 1u);
 }
 
 Result<std::optional<BlockHash>> HeaderTree::AncestorHash(const HeaderNode* node, Height height) const {
@@ -408,7 +423,7 @@ Result<std::vector<BlockHeader>> HeaderTree::HeadersAfter(const HeaderNode* tip,
 std::vector<const HeaderNode*> HeaderTree::LeavesBetterThan(const HeaderNode* tip) const {
     std::vector<const HeaderNode*> better;
     for (const auto& [sequence, leaf] : m_leaves)
-        if (!leaf->failed && consensus::BetterTip(leaf->state, tip->state)) better.push_back(leaf);
+        if (!leaf->failed && BetterEnd(m_params, leaf, tip)) better.push_back(leaf);
     return better;
 }
 

@@ -119,7 +119,7 @@ class HeaderTree {
     const HeaderNode* genesis() const { return m_genesis; }
     // The lowest header of the active chain that is open.
     const HeaderNode* root() const { return m_root; }
-    // The best header whose branch is not known to be invalid (consensus::BetterTip; the first seen of equals).
+    // The end of the best branch that is not known to be invalid (fork_choice.h; the first seen of equals).
     const HeaderNode* best() const { return m_best; }
     Result<BlockHeader> ReadHeader(const BlockHash& hash) const;
     // The first lookup that could not be answered since the last call, if any.
@@ -157,7 +157,7 @@ class HeaderTree {
     // `limit`, until `stop` (if it comes) inclusive.
     Result<std::vector<BlockHeader>> HeadersAfter(const HeaderNode* tip, const std::vector<BlockHash>& locator,
                                                   const BlockHash& stop, size_t limit = kMaxHeadersPerAnswer) const;
-    // Ends of branches that are better than `tip` and not known to be invalid, in order of arrival.
+    // Ends of branches that are each better than `tip` (BetterEnd) and not known to be invalid, in order of arrival.
     std::vector<const HeaderNode*> LeavesBetterThan(const HeaderNode* tip) const;
     // How many open headers of `staker` for `slot` there are.
     size_t CountOf(const StakerId& staker, Slot slot) const;
@@ -182,6 +182,9 @@ class HeaderTree {
     Result<std::optional<BlockHash>> AncestorHash(const HeaderNode* node, Height height) const;
     void PropagateFailure(HeaderNode* node);
     void ChooseBest();
+    // Whether `end`, a child of the best, is the first that is more than k blocks above some fork of its branch: from
+    // there on density decides.
+    bool JudgesAnew(const HeaderNode* end) const;
 
     std::vector<HeaderNode*> OpenInOrder() const;
     HeaderNode* ParentOf(const HeaderNode* node) const;
