@@ -150,6 +150,10 @@ void WalletService::Resubmit() {
         if (m_chain.chain().mempool().Find(tx->txid())) continue;
         const auto accepted = m_chain.Submit(tx);
         if (accepted) continue;
+        if (accepted.error().code == "accrued-as-fee") {
+            Reclaim(tx->txid());
+            continue;
+        }
         const What what = accepted.error().what;
         const bool parent_waits = std::any_of(tx->inputs().begin(), tx->inputs().end(), [&](const TxInput& input) {
             return waiting.contains(input.prevout.txid);
@@ -161,6 +165,18 @@ void WalletService::Resubmit() {
         LogInfo("wallet", "transaction {} is not valid any more: {}", tx->txid().Hex(), accepted.error().ToString());
         Log(m_wallet->RemoveUnconfirmed(tx->txid()));
     }
+}
+
+void WalletService::Reclaim(const Txid& txid) {
+    const auto sent = [&]() -> Result<Txid> {
+        ASSIGN_OR_RETURN(const wallet::BuiltTransaction built, m_wallet->BuildReclaim(txid));
+        return Broadcast(built);
+    }();
+    if (sent)
+        LogInfo("wallet", "{} takes the place of {}, to claim what stake has earned since", sent->Hex(), txid.Hex());
+    else
+        LogWarning("wallet", "transaction {} waits, as it would give away what its stake has earned: {}", txid.Hex(),
+                   sent.error().message);
 }
 
 Status WalletService::CatchUp() {
@@ -228,7 +244,10 @@ void WalletService::OnTransactionRemoved(const chain::RemovedTransaction& remove
     using Why = chain::RemovedTransaction::Why;
     // What the mempool only had no room for is still valid, and others may have it: forgotten, its coins would be spent
     // once more. It is sent again with the next block.
-    if (!m_wallet || removed.why == Why::kMined || removed.why == Why::kEvicted || removed.why == Why::kExpired) return;
+    // What would give away its stake's rewards is built again then.
+    if (!m_wallet || removed.why == Why::kMined || removed.why == Why::kEvicted || removed.why == Why::kExpired ||
+        removed.why == Why::kAccrued)
+        return;
     Log(m_wallet->RemoveUnconfirmed(removed.tx->txid()));
 }
 

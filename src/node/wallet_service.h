@@ -28,7 +28,8 @@ class WalletService final : public ChainListener {
     // Commits, submits to the mempool and relays. If the mempool refuses it the coins are as they were before.
     Result<Txid> Broadcast(const wallet::BuiltTransaction& built);
     // Submits transactions of the wallet that are neither in a block nor in the mempool again: after a restart, and
-    // with each block. Those that can never be valid any more are forgotten.
+    // with each block. Those that can never be valid any more are forgotten. Those that would give away what their
+    // stake has earned since an epoch ended are built again, to claim it.
     void Resubmit();
 
     // The terms made by a publish, also of one that was replaced long ago.
@@ -44,6 +45,7 @@ class WalletService final : public ChainListener {
     wallet::WalletLookups Lookups() const;
     // Moves the wallet's cursor to the tip, whatever lies between.
     Status CatchUp();
+    void Reclaim(const Txid& txid);
     void PublishPurchases();
     void Log(const Status& status) const;
 

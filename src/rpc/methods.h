@@ -11,7 +11,9 @@ void AddMempoolMethods(MethodTable& table, node::Node& node);
 void AddNetworkMethods(MethodTable& table, node::Node& node);
 void AddControlMethods(MethodTable& table, node::Node& node);
 void AddWalletMethods(MethodTable& table, node::Node& node);
+void AddStakeMethods(MethodTable& table, node::Node& node);
 void AddContentMethods(MethodTable& table, node::Node& node);
+void AddStakingMethods(MethodTable& table, node::Node& node);
 void AddAllMethods(MethodTable& table, node::Node& node);
 
 // Runs `task` (returning RpcResult<Json>) on the chain strand and waits.

@@ -20,6 +20,7 @@ Json HistoryJson(const Node& node, const wallet::HistoryEntry& entry) {
     json["amount"] = (gain ? "" : "-") + FormatSlu(gain ? Amount(entry.received.drops - entry.spent.drops)
                                                         : Amount(entry.spent.drops - entry.received.drops));
     if (entry.fee) json["fee"] = AmountJson(*entry.fee);
+    if (entry.accrued != Amount(0)) json["accrued"] = AmountJson(entry.accrued);
     if (entry.block) {
         json["blockhash"] = entry.block->hash.Hex();
         json["blockheight"] = entry.block->height.value;
@@ -41,6 +42,7 @@ Json BalancesJson(const wallet::Balances& b) {
             {"pending", AmountJson(Amount(b.pending.drops + b.pending_trusted.drops))},
             {"pending_trusted", AmountJson(b.pending_trusted)},
             {"staked", AmountJson(b.staked)},
+            {"accrued", AmountJson(b.accrued)},
             {"bonds", AmountJson(b.bonds)},
             {"locked",
              {{"claims", AmountJson(b.in_claims)},
@@ -68,15 +70,24 @@ RpcResult<Json> Send(Node& node, Wallet& wallet, const Call& call) {
 
 RpcResult<Json> ListUnspent(Node& node, Wallet& wallet) {
     Json result = Json::array();
+    std::map<OutPoint, wallet::StakeView> stakes;
+    for (wallet::StakeView& view : wallet.Stakes()) stakes.emplace(view.outpoint, std::move(view));
     for (const wallet::CoinView& view : wallet.Coins()) {
         if (view.coin.kind != consensus::CoinKind::kPlain) continue;
-        result.push_back({{"txid", view.outpoint.txid.Hex()},
-                          {"vout", view.outpoint.index},
-                          {"address", EncodeAddress(view.coin.output.script, node.params().hrp)},
-                          {"amount", AmountJson(view.coin.output.value)},
-                          {"confirmations", view.confirmations},
-                          {"spendable", view.mature && !view.locked},
-                          {"locked", view.locked}});
+        const auto stake = stakes.find(view.outpoint);
+        const bool staked = stake != stakes.end();
+        Json coin{{"txid", view.outpoint.txid.Hex()},
+                  {"vout", view.outpoint.index},
+                  {"address", EncodeAddress(view.coin.output.script, node.params().hrp)},
+                  {"amount", AmountJson(view.coin.output.value)},
+                  {"confirmations", view.confirmations},
+                  {"spendable", view.mature && !view.locked && !staked},
+                  {"locked", view.locked}};
+        if (staked) {
+            coin["staker"] = stake->second.staker.Hex();
+            coin["accrued"] = AmountJson(stake->second.accrued);
+        }
+        result.push_back(std::move(coin));
     }
     return result;
 }
@@ -84,6 +95,7 @@ RpcResult<Json> ListUnspent(Node& node, Wallet& wallet) {
 }  // namespace
 
 void AddWalletMethods(MethodTable& table, Node& node) {
+    AddStakeMethods(table, node);
     const std::string category = "wallet";
     using Handler = std::function<RpcResult<Json>(Wallet&, const Call&)>;
     const auto add = [&](std::string name, std::string summary, std::vector<ArgSpec> args, std::string result,
@@ -143,10 +155,12 @@ void AddWalletMethods(MethodTable& table, Node& node) {
     add("getbalance", "What can be spent now.", {}, "amount",
         [](Wallet& wallet, const Call&) -> RpcResult<Json> { return AmountJson(wallet.GetBalances().spendable); });
     add("getbalances", "Everything that is owned, by what it is.", {},
-        "{spendable, immature, pending, staked, bonds, locked: {claims, purchases, channels}, total}",
+        "{spendable, immature, pending, staked, bonds, locked: {claims, purchases, channels}, total, accrued}: total "
+        "is "
+        "the sum of all but accrued, which stake brings beside its amount when it is spent",
         [](Wallet& wallet, const Call&) -> RpcResult<Json> { return BalancesJson(wallet.GetBalances()); });
-    add("listunspent", "Outputs that payments can spend.", {}, "array of objects",
-        [&node](Wallet& wallet, const Call&) { return ListUnspent(node, wallet); });
+    add("listunspent", "Outputs that payments can spend, and stake (which undelegate spends) with what it has earned.",
+        {}, "array of objects", [&node](Wallet& wallet, const Call&) { return ListUnspent(node, wallet); });
     add("listtransactions", "The newest transactions.",
         {{"count", ArgType::kNumber, false, "how many (default 10)"},
          {"skip", ArgType::kNumber, false, "leave out this many first (default 0)"}},
