@@ -25,6 +25,7 @@ constexpr const char* kUsage =
     "  -datadir=DIR             Folder of the node's data (default: ~/.sluice)\n"
     "  -conf=FILE               Configuration file (default: sluice.conf in that folder)\n"
     "  -chain=NAME, -regtest    The node's chain (default: that of sluice.conf, else regtest)\n"
+    "  -genesis=FILE            Genesis file of -chain=custom; a custom network's own name works as NAME too\n"
     "  -rpcconnect=HOST         Where the node is (default: 127.0.0.1)\n"
     "  -rpcport=PORT            Its RPC port (default: that of the running node)\n"
     "  -rpcclienttimeout=S      Longest wait for an answer, in seconds; 0: no limit (default: 900)\n"

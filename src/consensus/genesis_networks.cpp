@@ -109,7 +109,8 @@ Result<Genesis> BuiltInGenesis(std::string_view network) {
                     fmt::format("the network '{}' has not started yet: use -chain=regtest, or start a network of your "
                                 "own with -chain=custom -genesis=FILE",
                                 network));
-    return Fail(fmt::format("there is no built-in network '{}': use -chain=regtest", network.substr(0, 40)));
+    return Fail(fmt::format("there is no built-in network '{}': use -chain=regtest, or -chain=custom -genesis=FILE",
+                            network.substr(0, 40)));
 }
 
 }  // namespace sluice::consensus

@@ -4,6 +4,7 @@
 #include "apps/sluice_cli/command_line.h"
 #include "apps/sluice_cli/format.h"
 #include "apps/sluice_cli/rpc_client.h"
+#include "consensus/genesis_file.h"
 #include "rpc/http_server.h"
 #include "storage/memory_disk.h"
 
@@ -82,7 +83,36 @@ TEST_F(FindNodeTest, CredentialsAreTheCookieOfTheChain) {
     const auto none = Find({"-chain=other", "-rpcport=1"});
     ASSERT_FALSE(none);
     EXPECT_THAT(none.error().message, HasSubstr("cannot reach sluiced at 127.0.0.1:1"));
-    EXPECT_THAT(none.error().message, HasSubstr("start it with: sluiced -datadir=/d -chain=other"));
+    EXPECT_THAT(none.error().message, HasSubstr("start it with: sluiced -datadir=/d -chain=custom -genesis=FILE"));
+}
+
+TEST_F(FindNodeTest, ACustomNetworkIsFoundByItsFileAndWhileItRunsByItsName) {
+    consensus::Genesis genesis = consensus::BuiltInGenesis("regtest").value();
+    genesis.params.network = "mynet";
+    genesis.params.hrp = "my";
+    genesis.params.magic = {1, 2, 3, 4};
+    genesis.params.rpc_port = 23456;
+    Write("/d/my.genesis", ToString(consensus::EncodeGenesisFile(genesis)));
+    const std::vector<std::string> by_file{"-chain=custom", "-genesis=/d/my.genesis"};
+    const std::vector<std::string> by_name{"-chain=mynet"};
+
+    EXPECT_THAT(Find(by_file).error().message, HasSubstr("cannot reach sluiced at 127.0.0.1:23456"));
+    EXPECT_THAT(Find(by_file).error().message, HasSubstr("-chain=custom -genesis=/d/my.genesis"));
+    EXPECT_THAT(Find(by_name).error().message, HasSubstr("no sluiced of the network 'mynet' runs in /d"));
+
+    ASSERT_TRUE(m_disk.files().CreateDirectories("/d/mynet"));
+    Write("/d/mynet/.cookie", "__cookie__:bb");
+    EXPECT_EQ(PortOf(by_file), 23456);
+    Write("/d/mynet/endpoints.json", R"({"rpc":5001,"p2p":5002})");
+    for (const auto& args : {by_file, by_name}) {
+        EXPECT_EQ(PortOf(args), 5001);
+        EXPECT_EQ(Find(args)->credentials, "__cookie__:bb");
+    }
+    EXPECT_THAT(Find({"-chain=custom"}).error().message, HasSubstr("needs -genesis=FILE"));
+    EXPECT_THAT(Find({"-chain=regtest", "-genesis=/d/my.genesis"}).error().message, HasSubstr("-chain=custom"));
+    EXPECT_THAT(Find({"-chain=main"}).error().message, HasSubstr("has not started"));
+    Write("/d/sluice.conf", "chain=custom\ngenesis=/d/my.genesis\n[mynet]\nrpcport=5003\n");
+    EXPECT_EQ(PortOf({}), 5003);
 }
 
 TEST_F(FindNodeTest, DamagedEndpointsAreToldNotTrusted) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "consensus/genesis_file.h"
 #include "node/conf_file.h"
 #include "storage/memory_disk.h"
 
@@ -159,6 +160,95 @@ TEST_F(OptionsTest, MistakesInTheFileAreNamedWithTheirLine) {
     }
 }
 
+class CustomChainTest : public OptionsTest {
+  protected:
+    CustomChainTest() {
+        m_genesis.params.network = "mynet";
+        m_genesis.params.hrp = "my";
+        m_genesis.params.magic = {1, 2, 3, 4};
+        WriteGenesis("/data/my.genesis", consensus::EncodeGenesisFile(m_genesis));
+    }
+    void WriteGenesis(const std::string& path, ByteSpan bytes) {
+        ASSERT_TRUE(storage::WriteFileAtomically(m_disk.files(), path, bytes));
+    }
+    consensus::Genesis m_genesis = consensus::BuiltInGenesis("regtest").value();
+};
+
+TEST_F(CustomChainTest, TakesNetworkAndFolderFromTheGenesisFile) {
+    const auto options = Parse({"-chain=custom", "-genesis=/data/my.genesis"});
+    ASSERT_TRUE(options) << options.error().message;
+    EXPECT_EQ(options->config.chain, "mynet");
+    EXPECT_EQ(options->config.ChainDir(), "/data/mynet");
+    ASSERT_TRUE(options->config.genesis);
+    EXPECT_EQ(options->config.genesis->Hash(), m_genesis.Hash());
+    EXPECT_FALSE(Parse({})->config.genesis);
+}
+
+TEST_F(CustomChainTest, ReadsTheSectionOfItsOwnName) {
+    WriteConf("chain=custom\ngenesis=/data/my.genesis\nport=1\n[mynet]\nport=2\n[custom]\nport=3\n");
+    const auto options = Parse({});
+    ASSERT_TRUE(options) << options.error().message;
+    EXPECT_EQ(options->config.chain, "mynet");
+    EXPECT_EQ(options->config.port, 2);
+    // The command line's file goes before the one of the configuration.
+    EXPECT_THAT(ErrorOf({"-genesis=/data/none"}), HasSubstr("/data/none"));
+    // Another chain on the command line needs no file.
+    EXPECT_EQ(Parse({"-regtest"})->config.chain, "regtest");
+}
+
+TEST_F(CustomChainTest, IsRefusedWithOneReasonWhereFileAndChainDoNotFit) {
+    EXPECT_THAT(ErrorOf({"-chain=custom"}), HasSubstr("-chain=custom needs -genesis=FILE"));
+    EXPECT_THAT(ErrorOf({"-chain=custom", "-genesis="}), HasSubstr("needs -genesis=FILE"));
+    EXPECT_THAT(ErrorOf({"-genesis=/data/my.genesis"}), HasSubstr("-genesis belongs to -chain=custom"));
+    EXPECT_THAT(ErrorOf({"-chain=custom", "-genesis=/data/none"}), HasSubstr("/data/none"));
+    WriteGenesis("/data/bad", AsBytes("{}"));
+    EXPECT_THAT(ErrorOf({"-chain=custom", "-genesis=/data/bad"}),
+                HasSubstr("/data/bad: genesis: this is not a genesis"));
+    WriteGenesis("/data/large", Bytes(consensus::kMaxGenesisFileBytes + 1));
+    EXPECT_THAT(ErrorOf({"-chain=custom", "-genesis=/data/large"}), HasSubstr("over the limit of 1048576"));
+    m_genesis.params.network = "main";
+    WriteGenesis("/data/main", consensus::EncodeGenesisFile(m_genesis));
+    EXPECT_THAT(ErrorOf({"-chain=custom", "-genesis=/data/main"}), HasSubstr("network 'main' is built in"));
+    WriteConf("[mynet]\ngenesis=/data/my.genesis\n");
+    EXPECT_THAT(ErrorOf({}), HasSubstr("genesis belongs before the first section"));
+}
+
+TEST_F(CustomChainTest, OptionsForTestsStayOnRegtest) {
+    for (const char* option : {"-mocktime=5", "-staker=0", "-testnovouchers"})
+        EXPECT_THAT(ErrorOf({"-chain=custom", "-genesis=/data/my.genesis", option}), HasSubstr("-chain=regtest alone"));
+}
+
+const std::string kHash(64, 'a');
+const std::string kOtherHash(64, 'b');
+
+TEST_F(OptionsTest, CheckpointsAreAllKept) {
+    WriteConf("checkpoint=" + kOtherHash + ":4294967295\n");
+    const auto options = Parse({"-checkpoint=" + kHash + ":1", "-checkpoint=" + kHash + ":1"});
+    ASSERT_TRUE(options) << options.error().message;
+    const node::Checkpoint own{*BlockHash::FromHex(kHash), Height(1)};
+    const node::Checkpoint common{*BlockHash::FromHex(kOtherHash), Height(4294967295)};
+    EXPECT_THAT(options->config.checkpoints, ElementsAre(own, own, common));
+    EXPECT_THAT(Parse({})->config.checkpoints, ElementsAre(common));
+}
+
+TEST_F(OptionsTest, ACheckpointThatIsNoneIsNamed) {
+    for (const std::string& bad :
+         {kHash, kHash + ":", kHash + ":0", kHash + ":4294967296", kHash + ":1x", kHash + ":-1", ":1",
+          kHash.substr(1) + ":1", kHash + "a:1", std::string(64, 'g') + ":1", kHash + ";1", std::string()})
+        EXPECT_THAT(ErrorOf({"-checkpoint=" + bad}), HasSubstr("-checkpoint=")) << bad;
+    EXPECT_THAT(ErrorOf({"-checkpoint=" + kHash + ":7", "-checkpoint=" + kOtherHash + ":7"}),
+                HasSubstr("another checkpoint has this height"));
+}
+
+TEST_F(OptionsTest, AssumeValidIsAHashOrNone) {
+    EXPECT_EQ(Parse({})->config.assume_valid, std::nullopt);
+    EXPECT_EQ(Parse({"-assumevalid=" + kHash})->config.assume_valid, BlockHash::FromHex(kHash));
+    WriteConf("assumevalid=" + kHash + "\n");
+    EXPECT_EQ(Parse({"-assumevalid=0"})->config.assume_valid, std::nullopt);
+    for (const std::string& bad : {kHash.substr(1), kHash + "a", std::string("1"), std::string(64, 'x')})
+        EXPECT_THAT(ErrorOf({"-assumevalid=" + bad}), HasSubstr("-assumevalid=")) << bad;
+}
+
 TEST_F(OptionsTest, HelpAndVersionReadNoFile) {
     WriteConf("nonsense");
     EXPECT_TRUE(Parse({"--help"})->show_help);
@@ -168,7 +258,8 @@ TEST_F(OptionsTest, HelpAndVersionReadNoFile) {
 
 TEST_F(OptionsTest, HelpNamesEveryOption) {
     for (const char* name : {"-help", "-datadir=DIR", "-conf=FILE", "-chain=NAME", "-port=PORT", "-rpcport=PORT",
-                             "-addnode=HOST:PORT", "-staker=INDEX", "-mocktime=SECONDS", "-dbcache=MIB"})
+                             "-addnode=HOST:PORT", "-staker=INDEX", "-mocktime=SECONDS", "-dbcache=MIB",
+                             "-genesis=FILE", "-checkpoint=HASH:HEIGHT", "-assumevalid=HASH"})
         EXPECT_THAT(HelpText(), HasSubstr(name));
 }
 

@@ -6,6 +6,7 @@
 
 #include "consensus/genesis.h"
 #include "node/conf_file.h"
+#include "node/genesis_choice.h"
 #include "rpc/cookie.h"
 
 namespace sluice::apps {
@@ -50,6 +51,8 @@ CliResult<void> ReadValue(CliOptions& options, std::string_view name, const std:
         options.conf = value;
     } else if (name == "chain") {
         options.chain = value;
+    } else if (name == "genesis") {
+        options.genesis = value;
     } else if (name == "rpcconnect") {
         options.host = value;
     } else if (name == "rpcport") {
@@ -63,7 +66,8 @@ CliResult<void> ReadValue(CliOptions& options, std::string_view name, const std:
 }
 
 bool TakesValue(std::string_view name) {
-    for (const std::string_view known : {"datadir", "conf", "chain", "rpcconnect", "rpcport", "rpcclienttimeout"})
+    for (const std::string_view known :
+         {"datadir", "conf", "chain", "genesis", "rpcconnect", "rpcport", "rpcclienttimeout"})
         if (name == known) return true;
     return false;
 }
@@ -91,6 +95,11 @@ std::string TypeOf(const Json& args, const std::string& name) {
     for (const Json& arg : args)
         if (arg.value("name", "") == name) return arg.value("type", "any");
     return "any";
+}
+
+bool IsBuiltIn(std::string_view chain) {
+    const auto& names = consensus::kBuiltInNetworks;
+    return std::find(names.begin(), names.end(), chain) != names.end();
 }
 
 CliResult<std::optional<uint16_t>> PortOfRunningNode(storage::FileSystem& files, const std::string& path) {
@@ -138,12 +147,16 @@ CliResult<RpcTarget> FindNode(const CliOptions& options, storage::FileSystem& fi
     const auto conf =
         node::LoadConfFile(files, options.conf.value_or(data_dir + "/sluice.conf"), options.conf.has_value());
     if (!conf) return fail(conf.error());
-    const std::string chain = options.chain ? *options.chain : conf->Value("chain", "").value_or("regtest");
-    if (const Status good = node::CheckChainName(chain); !good) return fail(good.error());
+    const std::string asked = options.chain ? *options.chain : conf->Value("chain", "").value_or("regtest");
+    const auto choice = node::ChooseGenesis(files, asked, options.genesis, *conf);
+    if (!choice) return fail(choice.error());
+    const std::string& chain = choice->chain;
 
     RpcTarget target{options.host, options.port.value_or(0), {}, options.timeout, "sluiced"};
     if (!options.data_dir.empty()) target.start_command += " -datadir=" + data_dir;
-    if (options.chain) target.start_command += " -chain=" + chain;
+    if (options.chain)
+        target.start_command +=
+            " -chain=" + (IsBuiltIn(chain) ? chain : "custom -genesis=" + options.genesis.value_or("FILE"));
     if (target.port == 0) {
         if (const auto line = conf->Value("rpcport", chain)) {
             ASSIGN_OR_RETURN(const uint64_t port, ParseNumber("rpcport", *line, 65535));
@@ -156,11 +169,19 @@ CliResult<RpcTarget> FindNode(const CliOptions& options, storage::FileSystem& fi
         target.port = running.value_or(0);
     }
     if (target.port == 0) {
-        const auto genesis = consensus::BuiltInGenesis(chain);
-        if (!genesis) return CliFail(genesis.error().message);
-        target.port = genesis->params.rpc_port;
+        // A custom network that is not running here: what to start is told below.
+        if (choice->genesis) {
+            target.port = choice->genesis->params.rpc_port;
+        } else if (IsBuiltIn(chain)) {
+            const auto genesis = consensus::BuiltInGenesis(chain);
+            if (!genesis) return CliFail(genesis.error().message);
+            target.port = genesis->params.rpc_port;
+        }
     }
     auto credentials = rpc::ReadCookie(files, chain_dir + "/.cookie");
+    if (!credentials && credentials.error().kind == ErrorKind::kNotFound && target.port == 0)
+        return CliFail(fmt::format("no sluiced of the network '{}' runs in {}: start it with: {}", chain, data_dir,
+                                   target.start_command));
     if (!credentials && credentials.error().kind == ErrorKind::kNotFound)
         return CliFail(
             fmt::format("cannot reach sluiced at {}:{}: there is no cookie in {}: is it running? start it with: {}",

@@ -26,6 +26,7 @@ struct CliOptions {
     std::string data_dir;  // empty: the default
     std::optional<std::string> conf;
     std::optional<std::string> chain;
+    std::optional<std::string> genesis;  // the file of -chain=custom
     std::string host{"127.0.0.1"};
     std::optional<uint16_t> port;  // 0 counts as not given
     seconds timeout{900};          // of one answer; 0: none
@@ -52,7 +53,8 @@ struct RpcTarget {
 };
 
 // Reads sluice.conf, the running node's endpoints.json and its cookie. The port is that of the command line, else of
-// sluice.conf, else of endpoints.json, else the chain's own.
+// sluice.conf, else of endpoints.json, else the chain's own. A custom network that runs here is known by its name
+// alone.
 CliResult<RpcTarget> FindNode(const CliOptions& options, storage::FileSystem& files);
 
 // The arguments of an RPC call, in the types that `methods` (the result of getmethods) declares: strings, hashes and

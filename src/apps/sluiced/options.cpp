@@ -7,7 +7,9 @@
 #include <functional>
 #include <map>
 
+#include "consensus/genesis_file.h"
 #include "node/conf_file.h"
+#include "node/genesis_choice.h"
 
 namespace sluice::apps {
 namespace {
@@ -90,6 +92,29 @@ Status ApplyLogLevel(NodeConfig& config, const std::string& text) {
     return {};
 }
 
+Status ApplyCheckpoint(NodeConfig& config, const std::string& text) {
+    const size_t colon = text.find(':');
+    const auto hash = BlockHash::FromHex(text.substr(0, colon));
+    if (!hash || colon == std::string::npos)
+        return Fail(fmt::format("-checkpoint={}: give a block's hash of 64 hexadecimal digits, a colon and its height",
+                                text.substr(0, 80)));
+    ASSIGN_OR_RETURN(const uint64_t height, ParseNumber("checkpoint", text.substr(colon + 1), 1, UINT32_MAX));
+    const node::Checkpoint checkpoint{*hash, Height(static_cast<uint32_t>(height))};
+    for (const node::Checkpoint& other : config.checkpoints)
+        if (other.height == checkpoint.height && other.hash != checkpoint.hash)
+            return Fail(fmt::format("-checkpoint={}: another checkpoint has this height: only one can be right", text));
+    config.checkpoints.push_back(checkpoint);
+    return {};
+}
+
+Status ApplyAssumeValid(NodeConfig& config, const std::string& text) {
+    config.assume_valid = BlockHash::FromHex(text);
+    if (!config.assume_valid && text != "0")
+        return Fail(fmt::format("-assumevalid={}: give a block's hash of 64 hexadecimal digits, or 0 for none",
+                                text.substr(0, 80)));
+    return {};
+}
+
 // Options of this category are for tests and stay out of the help.
 constexpr std::string_view kHidden = "Hidden";
 
@@ -104,8 +129,19 @@ const std::vector<Option>& Options() {
          Kind::kCommandLineOnly,
          "Configuration file (default: sluice.conf in the data folder).",
          {}},
-        {"General", "chain", "NAME", Kind::kValue, "Chain to follow (default: regtest).", {}},
+        {"General", "chain", "NAME", Kind::kValue, "Chain to follow: regtest, or custom (default: regtest).", {}},
         {"General", "regtest", "", Kind::kFlag, "The same as -chain=regtest.", {}},
+        {"General",
+         "genesis",
+         "FILE",
+         Kind::kValue,
+         "Genesis file of -chain=custom, as sluice-util genesis makes it; the data goes to the folder of its name.",
+         {}},
+        {"General", "checkpoint", "HASH:HEIGHT", Kind::kList,
+         "Follow only chains that have this block at this height, as somebody you trust told you.", ApplyCheckpoint},
+        {"General", "assumevalid", "HASH", Kind::kValue,
+         "Take the signatures of this block and those before it as verified; 0: of none (default: 0).",
+         ApplyAssumeValid},
         {"General", "dbcache", "MIB", Kind::kValue, "Memory for the databases' cache, 4 to 16384 MiB (default: 64).",
          Number("dbcache", 4, 16384, [](NodeConfig& c, uint64_t n) { c.db_cache_bytes = n << 20; })},
         {"General", "par", "N", Kind::kValue, "Threads that verify, 0 to 64; 0: one for each core (default: 0).",
@@ -155,6 +191,13 @@ const std::vector<Option>& Options() {
          "Stake with regtest's public operator keys of this index (0 has the stake); regtest only.",
          Number("staker", 0, UINT32_MAX,
                 [](NodeConfig& c, uint64_t n) { c.regtest_staker = static_cast<uint32_t>(n); })},
+        {"Staking", "stakerkeys", "FILE", Kind::kValue,
+         "Stake with the hot operator keys in this file (default: staker_keys.json in the chain's folder, if it is there).",
+         [](NodeConfig& c, const std::string& text) -> Status {
+             if (text.empty()) return Fail("-stakerkeys is empty: give a file");
+             c.staker_keys = std::filesystem::absolute(text).lexically_normal().string();
+             return {};
+         }},
         {kHidden, "testnovouchers", "", Kind::kFlag, "Download without ever paying, to test seeders; regtest only.",
          Flag("testnovouchers", &NodeConfig::test_no_vouchers)},
     };
@@ -231,7 +274,9 @@ std::optional<std::string> LastOf(const std::vector<Given>& given, std::string_v
     return value;
 }
 
-Result<std::string> ChooseChain(const std::vector<Given>& given, const node::ConfFile& conf) {
+// What -chain, -regtest and -genesis say, the command line before the file.
+Result<node::GenesisChoice> ReadChain(const std::vector<Given>& given, const node::ConfFile& conf,
+                                      storage::FileSystem& files) {
     std::string chain = NodeConfig().chain;
     if (const auto value = LastOf(given, "chain"))
         chain = *value;
@@ -239,8 +284,7 @@ Result<std::string> ChooseChain(const std::vector<Given>& given, const node::Con
         chain = "regtest";
     else if (const auto line = conf.Value("chain", ""))
         chain = *line;
-    RETURN_IF_ERROR(node::CheckChainName(chain));
-    return chain;
+    return node::ChooseGenesis(files, chain, LastOf(given, "genesis"), conf);
 }
 
 // The values of one option in force: of the command line, the chain's section and the common lines, the first that has
@@ -284,7 +328,9 @@ Result<DaemonOptions> ParseDaemonOptions(std::span<const std::string> args, stor
     const std::string conf_path = conf_option.value_or(config.data_dir + "/sluice.conf");
     ASSIGN_OR_RETURN(const node::ConfFile conf, node::LoadConfFile(files, conf_path, conf_option.has_value()));
     RETURN_IF_ERROR(CheckConf(conf, conf_path));
-    ASSIGN_OR_RETURN(config.chain, ChooseChain(given, conf));
+    ASSIGN_OR_RETURN(node::GenesisChoice choice, ReadChain(given, conf, files));
+    config.chain = std::move(choice.chain);
+    config.genesis = std::move(choice.genesis);
     for (const Option& option : Options()) {
         if (!option.apply) continue;
         for (const std::string& value : ValuesInForce(option, given, conf, config.chain))
