@@ -372,8 +372,8 @@ class Ledger {
         return delta ? "" : delta.error().code;
     }
     // Connects the next block of `txs`, which must be valid, and recounts the money.
-    StateDelta Connect(const std::vector<TransactionRef>& txs = {}) {
-        const auto delta = Try(MakeBlock(txs));
+    StateDelta Connect(const std::vector<TransactionRef>& txs = {}, const SpendRunner& run = RunSpendsInOrder) {
+        const auto delta = Try(MakeBlock(txs), run);
         if (!delta) {
             ADD_FAILURE() << delta.error().ToString();
             return {};

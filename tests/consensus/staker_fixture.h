@@ -86,7 +86,7 @@ class StakerChain : public Ledger {
     void ConnectAt(Slot at, const StakerId& by, const std::vector<TransactionRef>& txs = {}) {
         Prepare(at, by);
         const auto before = std::pair(height, slot);
-        StateDelta delta = Connect(txs);
+        StateDelta delta = Connect(txs, run);
         m_blocks.push_back(
             {std::move(delta), TakeSnapshot(state, BlockHash(), params.EpochOf(slot)), before.first, before.second});
         step = 1;
@@ -162,6 +162,7 @@ class StakerChain : public Ledger {
     }
 
     BlockHash genesis_hash{{7, 7}};
+    SpendRunner run = RunSpendsInOrder;
 
   private:
     struct Connected {
