@@ -102,6 +102,16 @@ Status RunDaemon(const node::NodeConfig& config) {
                     "the data directory " + folder +
                         " is in use by another sluiced: stop that one, or choose another with -datadir");
     if (!lock) return Fail(lock.error());
+    std::optional<storage::FileLock> keys_lock;
+    if (!config.staker_keys.empty()) {
+        auto held = storage::FileLock::Acquire(config.staker_keys + ".lock");
+        if (!held && held.error().kind == ErrorKind::kUnavailable)
+            return Fail(ErrorKind::kUnavailable, "the keys in " + config.staker_keys +
+                                                     " are in use by another sluiced: two nodes with the same keys lose the "
+                                                     "bond; stop that one first");
+        if (!held) return Fail(held.error());
+        keys_lock.emplace(std::move(*held));
+    }
     RETURN_IF_ERROR(StartLog(folder + "/debug.log", config.log_level, config.print_to_console));
     LogInfo("node", "Sluice {} starts on {} in {}", node::Node::kVersion, config.chain, folder);
 
@@ -121,6 +131,7 @@ Status RunDaemon(const node::NodeConfig& config) {
                                   threads.disk};
     environment.spend_runner = node::MakeParallelSpendRunner(threads.workers, threads.worker_count);
     environment.file_modes = PosixModes();
+    environment.is_private_file = node::PosixFileIsPrivate;
 
     std::promise<std::optional<Error>> stop;
     std::unique_ptr<node::Node> node;

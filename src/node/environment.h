@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include "consensus/block_rules.h"
@@ -29,6 +30,8 @@ struct Environment {
     Executor& long_tasks;      // sealing and opening whole files, which may take minutes; hands parts to the workers
     Executor& disk_strand;     // small durable writes that have to stay in order: vouchers, what is seeded
     consensus::SpendRunner spend_runner = consensus::RunSpendsInOrder;  // called on the chain strand
+    // Whether no other user of the machine reads or writes a file with secrets. Empty: files are nobody else's.
+    std::function<Result<bool>(const std::string& path)> is_private_file;
     content::FileModes file_modes;  // executable bits of published and opened files; may be empty
 };
 

@@ -69,12 +69,12 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
         if (!config.staker_keys.empty()) return Fail("give -staker or -stakerkeys, not both");
         public_keys = consensus::RegtestOperator(*config.regtest_staker);
     }
-    return Open(environment, clock, config, std::move(genesis), std::move(keys));
+    return Open(environment, clock, config, std::move(genesis), std::move(public_keys));
 }
 
 Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, AdjustableClock& clock,
                                          const NodeConfig& config, consensus::Genesis genesis,
-                                         std::optional<consensus::OperatorKeys> keys) {
+                                         std::optional<consensus::OperatorKeys> public_keys) {
     const std::string folder = config.ChainDir();
     std::unique_ptr<Node> node(new Node(environment, clock, config, genesis.params));
     const Environment& env = node->m_environment;

@@ -73,6 +73,7 @@ class Node {
     SaleAgent& sales() { return *m_sales; }
     PaymentAgent& payments() { return *m_payments; }
     ContentJobs& content() { return *m_content; }
+    RandomSource& random() { return m_environment.random; }
     // Network strand.
     NetworkService& network() { return *m_network; }
     SwarmService& swarm() { return *m_swarm; }

@@ -5,26 +5,34 @@
 #include <string>
 
 #include "node/chain_service.h"
+#include "node/slot_log.h"
+#include "node/staker_keys.h"
 
 namespace sluice::node {
 
 struct StakingInfo {
-    bool enabled{false};
-    StakerId staker;
-    uint64_t blocks_produced{0};
+    bool enabled{false};  // there are keys, and they belong to a staker
+    std::optional<StakerId> staker;
+    uint64_t blocks_produced{0};  // since the start
     std::optional<Slot> last_signed_slot;
-    std::string last_error;  // why the last won slot gave no block
+    std::string last_error;             // why the last won slot gave no block
+    std::string halted;                 // why nothing is signed until an operator says so; empty: it is
+    std::optional<Slot> waiting_until;  // nothing is signed before this slot: the keys may be in use elsewhere
 };
 
-// Makes a block in each slot that the operator's keys win. Belongs to the chain strand.
+// Makes a block in each slot that the operator's keys win, and accounts for every slot won. Belongs to the chain
+// strand.
 //
-// The slot of a header is on disk (in `slot_file`) before the header is signed, so that no crash leads to two headers
-// of ours for one slot.
-class Staking {
+// The slot of a header is on disk (in "staker_slot") before the header is signed, so that no crash leads to two headers
+// of ours for one slot. A block is in the slot log before it leaves the node, so that a block of ours that is not in
+// there was made elsewhere, with the same keys: then staking halts until the operator resumes it, as two nodes with the
+// same keys lose the bond. Keys whose staker made blocks lately that are not in the log (a new machine, or a second
+// one) wait for kGraceBlocks expected blocks before they sign. Not so with regtest's public keys, which anyone may use.
+class Staking final : public ChainListener {
   public:
-    // Without keys it does nothing. `slot_file` is read and written with `environment.files`.
-    static Result<std::unique_ptr<Staking>> Open(const Environment& environment, ChainService& chain,
-                                                 std::optional<consensus::OperatorKeys> keys, std::string slot_file);
+    // `folder` keeps "staker_slot" and "slot_log".
+    static Result<std::unique_ptr<Staking>> Open(const Environment& environment, ChainService& chain, StakerKeys keys,
+                                                 const std::string& folder);
 
     // Starts to follow the slots of the clock; ends when `*alive` is false.
     void Start(Alive alive);
@@ -35,19 +43,56 @@ class Staking {
     static constexpr uint64_t kMaxSearchSlots = 10'000;
 
     StakingInfo Info() const;
+    StakerKeys& keys() { return m_keys; }
+    const SlotLog& log() const { return *m_log; }
+    // Something signed with our keys that we did not sign: signs nothing any more.
+    void Halt(const std::string& why);
+    // The operator says that no other node has the keys.
+    Status Resume();
+    static constexpr uint64_t kGraceBlocks = 100;
+    // How many slots that were passed over are looked at in one go: each costs a VRF proof.
+    static constexpr uint64_t kMaxAccountedAtOnce = 20;
+
+    void OnTipChanged(const chain::TipChange& change) override;
+    void OnTransactionAccepted(const TransactionRef&) override {}
+    void OnTransactionRemoved(const chain::RemovedTransaction&) override {}
 
   private:
-    Staking(const Environment& environment, ChainService& chain, std::optional<consensus::OperatorKeys> keys,
-            std::string slot_file)
-        : m_environment(environment), m_chain(chain), m_keys(std::move(keys)), m_slot_file(std::move(slot_file)) {}
-    void OnSlot(Alive alive);
+    Staking(const Environment& environment, ChainService& chain, StakerKeys keys, std::string folder)
+        : m_environment(environment), m_chain(chain), m_keys(std::move(keys)), m_folder(std::move(folder)) {}
+    std::string SlotFile() const { return m_folder + "/staker_slot"; }
+    bool Enabled() const { return !m_keys.Producing().empty(); }
+    void Follow(Alive alive);
+    void OnSlot(Slot slot, UnixMillis now);
+    void TrySlot(Slot slot);
+    // Why slots were passed over.
+    void NoteClock(Slot slot, UnixMillis now);
+    void Excuse(Slot first, Slot last, SlotOutcome outcome, std::string detail);
+    // Accounts for slots that are over and were not tried.
+    void Account(Slot before);
+    void Record(Slot slot, SlotOutcome outcome, std::optional<BlockHash> block, std::string detail);
+    void LookForOthers();
+    bool IsForeign(Slot slot, const BlockHash& hash) const;
+    void PromoteKeys();
 
     const Environment& m_environment;
     ChainService& m_chain;
-    std::optional<consensus::OperatorKeys> m_keys;
-    std::string m_slot_file;
+    StakerKeys m_keys;
+    std::string m_folder;
+    std::unique_ptr<SlotLog> m_log;
     std::optional<Slot> m_last_signed;
     std::optional<Slot> m_last_tried;
+    std::optional<Slot> m_started;  // the slot in which this run began
+    std::optional<Slot> m_waiting_until;
+    UnixMillis m_last_now{};
+    Instant m_last_instant{};
+    struct Reason {
+        Slot last;
+        SlotOutcome outcome;
+        std::string detail;
+    };
+    std::map<Slot, Reason> m_excuses;  // by the first slot
+    static constexpr size_t kMaxExcuses = 1'000;
     uint64_t m_blocks{0};
     std::string m_last_error;
 };

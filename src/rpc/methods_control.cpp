@@ -49,22 +49,6 @@ void AddControlMethods(MethodTable& table, Node& node) {
                },
                false,
                true});
-    table.Add({"getstakinginfo",
-               "staking",
-               "Whether this node stakes, and what it made.",
-               {},
-               "object",
-               [&node](const Call&) {
-                   return OnChain(node, [&]() -> RpcResult<Json> {
-                       const node::StakingInfo info = node.staking().Info();
-                       Json json{{"enabled", info.enabled},
-                                 {"blocks_produced", info.blocks_produced},
-                                 {"last_error", info.last_error}};
-                       if (info.enabled) json["staker"] = info.staker.Hex();
-                       if (info.last_signed_slot) json["last_signed_slot"] = info.last_signed_slot->value;
-                       return json;
-                   });
-               }});
 }
 
 void AddAllMethods(MethodTable& table, Node& node) {
@@ -74,6 +58,7 @@ void AddAllMethods(MethodTable& table, Node& node) {
     AddControlMethods(table, node);
     AddWalletMethods(table, node);
     AddContentMethods(table, node);
+    AddStakingMethods(table, node);
 }
 
 }  // namespace sluice::rpc

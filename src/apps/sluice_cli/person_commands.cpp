@@ -4,12 +4,11 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 
 #include "apps/sluice_cli/format.h"
-#include "apps/sluice_cli/session.h"
+#include "apps/sluice_cli/person_command.h"
 #include "primitives/amount.h"
 #include "util/check.h"
 #include "util/wipe.h"
@@ -18,20 +17,8 @@ namespace sluice::apps {
 
 using rpc::Json;
 
-namespace {
-
-using Run = std::function<CliResult<void>(Session&)>;
-
-struct PersonCommand {
-    std::string name;
-    std::string summary;
-    // Declares the command's options on `app` and gives what runs once they are parsed.
-    std::function<Run(CLI::App& app)> declare;
-};
-
-// Adds an option that is an amount of SLU; the text is passed on exactly as it was given.
 void AddMoney(CLI::App& app, const std::string& name, std::string& value, const std::string& help,
-              bool required = false) {
+              bool required) {
     CLI::Option* option = app.add_option(name, value, help)->type_name("SLU")->check([](const std::string& text) {
         const auto amount = ParseSlu(text, "the amount");
         return amount ? std::string() : amount.error().message;
@@ -39,12 +26,14 @@ void AddMoney(CLI::App& app, const std::string& name, std::string& value, const 
     if (required) option->required();
 }
 
-CLI::Option* AddClaim(CLI::App& app, std::string& claim) {
-    return app.add_option("CLAIM", claim, "Id of the claim, or its first digits (6 or more)")->required();
-}
-
 void SetUnlessEmpty(Json& object, const std::string& name, const std::string& value) {
     if (!value.empty()) object[name] = value;
+}
+
+namespace {
+
+CLI::Option* AddClaim(CLI::App& app, std::string& claim) {
+    return app.add_option("CLAIM", claim, "Id of the claim, or its first digits (6 or more)")->required();
 }
 
 std::string ShortId(const std::string& id) { return id.substr(0, 16); }
@@ -244,6 +233,7 @@ Run DeclareBalance(CLI::App&) {
                 lines.emplace_back(label, amount);
         };
         for (const char* name : {"spendable", "pending", "immature", "staked", "bonds"}) add(balances, name, name);
+        add(balances, "accrued", "accrued by stake");
         const Json locked = Member(balances, {"locked"});
         for (const char* name : {"claims", "purchases", "channels"})
             add(locked, name, std::string("locked in ") + name);
@@ -364,6 +354,8 @@ const std::vector<PersonCommand>& Commands() {
         {"seed", "Download a claim sealed and serve it to others for pay.", DeclareSeed},
         {"settle", "Collect on chain what downloaders paid.", DeclareSettle},
         {"refund", "Take the money of an unanswered purchase back.", DeclareRefund},
+        {"staker", "Run a staker: keys, register, rotate, retire, release, status, slots, resume.", DeclareStaker},
+        {"stake", "Stake money with a staker: delegate, undelegate, redelegate, status.", DeclareStake},
         {"peers", "List the connected peers.", DeclarePeers},
     };
     return commands;
