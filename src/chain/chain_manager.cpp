@@ -8,16 +8,12 @@
 namespace sluice::chain {
 namespace {
 
-constexpr seconds kEarlyTolerance{2};
-
 Bytes GenesisKey() { return TableKey(kMetaTable, AsBytes("genesis")); }
 
 }  // namespace
 
 ChainManager::ChainManager(consensus::Genesis genesis)
-    : m_genesis(std::move(genesis)),
-      m_genesis_hash(m_genesis.Hash()),
-      m_electorates(std::make_unique<Electorates>(m_genesis.params)) {}
+    : m_genesis(std::move(genesis)), m_genesis_hash(m_genesis.Hash()) {}
 
 ChainManager::~ChainManager() {
     if (!m_store || !m_blocks) return;
@@ -46,9 +42,18 @@ Status ChainManager::OpenParts(storage::FileSystem& files, const std::string& fo
     ASSIGN_OR_RETURN(m_state, ChainState::Open(m_genesis, *m_store, *m_tree, *m_blocks, *m_indexes, options.runner,
                                                options.cache_bytes / 2));
     RETURN_IF_ERROR(CheckStoredBodies());
-    m_state->FindCandidates();
-    ASSIGN_OR_RETURN(const TipChange change, m_state->ActivateBest(params().k, true));
+    m_pipeline = std::make_unique<HeaderPipeline>(
+        params(), m_genesis_hash,
+        [this](const consensus::EpochBoundary& boundary) { return m_state->SnapshotOf(boundary); },
+        std::move(options.header_runner));
+    if (options.assume_valid) m_state->AssumeValid(*options.assume_valid);
+    m_checkpoints = std::move(options.checkpoints);
+    for (const Checkpoint& checkpoint : m_checkpoints) RETURN_IF_ERROR(EnforceCheckpoint(checkpoint));
+    RETURN_IF_ERROR(m_state->LeaveInvalid(Limits(true), true));
     m_mempool = std::make_unique<Mempool>(params(), *m_state, tip()->state, options.runner, options.mempool);
+    std::vector<const HeaderNode*> open;
+    m_tree->ForEach([&](const HeaderNode& node) { open.push_back(&node); });
+    for (const HeaderNode* node : open) RETURN_IF_ERROR(NoteEquivocation(node));
     return {};
 }
 
@@ -82,66 +87,16 @@ Status ChainManager::CheckStoredBodies() {
     return {};
 }
 
-Result<HeaderOutcome> ChainManager::AddHeader(const BlockHeader& header, std::optional<Height> leads_to,
-                                              UnixMillis now) {
-    using What = HeaderOutcome::What;
-    using consensus::Invalid;
-    const HeaderNode* parent = m_tree->Find(header.prev);
-    if (parent != nullptr && m_tree->Find(header.Hash()) == nullptr) {
-        const auto latest = params().SlotAt(now + kEarlyTolerance);
-        if (!latest || header.slot > *latest)
-            return HeaderOutcome{
-                What::kPremature,
-                nullptr,
-                {Invalid::What::kPremature, "time-too-new", "slot " + ToString(header.slot) + " lies in the future"}};
-        if (IsCaughtUp(now) && tip()->height() - ForkPoint(parent, tip())->height() > params().k)
-            return HeaderOutcome{What::kTooDeep,
-                                 nullptr,
-                                 {Invalid::What::kPolicy, "fork-too-deep",
-                                  "it forks off more than " + std::to_string(params().k) + " blocks below the tip"}};
-        // An equivocator makes as many headers as it likes for a slot that it won: only those that a better branch
-        // needs are kept.
-        const bool better = leads_to && *leads_to > tip()->height();
-        if (!better && m_tree->CountOf(header.staker, header.slot) >= kMaxHeadersPerSlot)
-            return HeaderOutcome{What::kEquivocation,
-                                 nullptr,
-                                 {Invalid::What::kPolicy, "equivocation",
-                                  "its staker made " + std::to_string(kMaxHeadersPerSlot) + " other headers for slot " +
-                                      ToString(header.slot)}};
-    }
-    auto outcome =
-        m_tree->Add(header, [this](const consensus::EpochBoundary& boundary) { return m_state->SnapshotOf(boundary); });
-    if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
-    return outcome;
-}
-
-Result<HeadersResult> ChainManager::ProcessHeaders(const std::vector<BlockHeader>& headers, UnixMillis now) {
-    HeadersResult result;
-    RETURN_IF_ERROR(m_state->PruneHeaders());
-    for (const BlockHeader& header : headers) {
-        const bool last = &header == &headers.back();
-        ASSIGN_OR_RETURN(HeaderOutcome outcome,
-                         AddHeader(header, last ? std::nullopt : std::optional(headers.back().height), now));
-        if (!outcome.Ok()) {
-            result.stopped = std::move(outcome);
-            break;
-        }
-        ++result.accepted;
-        result.last = outcome.node;
-    }
-    return result;
-}
-
 Result<BlockResult> ChainManager::ProcessBlock(const BlockRef& block, UnixMillis now) {
     using What = BlockResult::What;
     RETURN_IF_ERROR(m_state->PruneHeaders());
-    ASSIGN_OR_RETURN(HeaderOutcome outcome, AddHeader(block->header, std::nullopt, now));
-    if (!outcome.Ok()) {
-        BlockResult result{.what = What::kNotTaken, .header = std::move(outcome)};
+    ASSIGN_OR_RETURN(HeadersResult taken, TakeHeaders({&block->header, 1}, now));
+    if (taken.stopped) {
+        BlockResult result{.what = What::kNotTaken, .header = std::move(taken.stopped)};
         result.invalid = m_state->WhyInvalid(block->header.Hash());
         return result;
     }
-    const HeaderNode* node = outcome.node;
+    const HeaderNode* node = taken.last;
     if (node->has_body) return BlockResult{.what = What::kKnown};
     // Checks the merkle roots first: a body that does not belong to the header says nothing about the header.
     if (const auto form = consensus::CheckBlock(params(), *block); !form) {
@@ -163,8 +118,9 @@ Result<BlockResult> ChainManager::ProcessBlock(const BlockRef& block, UnixMillis
 
 Result<BlockResult> ChainManager::Activate(UnixMillis now) {
     const bool caught_up = IsCaughtUp(now);
-    ASSIGN_OR_RETURN(TipChange change,
-                     m_state->ActivateBest(caught_up ? std::optional(params().k) : std::nullopt, caught_up));
+    // A checkpoint may have condemned the branch of the tip.
+    ASSIGN_OR_RETURN(TipChange change, tip()->failed ? m_state->LeaveInvalid(Limits(caught_up), caught_up)
+                                                     : m_state->ActivateBest(Limits(caught_up), caught_up));
     return Finish(std::move(change));
 }
 
@@ -243,7 +199,7 @@ Result<BlockRef> ChainManager::ProduceBlock(const consensus::OperatorKeys& keys,
     if (elects == nullptr || previous == nullptr)
         return Fail(Corrupt("a stake snapshot of the active chain is missing"));
     const auto proof =
-        consensus::ProveLeadership(params(), parent, slot, m_electorates->Of(elects, context.epoch), keys);
+        consensus::ProveLeadership(params(), parent, slot, m_pipeline->electorates().Of(elects, context.epoch), keys);
     if (!proof) return BlockRef();
     const consensus::SnapshotEntry* producer = elects->stake.Find(keys.staker);
     CHECK(producer != nullptr);  // it leads
@@ -271,7 +227,7 @@ consensus::Verdict<void> ChainManager::CheckProduced(const Block& block, const S
     const consensus::HeaderState& parent = tip()->state;
     ASSIGN_OR_RETURN(const consensus::HeaderState self,
                      consensus::CheckHeader(params(), m_genesis_hash, parent, block.header,
-                                            m_electorates->Of(elects, params().EpochOf(block.header.slot))));
+                                            m_pipeline->electorates().Of(elects, params().EpochOf(block.header.slot))));
     const consensus::SpendRunner checked_by_mempool = [](std::span<const consensus::SpendCheck>) {
         return consensus::Verdict<void>();
     };
@@ -287,28 +243,20 @@ Result<std::optional<Slot>> ChainManager::NextWonSlot(const consensus::OperatorK
     for (Slot slot = first; slot < first + max_slots; ++slot) {
         ASSIGN_OR_RETURN(const SnapshotRef elects, SnapshotOf(consensus::ElectingBoundary(params(), parent, slot)));
         if (elects == nullptr) return Fail(Corrupt("a stake snapshot of the active chain is missing"));
-        consensus::Electorate& electorate = m_electorates->Of(elects, params().EpochOf(slot));
+        consensus::Electorate& electorate = m_pipeline->electorates().Of(elects, params().EpochOf(slot));
         if (consensus::ProveLeadership(params(), parent, slot, electorate, keys)) return std::optional<Slot>(slot);
     }
     return std::optional<Slot>();
 }
 
 Result<bool> ChainManager::Led(const consensus::OperatorKeys& keys, Slot slot) const {
-    // The last active block before the slot.
-    uint32_t low = 0, high = tip()->height().value;
-    while (low < high) {
-        const uint32_t middle = low + (high - low + 1) / 2;
-        if (At(Height(middle))->state.slot < slot) {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    const consensus::HeaderState& parent = At(Height(low))->state;
-    if (parent.slot >= slot) return false;
+    if (slot.value == 0) return false;
+    const HeaderNode* before = ActiveBefore(slot);
+    if (before == nullptr) return Fail(m_state->TakeReadFailure().value_or(Corrupt("an active header is gone")));
+    const consensus::HeaderState parent = before->state;
     ASSIGN_OR_RETURN(const SnapshotRef elects, SnapshotOf(consensus::ElectingBoundary(params(), parent, slot)));
     if (elects == nullptr) return false;
-    consensus::Electorate& electorate = m_electorates->Of(elects, params().EpochOf(slot));
+    consensus::Electorate& electorate = m_pipeline->electorates().Of(elects, params().EpochOf(slot));
     return consensus::ProveLeadership(params(), parent, slot, electorate, keys).has_value();
 }
 
@@ -317,7 +265,7 @@ Result<BlockResult> ChainManager::InvalidateBlock(const BlockHash& hash, UnixMil
     if (node == nullptr) return Fail(ErrorKind::kNotFound, "no block " + hash.Hex() + " is known");
     if (node == m_tree->genesis()) return Fail("the genesis block cannot be refused");
     RETURN_IF_ERROR(m_tree->MarkInvalid(hash));
-    ASSIGN_OR_RETURN(TipChange change, m_state->LeaveInvalid(IsCaughtUp(now)));
+    ASSIGN_OR_RETURN(TipChange change, m_state->LeaveInvalid(Limits(false), IsCaughtUp(now)));
     return Finish(std::move(change));
 }
 

@@ -1,17 +1,33 @@
 #pragma once
 
+#include <set>
+
 #include "chain/block_template.h"
 #include "chain/chain_state.h"
-#include "chain/electorates.h"
+#include "chain/header_pipeline.h"
 #include "chain/write_buffer.h"
+#include "primitives/record.h"
 
 namespace sluice::chain {
+
+// A block that the chain has to go through (weak subjectivity): what somebody who was there told a node that was not.
+struct Checkpoint {
+    BlockHash hash;
+    Height height;
+};
 
 struct ChainOptions {
     size_t cache_bytes{64 << 20};         // of state entries and the database together
     size_t write_buffer_bytes{32 << 20};  // of changes that wait for the disk while the chain catches up
     MempoolPolicy mempool;
     consensus::SpendRunner runner = consensus::RunSpendsInOrder;
+    HeaderRunner header_runner = RunTasksInOrder;
+    // Headers at their heights with other hashes are invalid ("bad-fork-checkpoint"). Once the header of one is known,
+    // so are branches that leave its branch below it, the active one as well. Those marks are stored; ReconsiderBlock
+    // takes them back.
+    std::vector<Checkpoint> checkpoints;
+    // Signatures of transactions up to this block are taken to be valid while it is on the branch of the best header.
+    std::optional<BlockHash> assume_valid;
 };
 
 struct HeadersResult {
@@ -49,12 +65,21 @@ class ChainManager {
     Status Flush() { return m_store->Flush(true); }
 
     // In order, from parents to children; stops at the first that is not taken. Headers over 2 s early are kPremature.
+    // A caught-up node refuses forks from blocks over unbonding_slots older than the tip (kTooDeep): the bonds of those
+    // who made them are gone, so nothing was at stake [long-range fork from old keys]. kMaxHeadersPerSlot is relay
+    // policy and never keeps out headers of a branch that is better than the tip's by what comes after them.
     Result<HeadersResult> ProcessHeaders(const std::vector<BlockHeader>& headers, UnixMillis now);
     // Takes a block whose header is known or comes with it.
     Result<BlockResult> ProcessBlock(const BlockRef& block, UnixMillis now);
     // Bodies missing on the way to the best header, lowest first, then to other ends that are better than the tip
     // [headers whose bodies nobody gives away]. Not those more than `window` above the active chain.
     std::vector<const HeaderNode*> BlocksWanted(size_t max, uint32_t window = 1024) const;
+
+    // Pairs of headers that convict a staker, each (staker, slot) once since the start, while evidence of that slot is
+    // taken. Found as headers come and, after a restart, in what is stored.
+    std::vector<EvidenceRecord> TakeEvidence() { return std::exchange(m_evidence, {}); }
+    // What headers have cost since the start.
+    const HeaderWork& header_work() const { return m_pipeline->work(); }
 
     const consensus::Genesis& genesis() const { return m_genesis; }
     const consensus::Params& params() const { return m_genesis.params; }
@@ -103,8 +128,30 @@ class ChainManager {
 
   private:
     explicit ChainManager(consensus::Genesis genesis);
-    // `leads_to`: the claimed height of the last header after this one that came with it.
-    Result<HeaderOutcome> AddHeader(const BlockHeader& header, std::optional<Height> leads_to, UnixMillis now);
+    // The parts of ProcessHeaders. A run is headers that build on each other, none of which is known.
+    Result<HeadersResult> TakeHeaders(std::span<const BlockHeader> headers, UnixMillis now);
+    Status TakeRun(std::span<const BlockHeader> headers, std::span<const BlockHash> hashes, UnixMillis now,
+                   HeadersResult& result);
+    Status StoreRun(std::span<const BlockHeader> headers, const std::vector<consensus::HeaderState>& states,
+                    HeadersResult& result);
+    // Why a run from `parent` is not looked at.
+    std::optional<HeaderOutcome> RefuseFork(const HeaderNode* parent, UnixMillis now) const;
+    // Why a header is not looked at, by what it says of itself.
+    std::optional<HeaderOutcome> RefuseHeader(const BlockHeader& header, const BlockHash& hash, UnixMillis now) const;
+    bool WouldBeatTip(const HeaderNode* parent, std::span<const consensus::HeaderState> states) const;
+    // How many of the headers policy lets us store.
+    size_t CountWithinLimit(const HeaderNode* parent, std::span<const BlockHeader> headers,
+                            std::span<const consensus::HeaderState> states) const;
+
+    // Which forks are followed: a caught-up node none that are too old, nobody one below an active checkpoint.
+    ForkLimits Limits(bool caught_up) const;
+    // Marks everything that leaves the branch of `checkpoint`, if its header is known, below it.
+    Status EnforceCheckpoint(const Checkpoint& checkpoint);
+    // Offers `node` with another header of its staker and slot, if there is one.
+    Status NoteEquivocation(const HeaderNode* node);
+    // The last active block before a slot. Null if the disk fails. Precondition: slot > 0.
+    const HeaderNode* ActiveBefore(Slot slot) const;
+
     Result<BlockResult> Activate(UnixMillis now);
     Status OpenParts(storage::FileSystem& files, const std::string& folder, ChainOptions options);
     Status CheckNetwork(const std::string& folder);
@@ -117,13 +164,16 @@ class ChainManager {
 
     consensus::Genesis m_genesis;
     BlockHash m_genesis_hash;
-    std::unique_ptr<Electorates> m_electorates;
     std::unique_ptr<WriteBuffer> m_store;
     std::unique_ptr<HeaderTree> m_tree;
     std::unique_ptr<BlockStore> m_blocks;
     std::unique_ptr<Indexes> m_indexes;
     std::unique_ptr<ChainState> m_state;
+    std::unique_ptr<HeaderPipeline> m_pipeline;
     std::unique_ptr<Mempool> m_mempool;
+    std::vector<Checkpoint> m_checkpoints;
+    std::vector<EvidenceRecord> m_evidence;
+    std::set<std::pair<Slot, StakerId>> m_convicted;  // offered as evidence
 };
 
 }  // namespace sluice::chain

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "chain/fork_choice.h"
 #include "chain/store_keys.h"
 #include "util/log.h"
 
@@ -11,6 +12,10 @@ namespace {
 using consensus::HeaderState;
 using consensus::StateCache;
 using consensus::StateDelta;
+
+const consensus::SpendRunner kTakeAsValid = [](std::span<const consensus::SpendCheck>) {
+    return consensus::Verdict<void>();
+};
 
 Bytes TipKey() { return TableKey(kMetaTable, AsBytes("tip")); }
 
@@ -207,7 +212,9 @@ Result<bool> ChainState::ConnectTip(const HeaderNode* node, bool sync, TipChange
         return Fail(Corrupt("a stake snapshot before block " + node->hash().Hex() + " is missing"));
 
     const consensus::BlockContext context{m_tip->state, node->state, elects->stake, previous->hash};
-    auto connected = consensus::ConnectBlock(m_params, context, *this, *block, m_runner);
+    const bool assumed = SignaturesAreAssumed(node);
+    if (const auto failure = TakeReadFailure()) return Fail(*failure);
+    auto connected = consensus::ConnectBlock(m_params, context, *this, *block, assumed ? kTakeAsValid : m_runner);
     if (const auto failure = TakeReadFailure()) return Fail(*failure);
     if (!connected) {
         LogWarning("chain", "block {} at height {} is invalid: {}", node->hash().Hex(), node->height().value,
@@ -244,7 +251,6 @@ Status ChainState::DisconnectTip(bool sync, TipChange& change) {
     storage::WriteBatch batch;
     RETURN_IF_ERROR(m_indexes.EraseBlock(batch, undone));
     RETURN_IF_ERROR(Commit(std::move(batch), node->parent, *undone.delta, false, sync));
-    m_candidates.push_back(node);  // its branch may become the best again
     NoteDisconnected(change, std::move(undone));
     return {};
 }
@@ -256,23 +262,46 @@ void ChainState::AddCandidates(const std::vector<const HeaderNode*>& nodes) {
 void ChainState::FindCandidates() {
     m_candidates.clear();
     m_tree.ForEach([&](const HeaderNode& node) {
-        if (node.has_all_bodies && !node.failed && consensus::BetterTip(node.state, m_tip->state))
-            m_candidates.push_back(&node);
+        if (node.has_all_bodies && !node.failed) m_candidates.push_back(&node);
     });
+    SiftCandidates();
 }
 
-const HeaderNode* ChainState::BestCandidate(std::optional<uint32_t> max_depth) const {
-    const HeaderNode* best = m_tip;
+std::vector<const HeaderNode*> ChainState::NodesInUse() const {
+    std::vector<const HeaderNode*> nodes = m_candidates;
+    nodes.push_back(m_tip);
+    return nodes;
+}
+
+void ChainState::SiftCandidates() {
+    const auto is_complete = [](const HeaderNode* node) { return node->has_all_bodies && !node->failed; };
+    std::erase_if(m_candidates, [&](const HeaderNode* node) {
+        if (!is_complete(node) || IsActive(node)) return true;
+        if (std::any_of(node->children.begin(), node->children.end(), is_complete)) return true;
+        // Beyond k its count of blocks in the window is what it is, and that of the tip can only grow.
+        const HeaderNode* fork = ForkPoint(node, m_tip);
+        return consensus::DensityDecides(m_params, fork->height(), m_tip->height()) &&
+               !BetterEnd(m_params, node, m_tip);
+    });
+    // In order of arrival: the first seen of equals wins.
+    std::sort(m_candidates.begin(), m_candidates.end(),
+              [](const HeaderNode* a, const HeaderNode* b) { return a->sequence < b->sequence; });
+    m_candidates.erase(std::unique(m_candidates.begin(), m_candidates.end()), m_candidates.end());
+}
+
+const HeaderNode* ChainState::BestCandidate(const ForkLimits& limits) const {
+    std::vector<const HeaderNode*> ends{m_tip};
     for (const HeaderNode* node : m_candidates) {
-        if (!consensus::BetterTip(node->state, best->state)) continue;
-        if (max_depth && m_tip->height() - ForkPoint(node, m_tip)->height() > *max_depth) continue;
-        best = node;
+        const HeaderNode* fork = ForkPoint(node, m_tip);
+        if (fork == m_tip || (fork->state.slot >= limits.oldest && fork->height() >= limits.lowest))
+            ends.push_back(node);
     }
-    return best;
+    return BestEnd(m_params, ends);
 }
 
 Status ChainState::MoveTo(const HeaderNode* target, bool sync, TipChange& change) {
     const HeaderNode* fork = ForkPoint(target, m_tip);
+    if (m_tip != fork) m_candidates.push_back(m_tip);  // its branch may become the best again
     while (m_tip != fork) RETURN_IF_ERROR(DisconnectTip(sync, change));
     while (m_tip != target) {
         ASSIGN_OR_RETURN(const bool connected, ConnectTip(AncestorAt(target, m_tip->height() + 1), sync, change));
@@ -281,34 +310,35 @@ Status ChainState::MoveTo(const HeaderNode* target, bool sync, TipChange& change
     return {};
 }
 
-Result<TipChange> ChainState::ActivateBest(std::optional<uint32_t> max_depth, bool sync) {
+Result<TipChange> ChainState::ActivateBest(const ForkLimits& limits, bool sync) {
     TipChange change;
     for (;;) {
-        // In order of arrival: the first seen of equals wins.
-        std::erase_if(m_candidates, [&](const HeaderNode* node) {
-            return node->failed || !node->has_all_bodies || !consensus::BetterTip(node->state, m_tip->state);
-        });
-        std::sort(m_candidates.begin(), m_candidates.end(),
-                  [](const HeaderNode* a, const HeaderNode* b) { return a->sequence < b->sequence; });
-        m_candidates.erase(std::unique(m_candidates.begin(), m_candidates.end()), m_candidates.end());
-        // A branch that failed half way may have left us on a shorter chain: the next round goes back or to a better
-        // one.
-        const HeaderNode* target = BestCandidate(max_depth);
+        SiftCandidates();
+        const HeaderNode* target = BestCandidate(limits);
+        if (const auto failure = TakeReadFailure()) return Fail(*failure);
         if (target == m_tip) break;
         RETURN_IF_ERROR(MoveTo(target, sync, change));
+        // A branch that failed half way may have left us on a worse chain: the next round goes back or to a better one.
+        if (m_tip != target) FindCandidates();
     }
-    std::erase(m_candidates, m_tip);
     return change;
 }
 
-Result<TipChange> ChainState::LeaveInvalid(bool sync) {
+Result<TipChange> ChainState::LeaveInvalid(const ForkLimits& limits, bool sync) {
     TipChange change;
     while (m_tip->failed) RETURN_IF_ERROR(DisconnectTip(sync, change));
     FindCandidates();
-    ASSIGN_OR_RETURN(TipChange more, ActivateBest(std::nullopt, sync));
+    ASSIGN_OR_RETURN(TipChange more, ActivateBest(limits, sync));
     for (auto& block : more.disconnected) NoteDisconnected(change, std::move(block));
     for (auto& block : more.connected) NoteConnected(change, std::move(block));
     return change;
+}
+
+bool ChainState::SignaturesAreAssumed(const HeaderNode* node) const {
+    if (!m_assume_valid) return false;
+    const HeaderNode* last = m_tree.Find(*m_assume_valid);
+    return last != nullptr && node->height() <= last->height() && IsAncestor(last, m_tree.best()) &&
+           IsAncestor(node, last);
 }
 
 std::optional<consensus::Invalid> ChainState::WhyInvalid(const BlockHash& hash) const {

@@ -10,6 +10,12 @@
 
 namespace sluice::chain {
 
+// Which forks a node still follows: those whose last shared block is at least this young and this high.
+struct ForkLimits {
+    Slot oldest;
+    Height lowest;
+};
+
 // The state after the active chain's tip, on disk (table 's'), with the tip's hash and the stake snapshots (table 'n').
 //
 // Invariants: 1. State, tip, undo position and indexes change together, in one batch for each block. 2. What a batch
@@ -40,19 +46,24 @@ class ChainState final : public consensus::StateReader {
     Result<SnapshotRef> SnapshotOf(const consensus::EpochBoundary& boundary) const;
     static constexpr uint32_t kMaxRewind = 2'000;
 
-    // Moves to the best branch whose bodies are all stored. `max_depth`: how many blocks may be disconnected (nullopt:
-    // any number). Blocks found invalid are marked, and the next best branch is tried. `sync`: each block survives
-    // power loss when it returns.
-    Result<TipChange> ActivateBest(std::optional<uint32_t> max_depth, bool sync);
+    // Moves to the end of the best branch (fork_choice.h) whose bodies are all stored and whose fork `limits` allow.
+    // Blocks found invalid are marked, and the next best branch is tried. `sync`: each block survives power loss when
+    // it returns.
+    Result<TipChange> ActivateBest(const ForkLimits& limits, bool sync);
     // Tells that branches became complete.
     void AddCandidates(const std::vector<const HeaderNode*>& nodes);
     // Why the body of a block was found invalid since the chain was opened.
     std::optional<consensus::Invalid> WhyInvalid(const BlockHash& hash) const;
     // Disconnects until the tip's branch has no invalid block, then activates the best that is left.
-    Result<TipChange> LeaveInvalid(bool sync);
+    Result<TipChange> LeaveInvalid(const ForkLimits& limits, bool sync);
+    // Signatures of transactions in ancestors of this block, and in itself, are taken to be valid while it is on the
+    // branch of the best header. Everything else is checked.
+    void AssumeValid(const BlockHash& block) { m_assume_valid = block; }
     // Takes headers out of memory that a reorganisation does not need. Pointers to nodes end here (HeaderTree::Prune).
     Status PruneHeaders() { return m_tree.Prune(m_tip, m_candidates); }
-    // Everything that could be better than the tip, anew from the tree.
+    // The nodes that it points to: the tip, and ends of branches that it may move to.
+    std::vector<const HeaderNode*> NodesInUse() const;
+    // The ends of all branches whose bodies are stored, anew from the tree.
     void FindCandidates();
 
   private:
@@ -62,7 +73,10 @@ class ChainState final : public consensus::StateReader {
 
     Status WriteGenesis();
     Status LoadTip();
-    const HeaderNode* BestCandidate(std::optional<uint32_t> max_depth) const;
+    // Drops those that are no end of a complete branch, or can never win against the branch of the tip.
+    void SiftCandidates();
+    const HeaderNode* BestCandidate(const ForkLimits& limits) const;
+    bool SignaturesAreAssumed(const HeaderNode* node) const;
     Status MoveTo(const HeaderNode* target, bool sync, TipChange& change);
     // True if connected, false if the block is invalid (and marked) or its body is gone.
     Result<bool> ConnectTip(const HeaderNode* node, bool sync, TipChange& change);
@@ -81,6 +95,7 @@ class ChainState final : public consensus::StateReader {
     BlockStore& m_blocks;
     Indexes& m_indexes;
     consensus::SpendRunner m_runner;
+    std::optional<BlockHash> m_assume_valid;
     const HeaderNode* m_tip{nullptr};
     std::vector<const HeaderNode*> m_candidates;
     std::map<BlockHash, consensus::Invalid> m_reasons;

@@ -10,9 +10,6 @@ namespace sluice::chain {
 namespace {
 
 using consensus::HeaderState;
-using consensus::Invalid;
-
-HeaderOutcome Refuse(HeaderOutcome::What what, Invalid reason) { return {what, nullptr, std::move(reason)}; }
 
 }  // namespace
 
@@ -162,38 +159,6 @@ HeaderNode* HeaderTree::Insert(const StoredHeader& stored, HeaderNode* parent) {
     m_leaves.emplace(node->sequence, node);
     m_nodes->by_slot.emplace(std::pair(node->state.slot, node->staker), node);
     return node;
-}
-
-Result<HeaderOutcome> HeaderTree::Add(const BlockHeader& header, const SnapshotLookup& snapshots) {
-    using What = HeaderOutcome::What;
-    const HeaderNode* known = Find(header.Hash());
-    const HeaderNode* parent = known != nullptr ? nullptr : Find(header.prev);
-    if (const auto failure = TakeReadFailure()) return Fail(*failure);
-    if (known != nullptr) {
-        if (known->failed)
-            return Refuse(What::kInvalid, {Invalid::What::kConsensus, "duplicate-invalid",
-                                           "the block or one before it is known to be invalid"});
-        return HeaderOutcome{What::kKnown, known, {}};
-    }
-    if (parent == nullptr)
-        return Refuse(What::kUnknownParent,
-                      {Invalid::What::kMissingInputs, "prev-blk-not-found", "the header before this one is not known"});
-    if (parent->failed)
-        return Refuse(What::kInvalid, {Invalid::What::kConsensus, "bad-prevblk", "a block before this one is invalid"});
-    if (const auto form = consensus::CheckHeaderForm(m_params, parent->state, header); !form)
-        return Refuse(What::kInvalid, form.error());
-
-    ASSIGN_OR_RETURN(const SnapshotRef snapshot,
-                     snapshots(consensus::ElectingBoundary(m_params, parent->state, header.slot)));
-    if (snapshot == nullptr)
-        return Refuse(What::kBeyondHorizon, {Invalid::What::kPremature, "beyond-horizon",
-                                             "the stake that elects slot " + ToString(header.slot) +
-                                                 " is not known until more blocks are connected"});
-    consensus::Electorate electorate(m_params, snapshot->stake, m_params.EpochOf(header.slot));
-    const auto state = consensus::CheckHeader(m_params, m_genesis->hash(), parent->state, header, electorate);
-    if (!state) return Refuse(What::kInvalid, state.error());
-    ASSIGN_OR_RETURN(const HeaderNode* node, AddChecked(header, *state));
-    return HeaderOutcome{What::kAdded, node, {}};
 }
 
 Result<const HeaderNode*> HeaderTree::AddChecked(const BlockHeader& header, const HeaderState& state) {
@@ -425,6 +390,13 @@ std::vector<const HeaderNode*> HeaderTree::LeavesBetterThan(const HeaderNode* ti
     for (const auto& [sequence, leaf] : m_leaves)
         if (!leaf->failed && BetterEnd(m_params, leaf, tip)) better.push_back(leaf);
     return better;
+}
+
+std::vector<const HeaderNode*> HeaderTree::HeadersOf(const StakerId& staker, Slot slot) const {
+    std::vector<const HeaderNode*> found;
+    const auto [begin, end] = m_nodes->by_slot.equal_range({slot, staker});
+    for (auto it = begin; it != end; ++it) found.push_back(it->second);
+    return found;
 }
 
 size_t HeaderTree::CountOf(const StakerId& staker, Slot slot) const { return m_nodes->by_slot.count({slot, staker}); }

@@ -108,11 +108,8 @@ class HeaderTree {
     ~HeaderTree();
     HeaderTree(const HeaderTree&) = delete;
 
-    // Known? parent known? form; snapshot known; staker, signature, threshold, VRF; then stored. An error is
-    // kEnvironment.
-    Result<HeaderOutcome> Add(const BlockHeader& header, const SnapshotLookup& snapshots);
-    // The last step alone, for a header that is not known, whose parent is and has not failed, and that passed
-    // consensus::CheckHeader with the result `state`.
+    // Stores a header that is not known, whose parent is and has not failed, and that passed every check
+    // (HeaderPipeline) with the result `state`. An error is kEnvironment.
     Result<const HeaderNode*> AddChecked(const BlockHeader& header, const consensus::HeaderState& state);
 
     const HeaderNode* Find(const BlockHash& hash) const;
@@ -159,7 +156,8 @@ class HeaderTree {
                                                   const BlockHash& stop, size_t limit = kMaxHeadersPerAnswer) const;
     // Ends of branches that are each better than `tip` (BetterEnd) and not known to be invalid, in order of arrival.
     std::vector<const HeaderNode*> LeavesBetterThan(const HeaderNode* tip) const;
-    // How many open headers of `staker` for `slot` there are.
+    // The open headers of `staker` for `slot`, and how many there are.
+    std::vector<const HeaderNode*> HeadersOf(const StakerId& staker, Slot slot) const;
     size_t CountOf(const StakerId& staker, Slot slot) const;
     // Every open node, parents first.
     void ForEach(const std::function<void(const HeaderNode&)>& visit) const;

@@ -99,41 +99,6 @@ TEST(ChainManager, AForkAcrossAnEpochBoundaryReorganises) {
     first.ExpectRecountEquals();
 }
 
-TEST(ChainManager, ACaughtUpNodeFollowsAForkOfDepthKButNotDeeper) {
-    for (const size_t depth : {10u, 11u}) {
-        TestNode first, second(2);
-        second.GiveAll(first.MineMany(2));
-        const auto theirs = second.MineMany(depth + 2);
-        ASSERT_EQ(first.Code(first.PayGenesisCoin(0)), "");  // so that the branches differ from their first block on
-        const auto ours = first.MineMany(depth, 1);
-        first.now = std::max(first.now, second.now);
-        ASSERT_TRUE(first.chain().IsCaughtUp(first.now));
-        const auto first_answer = first.Give(theirs[0]);
-        ASSERT_TRUE(first_answer);
-        if (depth > 10) {
-            ASSERT_TRUE(first_answer->header);
-            EXPECT_EQ(first_answer->header->what, HeaderOutcome::What::kTooDeep);
-            EXPECT_EQ(first.chain().tip()->hash(), ours.back()->header.Hash());
-        } else {
-            first.GiveAll(theirs);
-            EXPECT_EQ(first.chain().tip()->hash(), theirs.back()->header.Hash());
-        }
-    }
-}
-
-TEST(ChainManager, ANodeThatIsNotCaughtUpFollowsALongerForkOfAnyDepth) {
-    TestNode first, second(2);
-    second.GiveAll(first.MineMany(2));
-    ASSERT_EQ(first.Code(first.PayGenesisCoin(0)), "");
-    first.MineMany(12, 1);
-    const auto theirs = second.MineMany(14);
-    first.now = first.params().SlotTime(first.chain().tip()->state.slot + 21);  // k blocks are expected in 20 slots
-    ASSERT_FALSE(first.chain().IsCaughtUp(first.now));
-    first.GiveAll(theirs);
-    EXPECT_EQ(first.chain().tip()->hash(), theirs.back()->header.Hash());
-    first.ExpectRecountEquals();
-}
-
 TEST(ChainManager, WorksOnARealDisk) {
     const auto files = storage::MakePosixFileSystem();
     const std::string folder = ::testing::TempDir() + "sluice-chain-" +

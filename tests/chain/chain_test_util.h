@@ -67,8 +67,12 @@ using Dump = std::map<Bytes, Bytes>;
 // A node's chain on a disk in memory.
 class TestNode {
   public:
-    explicit TestNode(uint64_t seed = 1, ChainOptions options = {})
-        : m_disk(seed), m_options(std::move(options)), m_genesis(TestGenesis()) {
+    explicit TestNode(uint64_t seed = 1, ChainOptions options = {}, consensus::Genesis genesis = TestGenesis(),
+                      uint32_t staker = 0)
+        : m_disk(seed),
+          m_options(std::move(options)),
+          m_genesis(std::move(genesis)),
+          m_keys(consensus::RegtestOperator(staker)) {
         Open();
     }
 
@@ -88,6 +92,7 @@ class TestNode {
 
     ChainManager& chain() { return *m_chain; }
     const consensus::Params& params() const { return m_genesis.params; }
+    ChainOptions& options() { return m_options; }  // for the next Open
     storage::MemoryDisk& disk() { return m_disk; }
     const consensus::OperatorKeys& keys() const { return m_keys; }
 
@@ -97,6 +102,13 @@ class TestNode {
         EXPECT_TRUE(slot && *slot);
         now = std::max(now, params().SlotTime(**slot));
         auto block = m_chain->ProduceBlock(m_keys, **slot);
+        EXPECT_TRUE(block && *block) << (block ? "not a leader" : block.error().message);
+        return *block;
+    }
+    // The block that we make in `slot`, which we lead.
+    BlockRef ProduceAt(Slot slot) {
+        now = std::max(now, params().SlotTime(slot));
+        auto block = m_chain->ProduceBlock(m_keys, slot);
         EXPECT_TRUE(block && *block) << (block ? "not a leader" : block.error().message);
         return *block;
     }
@@ -204,7 +216,7 @@ class TestNode {
     storage::MemoryDisk m_disk;
     ChainOptions m_options;
     consensus::Genesis m_genesis;
-    consensus::OperatorKeys m_keys = consensus::RegtestOperator(0);
+    consensus::OperatorKeys m_keys;
     std::unique_ptr<ChainManager> m_chain;
 };
 
