@@ -6,6 +6,35 @@ namespace sluice::node {
 
 using consensus::Invalid;
 
+p2p::HeadersResult PeerVerdict(const chain::HeadersResult& result) {
+    using What = chain::HeaderOutcome::What;
+    p2p::HeadersResult verdict{p2p::HeadersOutcome::kAccepted, result.accepted, {}, result.accepted, result.accepted};
+    if (!result.stopped) return verdict;
+    const consensus::Invalid& reason = result.stopped->reason;
+    switch (result.stopped->what) {
+        case What::kInvalid:
+            if (reason.code == "bad-prevblk" || reason.code == "duplicate-invalid") {
+                verdict.outcome = p2p::HeadersOutcome::kNotWanted;
+                break;
+            }
+            verdict.outcome = p2p::HeadersOutcome::kInvalid;
+            verdict.reason = reason.ToString();
+            ++verdict.signature_checks;
+            ++verdict.vrf_checks;
+            break;
+        case What::kPremature:
+            verdict.outcome = p2p::HeadersOutcome::kPremature;
+            break;
+        case What::kBeyondHorizon:
+            verdict.outcome = p2p::HeadersOutcome::kBeyondHorizon;
+            break;
+        default:
+            verdict.outcome = p2p::HeadersOutcome::kNotWanted;
+            break;
+    }
+    return verdict;
+}
+
 ChainService::ChainService(const Environment& environment, std::unique_ptr<chain::ChainManager> chain,
                            PeerOutlet& peers, EventHub& events, OnFatal on_fatal)
     : m_environment(environment),
@@ -107,27 +136,7 @@ void ChainService::Do(const p2p::DisconnectAction& action) { m_peers.Disconnect(
 void ChainService::Do(const p2p::ProcessHeadersAction& action) {
     const auto result = m_chain->ProcessHeaders(action.headers, m_environment.clock.Now());
     if (!result) return Fatal(result.error());
-    p2p::HeadersResult outcome{p2p::HeadersOutcome::kAccepted, result->accepted, {}};
-    if (result->stopped) {
-        using What = chain::HeaderOutcome::What;
-        switch (result->stopped->what) {
-            case What::kPremature:
-                outcome.outcome = p2p::HeadersOutcome::kPremature;
-                break;
-            case What::kInvalid:
-                outcome.outcome = p2p::HeadersOutcome::kInvalid;
-                outcome.reason = result->stopped->reason.ToString();
-                break;
-            case What::kTooDeep:
-            case What::kEquivocation:
-                outcome.outcome = p2p::HeadersOutcome::kNotWanted;
-                break;
-            default:
-                outcome.outcome = p2p::HeadersOutcome::kBeyondHorizon;
-                break;
-        }
-    }
-    m_sync.OnHeadersResult(action.peer, outcome, m_environment.clock.Monotonic());
+    m_sync.OnHeadersResult(action.peer, PeerVerdict(*result), m_environment.clock.Monotonic());
 }
 
 p2p::BlockOutcome ChainService::OutcomeOf(const Result<chain::BlockResult>& result, std::string& reason) {
@@ -184,8 +193,15 @@ void ChainService::Do(const p2p::ProcessTransactionAction& action) {
 
 void ChainService::Do(const p2p::ServeBlockAction& action) {
     const auto block = m_chain->GetBlock(action.hash);
-    if (block && *block) return m_peers.Send(action.peer, p2p::MessageType::kBlock, (*block)->ToBytes());
-    m_peers.Send(action.peer, p2p::MessageType::kBlockNotFound, Encode(p2p::BlockHashes{{action.hash}}));
+    size_t bytes = 0;
+    if (block && *block) {
+        Bytes payload = (*block)->ToBytes();
+        bytes = payload.size();
+        m_peers.Send(action.peer, p2p::MessageType::kBlock, std::move(payload));
+    } else {
+        m_peers.Send(action.peer, p2p::MessageType::kBlockNotFound, Encode(p2p::BlockHashes{{action.hash}}));
+    }
+    m_sync.OnBlockServed(action.peer, bytes, m_environment.clock.Monotonic());
 }
 
 void ChainService::Publish(const chain::BlockResult& result) {
@@ -230,6 +246,16 @@ void ChainService::Fatal(const Error& error) {
 
 Height ChainService::BestHeaderHeight() const { return m_chain->best_header()->height(); }
 
+milliseconds ChainService::UntilSlot(Slot slot) const {
+    const UnixMillis now = m_environment.clock.Now();
+    const consensus::Params& rules = params();
+    constexpr milliseconds kFar = std::chrono::hours(1);
+    // Far slots would overflow.
+    const auto latest = rules.SlotAt(now + kFar);
+    if (!latest || slot > *latest) return kFar;
+    return std::chrono::duration_cast<milliseconds>(rules.SlotTime(slot) - now);
+}
+
 bool ChainService::HaveBlock(const BlockHash& hash) const {
     const chain::HeaderNode* node = m_chain->FindHeader(hash);
     return node && (node->has_body || node->failed);
@@ -237,16 +263,15 @@ bool ChainService::HaveBlock(const BlockHash& hash) const {
 
 std::vector<p2p::WantedBlock> ChainService::BlocksWanted(size_t limit) const {
     std::vector<p2p::WantedBlock> result;
-    for (const chain::HeaderNode* node : m_chain->BlocksWanted(limit)) result.push_back({node->hash(), node->height()});
+    for (const chain::HeaderNode* node : m_chain->BlocksWanted(limit))
+        result.push_back({node->hash(), node->height(), node->state.slot});
     return result;
 }
 
 std::vector<BlockHeader> ChainService::HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash& stop,
                                                     size_t limit) const {
-    auto headers = m_chain->HeadersAfter(locator, stop);
-    if (!headers) return {};
-    if (headers->size() > limit) headers->resize(limit);
-    return std::move(*headers);
+    auto headers = m_chain->headers().HeadersAfter(m_chain->tip(), locator, stop, limit);
+    return headers ? std::move(*headers) : std::vector<BlockHeader>();
 }
 
 bool ChainService::HaveTransaction(const Wtxid& wtxid) const {
@@ -256,6 +281,12 @@ TransactionRef ChainService::FindTransaction(const Wtxid& wtxid) const { return 
 TransactionRef ChainService::FindTransaction(const Txid& txid) const {
     const chain::MempoolEntry* entry = m_chain->mempool().Find(txid);
     return entry ? entry->tx : nullptr;
+}
+
+size_t ChainService::ReplayedBy(const Transaction& transaction) const {
+    const chain::Mempool& pool = m_chain->mempool();
+    const auto conflicts = [&](const TxInput& input) { return pool.SpenderOf(input.prevout).has_value(); };
+    return std::any_of(transaction.inputs().begin(), transaction.inputs().end(), conflicts) ? pool.size() : 0;
 }
 
 }  // namespace sluice::node

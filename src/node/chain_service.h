@@ -21,6 +21,11 @@ class PeerOutlet {
     virtual void SetBestHeight(Height height) = 0;
 };
 
+// What the chain's verdict on headers means for the peer that sent them: blame for a broken rule alone, and not for a
+// header on top of a block that proved invalid, which the peer may not know yet [a body that is given to half of the
+// nodes parts them].
+p2p::HeadersResult PeerVerdict(const chain::HeadersResult& result);
+
 // Who follows the chain. Called on the chain strand, in the order of registration, after the change is on disk.
 class ChainListener {
   public:
@@ -69,6 +74,8 @@ class ChainService final : private p2p::SyncView {
 
   private:
     Height BestHeaderHeight() const override;
+    BlockHash BestHeader() const override { return m_chain->best_header()->hash(); }
+    milliseconds UntilSlot(Slot slot) const override;
     std::vector<BlockHash> Locator() const override { return m_chain->Locator(); }
     bool HaveHeader(const BlockHash& hash) const override { return m_chain->FindHeader(hash) != nullptr; }
     bool HaveBlock(const BlockHash& hash) const override;
@@ -78,6 +85,7 @@ class ChainService final : private p2p::SyncView {
     bool HaveTransaction(const Wtxid& wtxid) const override;
     TransactionRef FindTransaction(const Wtxid& wtxid) const override;
     TransactionRef FindTransaction(const Txid& txid) const override;
+    size_t ReplayedBy(const Transaction& transaction) const override;
 
     void RunActions();
     void Do(const p2p::SendAction& action);

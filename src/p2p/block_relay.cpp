@@ -1,26 +1,20 @@
 #include "p2p/block_relay.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace sluice::p2p {
 namespace {
 
 constexpr size_t kMaxLacks = 1024;
 constexpr size_t kMaxTimeouts = 3;
-constexpr seconds kPrematureDelay{2};
-constexpr seconds kHorizonDelay{10};
+constexpr size_t kMaxAwaited = kMaxBlocksPerRequest;
 
 }  // namespace
 
 BlockRelay::Peer* BlockRelay::Find(PeerId peer) {
     const auto found = m_peers.find(peer);
     return found == m_peers.end() ? nullptr : &found->second;
-}
-
-void BlockRelay::OnPeerReady(PeerId peer, Height best_height, Instant now) {
-    m_peers.emplace(peer, Peer(best_height));
-    AskNext(now);
-    AssignBlocks(now);
 }
 
 void BlockRelay::OnPeerGone(PeerId peer, Instant now) {
@@ -31,154 +25,7 @@ void BlockRelay::OnPeerGone(PeerId peer, Instant now) {
     AssignBlocks(now);
 }
 
-// While behind, one leader: the unsynced peer that claims most. Afterwards everyone who has not been asked.
-void BlockRelay::AskNext(Instant now) {
-    if (m_caught_up) {
-        for (auto& [id, peer] : m_peers) {
-            if (!peer.synced && !peer.headers_deadline && !peer.batch && !peer.waits_for_bodies)
-                AskHeaders(id, peer, now);
-        }
-        return;
-    }
-    if (m_leader) return;
-    auto best = m_peers.end();
-    for (auto it = m_peers.begin(); it != m_peers.end(); ++it) {
-        if (it->second.synced) continue;
-        if (best == m_peers.end() || it->second.best_height > best->second.best_height) best = it;
-    }
-    if (best == m_peers.end()) return;
-    m_leader = best->first;
-    m_leader_until = now + Sync::kLeaderPatience;
-    if (!best->second.headers_deadline && !best->second.batch && !best->second.waits_for_bodies) {
-        AskHeaders(best->first, best->second, now);
-    }
-}
-
-void BlockRelay::AskHeaders(PeerId id, Peer& peer, Instant now, std::optional<BlockHash> after) {
-    GetHeaders request;
-    request.locator = m_view.Locator();
-    if (after) request.locator.insert(request.locator.begin(), *after);
-    if (request.locator.size() > kMaxLocatorHashes) {
-        // The genesis block, at the end, is what both sides surely have.
-        request.locator.erase(request.locator.end() - 2);
-    }
-    CHECK(request.locator.size() <= kMaxLocatorHashes);
-    peer.headers_deadline = now + Sync::kHeadersTimeout;
-    peer.ask_at.reset();
-    peer.ask_again = false;
-    Send(id, MessageType::kGetHeaders, Encode(request));
-}
-
-void BlockRelay::Synced(PeerId id, Peer& peer, Instant now) {
-    peer.synced = true;
-    if (m_leader != id && m_leader) return;
-    m_leader.reset();
-    m_caught_up = true;
-    AskNext(now);
-}
-
-void BlockRelay::OnGetHeaders(PeerId id, ByteSpan payload) {
-    Peer* const peer = Find(id);
-    if (peer == nullptr) return;
-    const auto request = Decode<GetHeaders>(payload);
-    if (!request) return Misbehaving(id, "getheaders: " + request.error().message);
-    Headers answer{m_view.HeadersAfter(request->locator, request->stop, kMaxHeadersPerMessage)};
-    const size_t remembered = std::min(answer.headers.size(), Sync::kMaxAnnouncedHeaders);
-    for (size_t i = answer.headers.size() - remembered; i < answer.headers.size(); ++i)
-        peer->known.Add(answer.headers[i].Hash());
-    Send(id, MessageType::kHeaders, Encode(answer));
-}
-
-void BlockRelay::OnHeaders(PeerId id, ByteSpan payload, Instant now) {
-    Peer* const peer = Find(id);
-    if (peer == nullptr) return;
-    auto message = Decode<Headers>(payload);
-    if (!message) return Misbehaving(id, "headers: " + message.error().message);
-    std::vector<BlockHeader>& headers = message->headers;
-    if (headers.empty()) {
-        if (std::exchange(peer->headers_deadline, std::nullopt)) Synced(id, *peer, now);
-        return;
-    }
-    Batch batch;
-    for (const BlockHeader& header : headers) {
-        if (!batch.hashes.empty() && header.prev != batch.hashes.back())
-            return Misbehaving(id, "headers are not consecutive");
-        batch.hashes.push_back(header.Hash());
-    }
-    batch.last_height = headers.back().height;
-    batch.full = headers.size() == kMaxHeadersPerMessage;
-    if (!m_view.HaveHeader(headers.front().prev)) return OnUnconnected(id, *peer, headers, now);
-    peer->headers_deadline.reset();
-    if (peer->batch) {
-        peer->ask_again = true;
-        return;
-    }
-    if (m_view.HaveHeader(batch.hashes.back())) return Continue(id, *peer, batch, now);
-    peer->batch = std::move(batch);
-    m_actions.push_back(ProcessHeadersAction{id, std::move(headers)});
-}
-
-// An announcement whose parent we do not have: ask for what lies between. Long ones are no announcement.
-void BlockRelay::OnUnconnected(PeerId id, Peer& peer, const std::vector<BlockHeader>& headers, Instant now) {
-    if (headers.size() > Sync::kMaxAnnouncedHeaders)
-        return Misbehaving(id, "headers do not connect to any of our locator");
-    peer.best_height = std::max(peer.best_height, headers.back().height);
-    peer.synced = false;
-    if (peer.batch) {
-        peer.ask_again = true;
-    } else if (!peer.headers_deadline && !peer.waits_for_bodies && (m_caught_up || m_leader == id || !m_leader)) {
-        AskHeaders(id, peer, now);
-    }
-}
-
-// All headers of `batch` are ours now: the peer has their blocks, and perhaps more headers.
-void BlockRelay::Continue(PeerId id, Peer& peer, const Batch& batch, Instant now) {
-    peer.best_height = std::max(peer.best_height, batch.last_height);
-    for (const BlockHash& hash : batch.hashes) peer.known.Add(hash);
-    if (batch.full || peer.ask_again) {
-        AskHeaders(id, peer, now, batch.hashes.back());
-    } else {
-        Synced(id, peer, now);
-    }
-    AssignBlocks(now);
-}
-
-void BlockRelay::OnHeadersResult(PeerId id, const HeadersResult& result, Instant now) {
-    Peer* const peer = Find(id);
-    if (peer == nullptr || !peer->batch) return;
-    Batch batch = *std::exchange(peer->batch, std::nullopt);
-    if (result.outcome == HeadersOutcome::kAccepted || result.accepted != 0)
-        m_leader_until = std::max(m_leader_until, now + Sync::kLeaderPatience);
-    if (result.outcome == HeadersOutcome::kAccepted) return Continue(id, *peer, batch, now);
-    const size_t accepted = std::min(result.accepted, batch.hashes.size());
-    for (size_t i = 0; i < accepted; ++i) peer->known.Add(batch.hashes[i]);
-    switch (result.outcome) {
-        case HeadersOutcome::kAccepted:
-            break;
-        case HeadersOutcome::kInvalid:
-            Misbehaving(id, "invalid header: " + result.reason);
-            break;
-        case HeadersOutcome::kBeyondHorizon:
-            peer->best_height = std::max(peer->best_height, batch.last_height);
-            peer->waits_for_bodies = true;
-            peer->ask_at = now + kHorizonDelay;
-            break;
-        case HeadersOutcome::kPremature:
-            peer->ask_at = now + kPrematureDelay;
-            break;
-        case HeadersOutcome::kNotWanted:
-            Synced(id, *peer, now);
-            break;
-    }
-    AssignBlocks(now);
-}
-
-void BlockRelay::OnGetBlocks(PeerId id, ByteSpan payload) {
-    if (Find(id) == nullptr) return;
-    const auto request = Decode<BlockHashes>(payload);
-    if (!request) return Misbehaving(id, "getblocks: " + request.error().message);
-    for (const BlockHash& hash : request->hashes) m_actions.push_back(ServeBlockAction{id, hash});
-}
+// ---- fetching
 
 void BlockRelay::DropRequest(const BlockHash& hash) {
     const auto found = m_requests.find(hash);
@@ -187,7 +34,7 @@ void BlockRelay::DropRequest(const BlockHash& hash) {
     m_requests.erase(found);
 }
 
-void BlockRelay::OnBlock(PeerId id, ByteSpan payload) {
+void BlockRelay::OnBlock(PeerId id, ByteSpan payload, Instant now) {
     Peer* const peer = Find(id);
     if (peer == nullptr) return;
     // The header tells whether it was asked for, before the rest costs anything.
@@ -196,11 +43,18 @@ void BlockRelay::OnBlock(PeerId id, ByteSpan payload) {
     reader(header);
     if (!reader.Ok()) return Misbehaving(id, "block: " + reader.error());
     const BlockHash hash = header.Hash();
-    if (!m_requests.contains(hash)) return;
+    const auto request = m_requests.find(hash);
+    const bool asked = request != m_requests.end();
+    // Of the peer itself, and given up: welcome if nobody gave it meanwhile.
+    const bool too_late = !asked && peer->lacks.contains(hash) && !m_processing.contains(hash) &&
+                          m_view.HaveHeader(hash) && !m_view.HaveBlock(hash);
+    if (!asked && !too_late) return;
     auto block = Block::FromBytes(payload);
     if (!block) return Misbehaving(id, "block: " + block.error().message);
+    if (asked && request->second.peer == id) peer->late = 0;
     DropRequest(hash);
     peer->timeouts = 0;
+    HandOn(*block, hash, payload, now);
     m_processing.insert(hash);
     m_actions.push_back(ProcessBlockAction{id, hash, std::make_shared<const Block>(std::move(*block))});
 }
@@ -231,102 +85,183 @@ void BlockRelay::OnBlockResult(PeerId id, const BlockHash& hash, BlockOutcome ou
     if (peer != nullptr && outcome != BlockOutcome::kAccepted) Lacks(*peer, hash, now);
     if (peer != nullptr && outcome == BlockOutcome::kMutatedBody)
         Misbehaving(id, "a block whose body is not its header's: " + reason);
-    if (peer != nullptr && outcome == BlockOutcome::kInvalid) Misbehaving(id, "invalid block: " + reason);
     AssignBlocks(now);
+    if (!m_requests.contains(hash)) EndAwaiting(hash, now);
 }
 
+// Of those that may have it and are not busy: whoever gives fresh blocks in time, then the least busy. A fresh block is
+// asked of those that are known to have its header.
 std::optional<PeerId> BlockRelay::ChoosePeer(const WantedBlock& block, Instant now) {
+    const bool fresh = IsFresh(block.slot);
     std::optional<PeerId> best;
-    size_t least = Sync::kMaxBlocksInFlightPerPeer;
+    std::tuple<bool, size_t, size_t> least;
     for (auto& [id, peer] : m_peers) {
-        if (peer.in_flight >= least) continue;
-        if (peer.best_height < block.height && !peer.known.Has(block.hash)) continue;
+        if (peer.in_flight >= Sync::kMaxBlocksInFlightPerPeer) continue;
+        const bool has_header = peer.has.Has(block.hash);
+        if (peer.best_height < block.height && !has_header) continue;
         const auto lacks = peer.lacks.find(block.hash);
         if (lacks != peer.lacks.end() && now < lacks->second) continue;
+        const std::tuple rank(fresh && !has_header, fresh ? peer.late : 0, peer.in_flight);
+        if (best && rank >= least) continue;
         best = id;
-        least = peer.in_flight;
+        least = rank;
     }
     return best;
 }
 
+void BlockRelay::Ask(PeerId id, const WantedBlock& block, Instant now, std::map<PeerId, BlockHashes>& asked) {
+    const bool fresh = IsFresh(block.slot);
+    const Instant deadline = now + (fresh ? Sync::kFreshBlockTimeout : Sync::kBlockTimeout);
+    ++m_peers.at(id).in_flight;
+    m_requests.emplace(block.hash, Request{id, now, deadline, block, fresh});
+    asked[id].hashes.push_back(block.hash);
+}
+
 void BlockRelay::AssignBlocks(Instant now) {
     m_retry_at.reset();
+    const auto retry_at = [&](Instant at) { m_retry_at = std::min(m_retry_at.value_or(at), at); };
     std::map<PeerId, BlockHashes> asked;
     for (const WantedBlock& block : m_view.BlocksWanted(Sync::kMaxBlocksInFlight)) {
         if (m_requests.size() + m_processing.size() >= Sync::kMaxBlocksInFlight) break;
         if (m_requests.contains(block.hash) || m_processing.contains(block.hash)) continue;
-        const auto peer = ChoosePeer(block, now);
-        if (!peer) {
-            // Those that are busy answer or time out, which comes here again; those that lacked it may have got it.
-            m_retry_at = now + Sync::kBlockTimeout;
+        if (const milliseconds until = m_view.UntilSlot(block.slot); until > milliseconds(0)) {
+            retry_at(now + until);
             continue;
         }
-        ++m_peers.at(*peer).in_flight;
-        m_requests.emplace(block.hash, Request{*peer, now + Sync::kBlockTimeout});
-        asked[*peer].hashes.push_back(block.hash);
+        const auto peer = ChoosePeer(block, now);
+        if (peer) {
+            Ask(*peer, block, now, asked);
+        } else {
+            // Those that are busy answer or time out, which comes here again; those that lacked it may have got it.
+            retry_at(now + Sync::kBlockTimeout);
+        }
     }
     for (const auto& [peer, hashes] : asked) Send(peer, MessageType::kGetBlocks, Encode(hashes));
 }
 
-void BlockRelay::OnTipChanged(const std::vector<BlockHeader>& announce, Instant now) {
-    const size_t skip = announce.size() - std::min(announce.size(), Sync::kMaxAnnouncedHeaders);
-    for (auto& [id, peer] : m_peers) {
-        Headers news;
-        for (size_t i = skip; i < announce.size(); ++i) {
-            if (peer.known.Add(announce[i].Hash()) || !news.headers.empty()) news.headers.push_back(announce[i]);
-        }
-        if (!news.headers.empty()) Send(id, MessageType::kHeaders, Encode(news));
-    }
-    m_leader_until = std::max(m_leader_until, now + Sync::kLeaderPatience);
-    const bool bodies_are_in = m_requests.empty() && m_processing.empty() && m_view.BlocksWanted(1).empty();
-    for (auto& [id, peer] : m_peers) {
-        if (!bodies_are_in || !std::exchange(peer.waits_for_bodies, false)) continue;
-        if (!peer.headers_deadline && !peer.batch) AskHeaders(id, peer, now);
-    }
-    AssignBlocks(now);
-}
-
-void BlockRelay::Tick(Instant now) {
-    std::vector<BlockHash> late;
+void BlockRelay::TickRequests(Instant now) {
+    std::vector<Request> late;
     for (const auto& [hash, request] : m_requests) {
-        if (now >= request.deadline) late.push_back(hash);
+        if (now >= request.deadline) late.push_back(request);
     }
-    std::set<PeerId> late_peers;
-    for (const BlockHash& hash : late) {
-        const PeerId id = m_requests.at(hash).peer;
-        Peer& peer = m_peers.at(id);
+    std::set<PeerId> slow;
+    for (const Request& request : late) {
+        const BlockHash& hash = request.block.hash;
+        Peer& peer = m_peers.at(request.peer);
+        const bool early_fallback = request.fresh && now < request.asked_at + Sync::kBlockTimeout;
         DropRequest(hash);
         Lacks(peer, hash, now);
-        if (late_peers.insert(id).second && ++peer.timeouts >= kMaxTimeouts) {
-            m_actions.push_back(DisconnectAction{id, "it does not deliver the blocks it was asked for"});
+        const auto other = early_fallback ? ChoosePeer(request.block, now) : std::nullopt;
+        if (early_fallback && (!other || !m_peers.at(*other).has.Has(hash))) {
+            // Nobody else is known to have it: it keeps the whole time.
+            peer.lacks.erase(hash);
+            ++peer.in_flight;
+            Request rest = request;
+            rest.deadline = request.asked_at + Sync::kBlockTimeout;
+            rest.fresh = false;
+            m_requests.emplace(hash, rest);
+        } else if (early_fallback) {
+            if (++peer.late == Sync::kMaxLateFresh)
+                Disconnect(request.peer, "it announces blocks and does not give them");
+        } else if (slow.insert(request.peer).second && ++peer.timeouts >= kMaxTimeouts) {
+            Disconnect(request.peer, "it does not deliver the blocks it was asked for");
         }
-    }
-    for (auto& [id, peer] : m_peers) {
-        if (peer.headers_deadline && now >= *peer.headers_deadline) {
-            peer.headers_deadline.reset();
-            m_actions.push_back(DisconnectAction{id, "no headers within 20 s"});
-        }
-        if (peer.ask_at && now >= *peer.ask_at) {
-            peer.ask_at.reset();
-            peer.waits_for_bodies = false;
-            if (!peer.headers_deadline && !peer.batch) AskHeaders(id, peer, now);
-        }
-    }
-    if (m_leader && now >= m_leader_until) {
-        m_leader.reset();
-        m_caught_up = true;
-        AskNext(now);
     }
     if (!late.empty() || (m_retry_at && now >= *m_retry_at)) AssignBlocks(now);
+    for (const Request& request : late) {
+        if (!m_requests.contains(request.block.hash)) EndAwaiting(request.block.hash, now);
+    }
+}
+
+// ---- serving
+
+void BlockRelay::OnGetBlocks(PeerId id, ByteSpan payload, Instant now) {
+    Peer* const peer = Find(id);
+    if (peer == nullptr) return;
+    const auto request = Decode<BlockHashes>(payload);
+    if (!request) return Misbehaving(id, "getblocks: " + request.error().message);
+    BlockHashes refused;
+    for (const BlockHash& hash : request->hashes) {
+        if (std::find(peer->to_serve.begin(), peer->to_serve.end(), hash) != peer->to_serve.end()) continue;
+        if ((m_requests.contains(hash) || m_processing.contains(hash)) && peer->awaited.size() < kMaxAwaited) {
+            peer->awaited.try_emplace(hash, now + Sync::kAwaitedFor);
+        } else if (peer->to_serve.size() < Sync::kMaxBlocksToServe) {
+            peer->to_serve.push_back(hash);
+        } else {
+            refused.hashes.push_back(hash);
+        }
+    }
+    if (!refused.hashes.empty()) Send(id, MessageType::kBlockNotFound, Encode(refused));
+    ServeNext(id, *peer, now);
+}
+
+// One at a time: what it cost is known afterwards.
+void BlockRelay::ServeNext(PeerId id, Peer& peer, Instant now) {
+    if (peer.serving || peer.to_serve.empty() || peer.served.InDebt(now)) return;
+    peer.serving = true;
+    m_actions.push_back(ServeBlockAction{id, peer.to_serve.front()});
+    peer.to_serve.pop_front();
+}
+
+void BlockRelay::OnBlockServed(PeerId id, size_t bytes, Instant now) {
+    Peer* const peer = Find(id);
+    if (peer == nullptr) return;
+    peer->serving = false;
+    peer->served.Charge(Sync::kLookupBytes + static_cast<int64_t>(bytes), now);
+    ServeNext(id, *peer, now);
+}
+
+// The body belongs to a header that passed all checks; whether it is valid each node finds out by itself, so that
+// nobody waits for another's validation.
+void BlockRelay::HandOn(const Block& block, const BlockHash& hash, ByteSpan payload, Instant now) {
+    const bool awaited = std::any_of(m_peers.begin(), m_peers.end(),
+                                     [&](const auto& entry) { return entry.second.awaited.contains(hash); });
+    if (!awaited || TxMerkleRoot(block.transactions) != block.header.tx_root ||
+        WitnessMerkleRoot(block.transactions) != block.header.witness_root)
+        return;
+    for (auto& [id, peer] : m_peers) {
+        if (peer.awaited.erase(hash) == 0) continue;
+        peer.served.Charge(static_cast<int64_t>(payload.size()), now);
+        Send(id, MessageType::kBlock, ToBytes(payload));
+    }
+}
+
+// It is stored, or will not come from those who were asked.
+void BlockRelay::EndAwaiting(const BlockHash& hash, Instant now) {
+    for (auto& [id, peer] : m_peers) {
+        if (peer.awaited.erase(hash) == 0) continue;
+        peer.to_serve.push_back(hash);
+        ServeNext(id, peer, now);
+    }
+}
+
+void BlockRelay::TickServing(Instant now) {
+    for (auto& [id, peer] : m_peers) {
+        BlockHashes late;
+        std::erase_if(peer.awaited, [&](const auto& entry) {
+            if (now < entry.second) return false;
+            late.hashes.push_back(entry.first);
+            return true;
+        });
+        if (!late.hashes.empty()) Send(id, MessageType::kBlockNotFound, Encode(late));
+        ServeNext(id, peer, now);
+    }
+}
+
+// ---- time
+
+void BlockRelay::Tick(Instant now) {
+    TickHeaders(now);
+    TickRequests(now);
+    TickServing(now);
 }
 
 Instant BlockRelay::NextWakeup() const {
-    Instant next = m_retry_at.value_or(Instant::max());
-    if (m_leader) next = std::min(next, m_leader_until);
+    Instant next = std::min(m_retry_at.value_or(Instant::max()), NextHeaderWakeup());
     for (const auto& [hash, request] : m_requests) next = std::min(next, request.deadline);
     for (const auto& [id, peer] : m_peers) {
-        if (peer.headers_deadline) next = std::min(next, *peer.headers_deadline);
-        if (peer.ask_at) next = std::min(next, *peer.ask_at);
+        for (const auto& [hash, until] : peer.awaited) next = std::min(next, until);
+        if (!peer.to_serve.empty() && peer.served.InDebt()) next = std::min(next, peer.served.FreeAt(Instant::min()));
     }
     return next;
 }

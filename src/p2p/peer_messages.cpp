@@ -11,7 +11,7 @@ constexpr seconds kOldestAddress{30 * 86'400};
 
 // What a message costs us, in thousandths of a unit of about 100 µs: verification of headers, blocks and transactions,
 // look-ups for requests, and a little for each message, so that a flood of tiny ones waits too. Full chunk frames cost
-// bytes only.
+// bytes only. What only the chain knows the cost of is charged by Sync: checks of headers, blocks given, replacements.
 int64_t WorkOf(MessageType type, size_t bytes) {
     const auto size = static_cast<int64_t>(bytes);
     switch (type) {
@@ -21,11 +21,10 @@ int64_t WorkOf(MessageType type, size_t bytes) {
             return 1000 + size / 20;
         case MessageType::kGetHeaders:
             return 5000;
-        case MessageType::kGetBlocks:
-            return 1000 + size * 4;
         case MessageType::kTxInventory:
         case MessageType::kTxNotFound:
         case MessageType::kBlockNotFound:
+        case MessageType::kGetBlocks:
             return 1000 + size / 3;
         case MessageType::kGetTransactions:
         case MessageType::kGetParents:

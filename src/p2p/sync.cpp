@@ -16,7 +16,7 @@ Sync::Sync(const SyncView& view) : m_impl(std::make_unique<Impl>(view)) {}
 Sync::~Sync() = default;
 
 void Sync::OnPeerReady(PeerId peer, Height best_height, Instant now) {
-    m_impl->transactions.OnPeerReady(peer);
+    m_impl->transactions.OnPeerReady(peer, now);
     m_impl->blocks.OnPeerReady(peer, best_height, now);
 }
 
@@ -34,10 +34,10 @@ bool Sync::OnMessage(PeerId peer, MessageType type, ByteSpan payload, Instant no
             m_impl->blocks.OnHeaders(peer, payload, now);
             return true;
         case MessageType::kGetBlocks:
-            m_impl->blocks.OnGetBlocks(peer, payload);
+            m_impl->blocks.OnGetBlocks(peer, payload, now);
             return true;
         case MessageType::kBlock:
-            m_impl->blocks.OnBlock(peer, payload);
+            m_impl->blocks.OnBlock(peer, payload, now);
             return true;
         case MessageType::kBlockNotFound:
             m_impl->blocks.OnBlockNotFound(peer, payload, now);
@@ -52,7 +52,7 @@ bool Sync::OnMessage(PeerId peer, MessageType type, ByteSpan payload, Instant no
             m_impl->transactions.OnGetParents(peer, payload);
             return true;
         case MessageType::kTransaction:
-            m_impl->transactions.OnTransaction(peer, payload);
+            m_impl->transactions.OnTransaction(peer, payload, now);
             return true;
         case MessageType::kTxNotFound:
             m_impl->transactions.OnNotFound(peer, payload, now);
@@ -76,9 +76,11 @@ void Sync::OnTransactionResult(PeerId peer, const TransactionRef& transaction, c
     m_impl->transactions.OnResult(peer, transaction, result, now);
 }
 
+void Sync::OnBlockServed(PeerId peer, size_t bytes, Instant now) { m_impl->blocks.OnBlockServed(peer, bytes, now); }
+
 void Sync::OnTipChanged(const std::vector<BlockHeader>& announce, Instant now) {
     m_impl->blocks.OnTipChanged(announce, now);
-    m_impl->transactions.OnTipChanged();
+    m_impl->transactions.OnTipChanged(now);
 }
 
 void Sync::AnnounceTransaction(const TransactionRef& transaction, Instant now) {
@@ -103,6 +105,7 @@ std::vector<SyncAction> Sync::TakeActions() { return std::exchange(m_impl->actio
 
 bool Sync::Busy() const { return m_impl->blocks.Busy(); }
 size_t Sync::BlocksInFlight() const { return m_impl->blocks.InFlight(); }
+size_t Sync::HeadersHeld() const { return m_impl->blocks.HeadersHeld(); }
 size_t Sync::OrphanCount() const { return m_impl->transactions.OrphanCount(); }
 
 }  // namespace sluice::p2p

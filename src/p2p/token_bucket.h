@@ -19,6 +19,8 @@ class TokenBucket {
         m_level -= units;
     }
     bool InDebt() const { return m_level < 0; }
+    // The same after what was gained until `now`.
+    bool InDebt(Instant now) const { return FreeAt(now) > now; }
     // When the debt is paid; `now` if there is none.
     Instant FreeAt(Instant now) const {
         if (m_level >= 0) return now;

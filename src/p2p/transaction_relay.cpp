@@ -10,6 +10,11 @@ constexpr seconds kParentTimeout{10};
 
 }  // namespace
 
+void TransactionRelay::OnPeerReady(PeerId peer, Instant now) {
+    if (!m_replay) m_replay.emplace(Sync::kReplayPerSecondOfAll, Sync::kReplayBurstOfAll, now);
+    m_peers.emplace(peer, Peer(now));
+}
+
 TransactionRelay::Peer* TransactionRelay::Find(PeerId peer) {
     const auto found = m_peers.find(peer);
     return found == m_peers.end() ? nullptr : &found->second;
@@ -118,7 +123,7 @@ void TransactionRelay::OnGetParents(PeerId id, ByteSpan payload) {
     for (const Txid& txid : request->hashes) ServeOne(id, m_view.FindTransaction(txid), served_bytes);
 }
 
-void TransactionRelay::OnTransaction(PeerId id, ByteSpan payload) {
+void TransactionRelay::OnTransaction(PeerId id, ByteSpan payload, Instant now) {
     Peer* const peer = Find(id);
     if (peer == nullptr) return;
     auto decoded = MutableTransaction::FromBytes(payload);
@@ -129,10 +134,22 @@ void TransactionRelay::OnTransaction(PeerId id, ByteSpan payload) {
     const bool asked = request != m_requests.end();
     if (asked) Forget(request);
     const bool is_parent = m_parents.erase(transaction->txid()) != 0;
-    if ((asked || is_parent) && !Known(transaction->wtxid())) Process(id, transaction);
+    if ((asked || is_parent) && !Known(transaction->wtxid())) Process(id, transaction, now);
 }
 
-void TransactionRelay::Process(PeerId peer, const TransactionRef& transaction) {
+// A replacement over the budget is dropped without blame; another announcement brings it again.
+bool TransactionRelay::PayReplay(PeerId id, const Transaction& transaction, Instant now) {
+    const auto replayed = static_cast<int64_t>(m_view.ReplayedBy(transaction));
+    Peer* const peer = Find(id);
+    if (replayed == 0 || peer == nullptr) return true;
+    if (peer->replay.InDebt(now) || m_replay->InDebt(now)) return false;
+    peer->replay.Charge(replayed, now);
+    m_replay->Charge(replayed, now);
+    return true;
+}
+
+void TransactionRelay::Process(PeerId peer, const TransactionRef& transaction, Instant now) {
+    if (m_processing.contains(transaction->wtxid()) || !PayReplay(peer, *transaction, now)) return;
     if (m_processing.insert(transaction->wtxid()).second)
         m_actions.push_back(ProcessTransactionAction{peer, transaction});
 }
@@ -160,7 +177,7 @@ void TransactionRelay::OnResult(PeerId peer, const TransactionRef& transaction, 
     if (result.outcome == TransactionOutcome::kAccepted) {
         Announce(wtxid, now);
         for (const OrphanPool::Orphan* child : m_orphans.ChildrenOf(transaction->txid()))
-            Process(child->peer, child->transaction);
+            Process(child->peer, child->transaction, now);
         return;
     }
     m_rejects.Add(wtxid);
@@ -185,9 +202,9 @@ void TransactionRelay::AddOrphan(PeerId id, const TransactionRef& transaction, c
 }
 
 // A block may hold missing parents, and what was refused may be right now.
-void TransactionRelay::OnTipChanged() {
+void TransactionRelay::OnTipChanged(Instant now) {
     m_rejects.Clear();
-    for (const OrphanPool::Orphan* orphan : m_orphans.All()) Process(orphan->peer, orphan->transaction);
+    for (const OrphanPool::Orphan* orphan : m_orphans.All()) Process(orphan->peer, orphan->transaction, now);
 }
 
 void TransactionRelay::Announce(const Wtxid& wtxid, Instant now) {

@@ -7,6 +7,7 @@
 #include "p2p/bounded_set.h"
 #include "p2p/orphan_pool.h"
 #include "p2p/sync.h"
+#include "p2p/token_bucket.h"
 
 namespace sluice::p2p {
 
@@ -19,15 +20,15 @@ class TransactionRelay {
 
     TransactionRelay(const SyncView& view, std::vector<SyncAction>& actions) : m_view(view), m_actions(actions) {}
 
-    void OnPeerReady(PeerId peer) { m_peers.emplace(peer, Peer{}); }
+    void OnPeerReady(PeerId peer, Instant now);
     void OnPeerGone(PeerId peer, Instant now);
     void OnInventory(PeerId peer, ByteSpan payload, Instant now);
     void OnGetTransactions(PeerId peer, ByteSpan payload);
     void OnGetParents(PeerId peer, ByteSpan payload);
-    void OnTransaction(PeerId peer, ByteSpan payload);
+    void OnTransaction(PeerId peer, ByteSpan payload, Instant now);
     void OnNotFound(PeerId peer, ByteSpan payload, Instant now);
     void OnResult(PeerId peer, const TransactionRef& transaction, const TransactionResult& result, Instant now);
-    void OnTipChanged();
+    void OnTipChanged(Instant now);
     void Announce(const Wtxid& wtxid, Instant now);
     void AnnounceTo(PeerId peer, const Wtxid& wtxid, Instant now);
     void Tick(Instant now);
@@ -36,10 +37,12 @@ class TransactionRelay {
 
   private:
     struct Peer {
+        explicit Peer(Instant now) : replay(Sync::kReplayPerSecond, Sync::kReplayBurst, now) {}
         BoundedSet<Wtxid> known{Sync::kMaxKnownPerPeer};
         std::deque<Wtxid> to_announce;
         size_t announced{0};  // requests that name it as an announcer
         size_t asked{0};      // requests it is asked for
+        TokenBucket replay;   // mempool transactions applied again for replacements that it sent
     };
     struct Request {
         std::deque<PeerId> announcers;  // who can be asked, the one that is asked first
@@ -61,7 +64,9 @@ class TransactionRelay {
     Requests::iterator NextAnnouncer(Requests::iterator request, Instant now, std::map<PeerId, Wtxids>& asked);
     void Forget(Requests::iterator request);
     void SendAsked(const std::map<PeerId, Wtxids>& asked);
-    void Process(PeerId peer, const TransactionRef& transaction);
+    void Process(PeerId peer, const TransactionRef& transaction, Instant now);
+    // Charges the peer for a replacement; false if it or all peers together have no tokens.
+    bool PayReplay(PeerId peer, const Transaction& transaction, Instant now);
     void AddOrphan(PeerId peer, const TransactionRef& transaction, const std::vector<Txid>& missing, Instant now);
     void CheckRequests(Instant now);
     void SendInventories();
@@ -76,6 +81,7 @@ class TransactionRelay {
     std::set<Wtxid> m_processing;        // in the node's hands
     BoundedSet<Wtxid> m_rejects{Sync::kMaxRejects};
     OrphanPool m_orphans{Sync::kMaxOrphans};
+    std::optional<TokenBucket> m_replay;  // of all peers; from the first peer on
     std::optional<Instant> m_announce_at;
 };
 

@@ -277,6 +277,11 @@ struct FixedView final : SyncView {
         for (uint32_t n = 0; n < 6; ++n) transactions.push_back(NthTransaction(n));
     }
     Height BestHeaderHeight() const override { return Height(known - 1); }
+    BlockHash BestHeader() const override { return hashes[known - 1]; }
+    milliseconds UntilSlot(Slot slot) const override {
+        return seconds(static_cast<int64_t>(std::min<uint64_t>(slot.value, 1'000'000)) - 300);
+    }
+    size_t ReplayedBy(const Transaction& transaction) const override { return transaction.tx().lock_time; }
     std::vector<BlockHash> Locator() const override { return {hashes[known - 1], hashes[0]}; }
     bool HaveHeader(const BlockHash& hash) const override {
         return std::find(hashes.begin(), hashes.begin() + known, hash) != hashes.begin() + known;
@@ -285,7 +290,7 @@ struct FixedView final : SyncView {
     std::vector<WantedBlock> BlocksWanted(size_t limit) const override {
         std::vector<WantedBlock> wanted;
         for (uint32_t i = 0; i < known && wanted.size() < limit; ++i) {
-            if (i >= 10 && !bodies.contains(hashes[i])) wanted.push_back({hashes[i], Height(i)});
+            if (i >= 10 && !bodies.contains(hashes[i])) wanted.push_back({hashes[i], Height(i), headers[i].slot});
         }
         return wanted;
     }
@@ -430,7 +435,8 @@ class SyncScene {
             for (size_t i = 1; i < headers->headers.size(); ++i)
                 CHECK(headers->headers[i].prev == headers->headers[i - 1].Hash());
             HeadersResult result;
-            result.outcome = static_cast<HeadersOutcome>(m_input.Below(4));
+            result.outcome = static_cast<HeadersOutcome>(m_input.Below(5));
+            result.signature_checks = result.vrf_checks = m_input.Integer<uint16_t>();
             result.accepted = result.outcome == HeadersOutcome::kAccepted ? headers->headers.size()
                                                                           : m_input.Below(headers->headers.size());
             m_pending_headers.emplace_back(headers->peer, result);
@@ -440,6 +446,8 @@ class SyncScene {
             NoteAccepted();
         } else if (auto* transaction = std::get_if<ProcessTransactionAction>(&action)) {
             m_transactions.emplace_back(transaction->peer, transaction->transaction);
+        } else if (const auto* served = std::get_if<ServeBlockAction>(&action)) {
+            m_served.push_back(served->peer);
         } else if (const auto* fault = std::get_if<MisbehavingAction>(&action)) {
             CHECK(!fault->reason.empty());
         }
@@ -447,6 +455,11 @@ class SyncScene {
     // Every call is followed by its actions, those of the answers too.
     void DoAll() {
         for (SyncAction& action : m_sync.TakeActions()) Do(action);
+        for (const PeerId peer : std::exchange(m_served, {})) {
+            m_sync.OnBlockServed(peer, 1 << 20, m_now);
+            for (SyncAction& action : m_sync.TakeActions()) Do(action);
+        }
+        CHECK(m_sync.HeadersHeld() <= 3 * (kMaxHeadersPerMessage + Sync::kMaxEarlyPerPeer));
         for (const auto& [peer, result] : std::exchange(m_pending_headers, {})) {
             m_sync.OnHeadersResult(peer, result, m_now);
             for (SyncAction& action : m_sync.TakeActions()) Do(action);
@@ -461,6 +474,7 @@ class SyncScene {
     std::vector<std::pair<PeerId, BlockHash>> m_blocks;
     std::vector<std::pair<PeerId, TransactionRef>> m_transactions;
     std::vector<std::pair<PeerId, HeadersResult>> m_pending_headers;
+    std::vector<PeerId> m_served;
 };
 
 void RunSync(ByteSpan bytes) { SyncScene(bytes).Run(); }

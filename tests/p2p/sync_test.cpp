@@ -1,158 +1,7 @@
-#include "p2p/sync.h"
-
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <map>
-#include <set>
+#include "p2p/sync_fixture.h"
 
 namespace sluice::p2p {
 namespace {
-
-BlockHeader Child(const BlockHeader& parent, uint64_t salt = 0) {
-    BlockHeader header;
-    header.prev = parent.Hash();
-    header.height = parent.height + 1;
-    header.slot = Slot(header.height.value * 10 + salt);
-    return header;
-}
-
-std::vector<BlockHeader> Chain(size_t length) {
-    std::vector<BlockHeader> chain(1);
-    while (chain.size() <= length) chain.push_back(Child(chain.back()));
-    return chain;
-}
-
-TransactionRef Tx(uint32_t n, std::vector<Txid> parents = {}) {
-    MutableTransaction tx;
-    tx.lock_time = n;
-    for (const Txid& parent : parents) tx.inputs.push_back({{parent, 0}, {}, 0, {{1}}});
-    if (parents.empty()) tx.inputs.push_back({{Txid(std::array<uint8_t, 32>{1, 2, 3}), n}, {}, 0, {{1}}});
-    tx.outputs.push_back({Amount(1), Script(34, 0x51)});
-    return MakeTransaction(std::move(tx));
-}
-
-// A chain of our own that grows as the test says: headers and bodies that we have.
-struct FakeView : SyncView {
-    std::vector<BlockHeader> headers{BlockHeader{}};  // best header chain, from genesis
-    size_t bodies{1};                                 // connected ones
-    std::set<BlockHash> stored;                       // not connected
-    std::map<Wtxid, TransactionRef> pool;
-
-    Height BestHeaderHeight() const override { return headers.back().height; }
-    std::vector<BlockHash> Locator() const override {
-        std::vector<BlockHash> locator;
-        for (size_t i = headers.size(); i-- > 0 && locator.size() < kMaxLocatorHashes - 1;)
-            locator.push_back(headers[i].Hash());
-        if (locator.size() == kMaxLocatorHashes - 1) locator.push_back(headers[0].Hash());
-        return locator;
-    }
-    bool HaveHeader(const BlockHash& hash) const override {
-        return std::any_of(headers.begin(), headers.end(),
-                           [&](const BlockHeader& header) { return header.Hash() == hash; });
-    }
-    bool HaveBlock(const BlockHash& hash) const override { return stored.contains(hash); }
-    std::vector<WantedBlock> BlocksWanted(size_t limit) const override {
-        std::vector<WantedBlock> wanted;
-        for (size_t i = bodies; i < headers.size() && wanted.size() < limit; ++i) {
-            if (!stored.contains(headers[i].Hash())) wanted.push_back({headers[i].Hash(), headers[i].height});
-        }
-        return wanted;
-    }
-    std::vector<BlockHeader> HeadersAfter(const std::vector<BlockHash>& locator, const BlockHash&,
-                                          size_t limit) const override {
-        size_t from = 0;
-        for (size_t i = headers.size(); i-- > 0 && from == 0;) {
-            if (std::find(locator.begin(), locator.end(), headers[i].Hash()) != locator.end()) from = i + 1;
-        }
-        from = std::max<size_t>(from, 1);
-        std::vector<BlockHeader> result;
-        for (size_t i = from; i < bodies && result.size() < limit; ++i) result.push_back(headers[i]);
-        return result;
-    }
-    bool HaveTransaction(const Wtxid& wtxid) const override { return pool.contains(wtxid); }
-    TransactionRef FindTransaction(const Wtxid& wtxid) const override {
-        const auto found = pool.find(wtxid);
-        return found == pool.end() ? nullptr : found->second;
-    }
-    TransactionRef FindTransaction(const Txid& txid) const override {
-        for (const auto& [wtxid, transaction] : pool) {
-            if (transaction->txid() == txid) return transaction;
-        }
-        return nullptr;
-    }
-};
-
-class SyncTest : public testing::Test {
-  protected:
-    static PeerId P(uint64_t n) { return PeerId(n); }
-    void Ready(uint64_t peer, uint32_t height) { sync.OnPeerReady(P(peer), Height(height), now); }
-    template <class Message>
-    void Receive(uint64_t peer, MessageType type, const Message& message) {
-        EXPECT_TRUE(sync.OnMessage(P(peer), type, Encode(message), now));
-    }
-    void ReceiveHeaders(uint64_t peer, std::vector<BlockHeader> headers) {
-        Receive(peer, MessageType::kHeaders, Headers{std::move(headers)});
-    }
-    void ReceiveBlock(uint64_t peer, const BlockHeader& header) {
-        EXPECT_TRUE(sync.OnMessage(P(peer), MessageType::kBlock, Block{header, {}}.ToBytes(), now));
-    }
-    void ReceiveTx(uint64_t peer, const TransactionRef& tx) {
-        EXPECT_TRUE(sync.OnMessage(P(peer), MessageType::kTransaction, tx->tx().ToBytes(), now));
-    }
-    // The actions of kind T since the last call; others are kept for later calls.
-    template <class T>
-    std::vector<T> Take() {
-        for (SyncAction& action : sync.TakeActions()) pending.push_back(std::move(action));
-        std::vector<T> result;
-        std::erase_if(pending, [&](SyncAction& action) {
-            if (!std::holds_alternative<T>(action)) return false;
-            result.push_back(std::get<T>(std::move(action)));
-            return true;
-        });
-        return result;
-    }
-    // The sends of `type` since the last call, by peer; sends of other types are dropped.
-    std::multimap<uint64_t, Bytes> Sent(MessageType type) {
-        std::multimap<uint64_t, Bytes> result;
-        for (const SendAction& send : Take<SendAction>()) {
-            if (send.type == type) result.emplace(send.peer.value, send.payload);
-        }
-        return result;
-    }
-    std::multimap<uint64_t, BlockHash> AskedBlocks() {
-        std::multimap<uint64_t, BlockHash> result;
-        for (const auto& [peer, payload] : Sent(MessageType::kGetBlocks)) {
-            const auto request = Decode<BlockHashes>(payload);
-            for (const BlockHash& hash : request->hashes) result.emplace(peer, hash);
-        }
-        return result;
-    }
-    std::multimap<uint64_t, Wtxid> AskedTransactions(MessageType type = MessageType::kGetTransactions) {
-        std::multimap<uint64_t, Wtxid> result;
-        for (const auto& [peer, payload] : Sent(type)) {
-            const auto request = Decode<Wtxids>(payload);
-            for (const Wtxid& hash : request->hashes) result.emplace(peer, hash);
-        }
-        return result;
-    }
-    void Accept(const std::vector<BlockHeader>& headers) {
-        view.headers.insert(view.headers.end(), headers.begin(), headers.end());
-    }
-    static std::vector<BlockHeader> Slice(const std::vector<BlockHeader>& chain, size_t from, size_t to) {
-        return {chain.begin() + static_cast<ptrdiff_t>(from), chain.begin() + static_cast<ptrdiff_t>(to)};
-    }
-    void SyncHeaders(uint64_t peer, const std::vector<BlockHeader>& chain) {
-        ReceiveHeaders(peer, Slice(chain, view.headers.size(), chain.size()));
-        Accept(Slice(chain, view.headers.size(), chain.size()));
-        sync.OnHeadersResult(P(peer), {}, now);
-    }
-
-    FakeView view;
-    Sync sync{view};
-    Instant now{};
-    std::vector<SyncAction> pending;
-};
 
 TEST_F(SyncTest, OneLeaderGivesHeadersThenAllPeersAreAsked) {
     Ready(1, 10);
@@ -211,7 +60,7 @@ TEST_F(SyncTest, ALeaderThatGivesNothingNewDoesNotKeepUsFromTheOthers) {
             now += seconds(2);
             sync.Tick(now);
         }
-        EXPECT_EQ(Sent(MessageType::kGetHeaders).count(2), 1u);
+        EXPECT_GE(Sent(MessageType::kGetHeaders).count(2), 1u);
     }
 }
 
@@ -307,8 +156,12 @@ TEST_F(SyncTest, AnAnnouncementWithoutAParentAsksForWhatLiesBetween) {
     const auto chain = Chain(40);
     ReceiveHeaders(1, {chain[40]});
     EXPECT_EQ(Sent(MessageType::kGetHeaders).size(), 1u);
+    // Too many to be an announcement: an answer to something else.
     ReceiveHeaders(1, Slice(chain, 20, 40));
-    EXPECT_EQ(Take<MisbehavingAction>().size(), 1u);  // too many to be an announcement
+    EXPECT_TRUE(Take<MisbehavingAction>().empty());
+    EXPECT_TRUE(Take<ProcessHeadersAction>().empty());
+    ReceiveHeaders(1, Slice(chain, 20, 40));
+    EXPECT_EQ(Take<MisbehavingAction>().size(), 1u);
 }
 
 TEST_F(SyncTest, BlocksAreSpreadOverPeersSixteenEach) {
@@ -633,6 +486,7 @@ TEST_F(SyncTest, AFreshNodeGetsTheWholeChainFromAnother) {
                 ASSERT_TRUE(sync.OnMessage(P(1), send->type, send->payload, now));
             } else if (const auto* serve = std::get_if<ServeBlockAction>(&action)) {
                 ReceiveBlock(1, by_hash.at(serve->hash));
+                server.OnBlockServed(P(9), 500, now);
             }
         }
     }
