@@ -40,13 +40,16 @@ struct Figure {
 struct ModelReport {
     std::string scenario;
     uint64_t seed{0};
+    uint64_t nodes{0};     // simulated, of real ones or the model's
     Hash256 trace_hash;    // of every batch's counts and the generator's last state
     uint64_t slots{0};     // simulated in all
     uint64_t blocks{0};    // made in all
     uint64_t orphaned{0};  // of them not in the chain at the end
     uint64_t max_reorg_depth{0};
-    uint64_t invariant_failures{0};  // a measured number outside of what must hold (each model says what)
+    uint64_t invariant_failures{0};     // a measured number outside of what must hold (each model says what)
+    std::vector<std::string> failures;  // what they were, for those of real nodes
     std::vector<Figure> figures;
+    bool real_nodes{false};
     double seconds{0};  // of real time; not part of the trace
 };
 

@@ -30,8 +30,9 @@ ModelReport RunModel(const Model& model, const ModelOptions& options) {
 
 std::string ToJson(const ModelReport& report) {
     nlohmann::ordered_json json{{"scenario", report.scenario},
-                                {"kind", "model"},
+                                {"kind", report.real_nodes ? "nodes" : "model"},
                                 {"seed", report.seed},
+                                {"nodes", report.nodes},
                                 {"trace_hash", report.trace_hash.Hex()},
                                 {"slots", report.slots},
                                 {"blocks", report.blocks},
@@ -51,6 +52,7 @@ std::string ToJson(const ModelReport& report) {
         if (figure.expected) entry["expected"] = *figure.expected;
         json["figures"].push_back(std::move(entry));
     }
+    if (report.real_nodes) json["failures"] = report.failures;
     return json.dump();
 }
 
@@ -58,6 +60,7 @@ std::string ToTable(const ModelReport& report) {
     std::string table = fmt::format("{} (seed {}): {} slots, {} blocks, {} orphaned, deepest reorg {}, {} failures\n",
                                     report.scenario, report.seed, report.slots, report.blocks, report.orphaned,
                                     report.max_reorg_depth, report.invariant_failures);
+    for (const std::string& failure : report.failures) table += "  FAILED: " + failure + "\n";
     for (const Figure& figure : report.figures) {
         table += fmt::format("  {:<48} {:<56} {:>11.5g} [{:.5g}, {:.5g}]", figure.name, figure.where, figure.value,
                              figure.low, figure.high);
