@@ -511,15 +511,13 @@ TEST_P(LedgerModel, AgreesWithTheLedgerAtEveryBlockOfARandomHistory) {
     history.DrainStake();
     const History::Seen& seen = history.seen;
     for (const Kind kind : {Kind::kMove, Kind::kRegister, Kind::kUpdate, Kind::kExit, Kind::kRelease, Kind::kConvict})
-        RecordProperty("kind" + std::to_string(static_cast<int>(kind)),
-                       std::to_string(seen.kinds.contains(kind) ? seen.kinds.at(kind) : 0));
+        EXPECT_TRUE(seen.kinds.contains(kind)) << static_cast<int>(kind);
     EXPECT_GT(seen.flash, 5u);
     EXPECT_GT(seen.outages, 0u);
     EXPECT_GT(seen.reorgs, 2u);
     EXPECT_GT(seen.epochs_undone, 0u);
     EXPECT_GT(seen.paid, 0u);
-    EXPECT_GT(seen.kinds.at(Kind::kRegister), 0u);
-    EXPECT_GT(seen.kinds.at(Kind::kUpdate), 0u);
+    EXPECT_GE(seen.blocks, GetParam().blocks);
 }
 
 std::string FlavourName(const ::testing::TestParamInfo<Flavour>& info) { return info.param.name; }
