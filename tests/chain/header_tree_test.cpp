@@ -1,9 +1,8 @@
-#include "chain/header_tree.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
+#include "chain/fork_choice.h"
 #include "chain/store_keys.h"
 #include "storage/memory_disk.h"
 #include "synthetic_headers.h"
@@ -53,7 +52,7 @@ struct Model {
 // A tree on a disk in memory, with the part of a chain that moves its tip, and a model beside it.
 class TreeWorld {
   public:
-    TreeWorld(uint64_t seed, uint32_t k) : m_random(seed), m_params(SyntheticParams(k)), m_disk(seed) {
+    TreeWorld(uint64_t seed, uint32_t k) : m_random(seed), m_params(SyntheticParams(k, 2)), m_disk(seed) {
         const SyntheticHeader genesis = SyntheticGenesis();
         m_model.genesis = m_model.tip = genesis.state.hash;
         m_model.nodes[genesis.state.hash] = {genesis, m_model.next_order++, true, false};
@@ -201,24 +200,46 @@ class TreeWorld {
                                          [&](const auto& hash) { return m_model.At(hash).made.state.slot <= last; });
         ASSERT_EQ(BlocksUpTo(node_a, fork, last), count);
     }
+    // The fork choice between two branches, counted by walking.
+    bool IsBetter(const std::vector<BlockHash>& candidate, const std::vector<BlockHash>& current) const {
+        size_t shared = 0;
+        while (shared < std::min(candidate.size(), current.size()) && candidate[shared] == current[shared]) ++shared;
+        if (shared == candidate.size()) return false;
+        if (shared == current.size()) return true;
+        const consensus::HeaderState& fork = m_model.At(current[shared - 1]).made.state;
+        const Slot last = consensus::DensityWindowEnd(m_params, fork.slot);
+        std::vector<consensus::Branch> branches;
+        for (const auto* branch : {&current, &candidate}) {
+            const auto count =
+                std::count_if(branch->begin() + static_cast<ptrdiff_t>(shared), branch->end(),
+                              [&](const auto& hash) { return m_model.At(hash).made.state.slot <= last; });
+            branches.push_back({m_model.At(branch->back()).made.state, static_cast<uint32_t>(count)});
+        }
+        return consensus::BestBranch(m_params, fork, branches) == 1;
+    }
     void ExpectEndsEqual(const std::vector<BlockHash>& active) {
         std::set<BlockHash> parents;
-        for (const auto& [hash, node] : m_model.nodes)
-            if (hash != m_model.genesis) parents.insert(node.made.state.prev);
-        std::vector<std::pair<uint64_t, BlockHash>> better;
-        Height best;
-        const consensus::HeaderState& tip = m_model.At(active.back()).made.state;
+        std::set<BlockHash> parents_of_valid;
+        for (const auto& [hash, node] : m_model.nodes) {
+            if (hash == m_model.genesis) continue;
+            parents.insert(node.made.state.prev);
+            if (!m_model.Failed(hash)) parents_of_valid.insert(node.made.state.prev);
+        }
+        std::vector<std::pair<uint64_t, BlockHash>> better, ends;
         for (const auto& [hash, node] : m_model.nodes) {
             if (m_model.Failed(hash)) continue;
-            best = std::max(best, node.made.state.height);
-            if (!parents.contains(hash) && consensus::BetterTip(node.made.state, tip))
+            if (!parents_of_valid.contains(hash)) ends.emplace_back(node.order, hash);
+            if (!parents.contains(hash) && IsBetter(m_model.Branch(hash), active))
                 better.emplace_back(node.order, hash);
         }
         std::sort(better.begin(), better.end());
+        std::sort(ends.begin(), ends.end());
         const auto found = m_tree->LeavesBetterThan(Tip());
         ASSERT_EQ(found.size(), better.size());
         for (size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i]->hash(), better[i].second);
-        ASSERT_EQ(m_tree->best()->height(), best);
+        std::vector<const HeaderNode*> nodes;
+        for (const auto& [order, hash] : ends) nodes.push_back(m_tree->Find(hash));
+        ASSERT_EQ(m_tree->best(), BestEnd(m_params, nodes));
     }
     void ExpectServingEquals(const BlockHash& mine, const BlockHash& theirs) {
         const auto branch = m_model.Branch(mine);

@@ -32,10 +32,12 @@ inline SyntheticHeader MakeSyntheticHeader(const consensus::Params& params, cons
     return made;
 }
 
-inline consensus::Params SyntheticParams(uint32_t k) {
+// f = 1 / `slots_per_block`.
+inline consensus::Params SyntheticParams(uint32_t k, uint32_t slots_per_block = 10) {
     consensus::Params params;
     params.network = "synthetic";
     params.k = k;
+    params.active_slots_denominator = slots_per_block;
     params.epoch_slots = 10 * uint64_t{k} * params.active_slots_denominator / params.active_slots_numerator;
     return params;
 }
