@@ -265,7 +265,7 @@ def main(test_class):
     except Exception:  # pylint: disable=broad-except  (whatever failed, its logs are shown)
         traceback.print_exc()
         for node in test.nodes:
-            log = os.path.join(node.data_dir, "regtest", "debug.log")
+            log = node.chain_dir("debug.log")
             print(f"--- {node.name}: the end of {log}", file=sys.stderr)
             if node.process is not None and node.process.poll() is not None:
                 print(f"{node.name} ended with status {node.process.returncode}: " + "\n".join(node.output[-20:]), file=sys.stderr)

@@ -26,16 +26,17 @@ class RpcError(Exception):
 
 
 class Node:
-    """A sluiced on regtest with its own data directory.
+    """A sluiced with its own data directory, on regtest unless `chain` and the arguments say otherwise.
 
     Invariants: the process is ours (ended by pid, never by name); ports are chosen by the system; nothing is waited for by time alone.
     """
 
-    def __init__(self, name, bin_dir, data_dir, args=()):
+    def __init__(self, name, bin_dir, data_dir, args=(), chain="regtest"):
         self.name = name
         self.bin_dir = bin_dir
         self.data_dir = data_dir
         self.args = list(args)
+        self.chain = chain      # the network's name, which is its folder's
         self.process = None
         self.rpc_port = None
         self.p2p_port = 0
@@ -52,7 +53,7 @@ class Node:
         With expect_failure it must end by itself instead; its exit status and last words are returned.
         """
         assert self.process is None, f"{self.name} runs already"
-        command = [os.path.join(self.bin_dir, "sluiced"), f"-datadir={self.data_dir}", "-chain=regtest", "-rpcport=0",
+        command = [os.path.join(self.bin_dir, "sluiced"), f"-datadir={self.data_dir}", f"-chain={self.chain}", "-rpcport=0",
                    f"-port={self.p2p_port}", *self.args, *extra_args]
         if self.mock_time is not None:
             command.append(f"-mocktime={self.mock_time}")
@@ -122,7 +123,7 @@ class Node:
     # Calls
 
     def chain_dir(self, *parts):
-        return os.path.join(self.data_dir, "regtest", *parts)
+        return os.path.join(self.data_dir, self.chain, *parts)
 
     def log(self):
         with open(self.chain_dir("debug.log"), encoding="utf-8", errors="replace") as file:
@@ -145,7 +146,7 @@ class Node:
 
     def cli(self, *args, check=True, stdin=None):
         """Runs sluice-cli as a person would; returns what it printed on stdout. With check=False: the whole CompletedProcess."""
-        command = [os.path.join(self.bin_dir, "sluice-cli"), f"-datadir={self.data_dir}", "-chain=regtest", f"-rpcport={self.rpc_port}", *args]
+        command = [os.path.join(self.bin_dir, "sluice-cli"), f"-datadir={self.data_dir}", f"-chain={self.chain}", f"-rpcport={self.rpc_port}", *args]
         done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=WAIT_TIMEOUT_S, check=False)
         if not check:
             return done

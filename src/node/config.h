@@ -5,29 +5,22 @@
 #include <string>
 #include <vector>
 
-#include "consensus/genesis.h"
+#include "chain/chain_manager.h"
 #include "primitives/amount.h"
 #include "util/log.h"
 
 namespace sluice::node {
 
-struct Checkpoint {
-    BlockHash hash;
-    Height height;
-
-    friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
-};
-
 // What the operator chose. Command line and sluice.conf are parsed into it by the daemon; nothing here is checked
 // against the disk yet.
 struct NodeConfig {
-    std::string data_dir;                       // -datadir; the chain's files are in its folder <chain>
-    std::string chain{"regtest"};               // -chain; of -chain=custom the network's own name
-    std::optional<consensus::Genesis> genesis;  // what -genesis=FILE holds; none: the built-in network's
-    std::vector<Checkpoint> checkpoints;        // -checkpoint=HASH:HEIGHT: blocks that the chain has to go through
-    std::optional<BlockHash> assume_valid;      // -assumevalid: signatures up to this block are not verified again
-    std::optional<uint16_t> port;               // -port; 0: any free one; none: the chain's own
-    std::optional<uint16_t> rpc_port;           // -rpcport; likewise
+    std::string data_dir;                        // -datadir; the chain's files are in its folder <chain>
+    std::string chain{"regtest"};                // -chain; of -chain=custom the network's own name
+    std::optional<consensus::Genesis> genesis;   // what -genesis=FILE holds; none: the built-in network's
+    std::vector<chain::Checkpoint> checkpoints;  // -checkpoint=HASH:HEIGHT: blocks that the chain has to go through
+    std::optional<BlockHash> assume_valid;       // -assumevalid: signatures up to this block are not verified again
+    std::optional<uint16_t> port;                // -port; 0: any free one; none: the chain's own
+    std::optional<uint16_t> rpc_port;            // -rpcport; likewise
     std::vector<std::string> bind;           // -bind: addresses to listen on (127.0.0.1 on regtest if empty, else all)
     bool listen{true};                       // -listen
     std::vector<std::string> connect;        // -connect: only these peers

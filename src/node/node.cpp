@@ -95,6 +95,8 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     chain::ChainOptions options;
     options.cache_bytes = config.db_cache_bytes;
     options.runner = env.spend_runner;
+    options.checkpoints = config.checkpoints;
+    options.assume_valid = config.assume_valid;
     ASSIGN_OR_RETURN(auto chain, chain::ChainManager::Open(env.files, folder + "/chain", std::move(genesis), options));
     node->m_chain = std::make_unique<ChainService>(env, std::move(chain), *node->m_network, node->m_events,
                                                    [raw = node.get()](const Error& error) { raw->RequestStop(error); });

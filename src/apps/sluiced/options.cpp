@@ -99,8 +99,8 @@ Status ApplyCheckpoint(NodeConfig& config, const std::string& text) {
         return Fail(fmt::format("-checkpoint={}: give a block's hash of 64 hexadecimal digits, a colon and its height",
                                 text.substr(0, 80)));
     ASSIGN_OR_RETURN(const uint64_t height, ParseNumber("checkpoint", text.substr(colon + 1), 1, UINT32_MAX));
-    const node::Checkpoint checkpoint{*hash, Height(static_cast<uint32_t>(height))};
-    for (const node::Checkpoint& other : config.checkpoints)
+    const chain::Checkpoint checkpoint{*hash, Height(static_cast<uint32_t>(height))};
+    for (const chain::Checkpoint& other : config.checkpoints)
         if (other.height == checkpoint.height && other.hash != checkpoint.hash)
             return Fail(fmt::format("-checkpoint={}: another checkpoint has this height: only one can be right", text));
     config.checkpoints.push_back(checkpoint);
@@ -192,7 +192,8 @@ const std::vector<Option>& Options() {
          Number("staker", 0, UINT32_MAX,
                 [](NodeConfig& c, uint64_t n) { c.regtest_staker = static_cast<uint32_t>(n); })},
         {"Staking", "stakerkeys", "FILE", Kind::kValue,
-         "Stake with the hot operator keys in this file (default: staker_keys.json in the chain's folder, if it is there).",
+         "Stake with the hot operator keys in this file (default: staker_keys.json in the chain's folder, if it is "
+         "there).",
          [](NodeConfig& c, const std::string& text) -> Status {
              if (text.empty()) return Fail("-stakerkeys is empty: give a file");
              c.staker_keys = std::filesystem::absolute(text).lexically_normal().string();
