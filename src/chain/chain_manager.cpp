@@ -153,6 +153,7 @@ std::vector<const HeaderNode*> ChainManager::BlocksWanted(size_t max, uint32_t w
 
 Result<BlockRef> ChainManager::GetBlockAt(Height height) const {
     const HeaderNode* node = At(height);
+    if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
     if (node == nullptr)
         return Fail(ErrorKind::kNotFound,
                     "height " + ToString(height) + " is above the tip at " + ToString(tip()->height()));

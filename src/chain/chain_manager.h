@@ -87,7 +87,8 @@ class ChainManager {
     const HeaderNode* tip() const { return m_state->tip(); }
     const HeaderNode* best_header() const { return m_tree->best(); }
     const HeaderTree& headers() const { return *m_tree; }
-    // Null if unknown / above the tip.
+    // Null if unknown / above the tip (or the disk failed: TakeReadFailure tells). How long the node lives: header_tree.h;
+    // anything that takes headers or blocks may end its life.
     const HeaderNode* FindHeader(const BlockHash& hash) const { return m_tree->Find(hash); }
     const HeaderNode* At(Height height) const { return m_state->At(height); }
     bool IsActive(const HeaderNode* node) const { return m_state->IsActive(node); }

@@ -185,7 +185,9 @@ void AddBlockchainMethods(MethodTable& table, Node& node) {
         [&node](const Call& call) -> RpcResult<Json> {
             ASSIGN_OR_RETURN(const int64_t height,
                              call.Integer("height", 0, 0, node.chain().chain().tip()->height().value));
-            return Json(node.chain().chain().At(Height(static_cast<uint32_t>(height)))->hash().Hex());
+            const HeaderNode* found = node.chain().chain().At(Height(static_cast<uint32_t>(height)));
+            if (!found) return RpcFail(RpcCode::kNotFound, "the block of this height could not be read");
+            return Json(found->hash().Hex());
         });
     add("getblock", "A block.",
         {hash, {"verbosity", ArgType::kNumber, false, "0: hex, 1: with txids (default), 2: with transactions"}},
