@@ -1,35 +1,44 @@
 #include "node/chain_service.h"
 
+#include <algorithm>
+
 #include "util/log.h"
 
 namespace sluice::node {
 
 using consensus::Invalid;
 
-p2p::HeadersResult PeerVerdict(const chain::HeadersResult& result) {
+namespace {
+
+// Reasons of invalid headers that say nothing of the header itself.
+constexpr const char* kNotThePeersFault[] = {"bad-prevblk", "duplicate-invalid", "bad-fork-checkpoint"};
+
+}  // namespace
+
+p2p::HeadersResult PeerVerdict(const chain::HeadersResult& result, size_t signature_checks, size_t vrf_checks) {
     using What = chain::HeaderOutcome::What;
-    p2p::HeadersResult verdict{p2p::HeadersOutcome::kAccepted, result.accepted, {}, result.accepted, result.accepted};
+    using p2p::HeadersOutcome;
+    p2p::HeadersResult verdict{HeadersOutcome::kAccepted, result.accepted, {}, signature_checks, vrf_checks};
     if (!result.stopped) return verdict;
-    const consensus::Invalid& reason = result.stopped->reason;
+    const Invalid& reason = result.stopped->reason;
+    const auto is_ours = [&](const char* code) { return reason.code == code; };
     switch (result.stopped->what) {
         case What::kInvalid:
-            if (reason.code == "bad-prevblk" || reason.code == "duplicate-invalid") {
-                verdict.outcome = p2p::HeadersOutcome::kNotWanted;
-                break;
+            if (std::any_of(std::begin(kNotThePeersFault), std::end(kNotThePeersFault), is_ours)) {
+                verdict.outcome = HeadersOutcome::kNotWanted;
+            } else {
+                verdict.outcome = HeadersOutcome::kInvalid;
+                verdict.reason = reason.ToString();
             }
-            verdict.outcome = p2p::HeadersOutcome::kInvalid;
-            verdict.reason = reason.ToString();
-            ++verdict.signature_checks;
-            ++verdict.vrf_checks;
             break;
         case What::kPremature:
-            verdict.outcome = p2p::HeadersOutcome::kPremature;
+            verdict.outcome = HeadersOutcome::kPremature;
             break;
         case What::kBeyondHorizon:
-            verdict.outcome = p2p::HeadersOutcome::kBeyondHorizon;
+            verdict.outcome = HeadersOutcome::kBeyondHorizon;
             break;
         default:
-            verdict.outcome = p2p::HeadersOutcome::kNotWanted;
+            verdict.outcome = HeadersOutcome::kNotWanted;
             break;
     }
     return verdict;
@@ -124,8 +133,14 @@ bool ChainService::Syncing() const {
 void ChainService::RunActions() {
     if (m_running_actions) return;  // a listener submitted something: the outer loop goes on
     m_running_actions = true;
-    for (auto actions = m_sync.TakeActions(); !actions.empty(); actions = m_sync.TakeActions())
+    for (auto actions = m_sync.TakeActions(); !actions.empty(); actions = m_sync.TakeActions()) {
+        // What could not be read counts as absent: nobody is judged by that.
+        if (const auto failure = m_chain->TakeReadFailure()) {
+            Fatal(*failure);
+            break;
+        }
         for (const p2p::SyncAction& action : actions) std::visit([&](const auto& typed) { Do(typed); }, action);
+    }
     m_running_actions = false;
 }
 
@@ -134,9 +149,14 @@ void ChainService::Do(const p2p::MisbehavingAction& action) { m_peers.Misbehavin
 void ChainService::Do(const p2p::DisconnectAction& action) { m_peers.Disconnect(action.peer, action.reason); }
 
 void ChainService::Do(const p2p::ProcessHeadersAction& action) {
+    const chain::HeaderWork& work = m_chain->header_work();
+    const uint64_t signatures = work.signatures;
+    const uint64_t vrf_proofs = work.vrf_proofs;
     const auto result = m_chain->ProcessHeaders(action.headers, m_environment.clock.Now());
     if (!result) return Fatal(result.error());
-    m_sync.OnHeadersResult(action.peer, PeerVerdict(*result), m_environment.clock.Monotonic());
+    m_sync.OnHeadersResult(action.peer,
+                           PeerVerdict(*result, work.signatures - signatures, work.vrf_proofs - vrf_proofs),
+                           m_environment.clock.Monotonic());
 }
 
 p2p::BlockOutcome ChainService::OutcomeOf(const Result<chain::BlockResult>& result, std::string& reason) {

@@ -21,10 +21,10 @@ class PeerOutlet {
     virtual void SetBestHeight(Height height) = 0;
 };
 
-// What the chain's verdict on headers means for the peer that sent them: blame for a broken rule alone, and not for a
+// What the chain's verdict on headers means for the peer that sent them: blame for a broken rule alone. Not for a
 // header on top of a block that proved invalid, which the peer may not know yet [a body that is given to half of the
-// nodes parts them].
-p2p::HeadersResult PeerVerdict(const chain::HeadersResult& result);
+// nodes parts them], nor for one that our own checkpoint or operator refuses.
+p2p::HeadersResult PeerVerdict(const chain::HeadersResult& result, size_t signature_checks, size_t vrf_checks);
 
 // Who follows the chain. Called on the chain strand, in the order of registration, after the change is on disk.
 class ChainListener {
