@@ -157,7 +157,7 @@ void RunApplyTransaction(ByteSpan input) {
         if (change.before) before += Decode<Coin>(*change.before)->output.value.drops;
         if (change.after) after += Decode<Coin>(*change.after)->output.value.drops;
     }
-    CHECK(before == after + effect->fee.drops + effect->burned.drops);
+    CHECK(before + effect->accrued.drops == after + effect->fee.drops + effect->burned.drops);
     CHECK(effect->spends.spent.size() == tx->inputs().size());
     cache.UndoDelta(delta);
     CHECK(cache.Delta().changes.empty());

@@ -7,7 +7,59 @@ namespace sluice::fuzz {
 using namespace consensus;
 using namespace consensus::testing;
 
+namespace {
+
+RegisterRecord StakerKeys(uint8_t n) {
+    RegisterRecord record;
+    record.vrf_key = VrfKey(n);
+    record.signing_key = TestKey(30u + n).XOnly();
+    record.commission_permille = 50;
+    record.payout_script = KeyScript(4);
+    return record;
+}
+
+// record, bond, change
+TransactionRef RecordAndBond(Ledger& ledger, const std::vector<OutPoint>& inputs, const Record& record) {
+    return ledger.Sign(ledger.Build(inputs, {Ledger::RecordOutput(record), {ledger.params.bond, KeyScript(5)}}));
+}
+
+EvidenceRecord TwoHeaders(const StakerId& staker, Slot slot) {
+    BlockHeader one, two;
+    one.staker = two.staker = staker;
+    one.slot = two.slot = slot;
+    two.height = Height(1);
+    for (BlockHeader* header : {&one, &two}) header->signature = TestKey(31).Sign(header->SigningHash({}));
+    return StakerChain::Ordered(one, two);
+}
+
+// A stake coin to which rewards are owed.
+OutPoint EarningStake(Ledger& ledger) {
+    const OutPoint coin = ledger.Fund({Slu(50), KeyStakeScript(4)}, {});
+    StakerState staker = *ledger.state.Get<StakerState>(kTestStaker);
+    staker.stake.Add(Slu(50), kGenesisStakeEpoch);
+    staker.reward_per_drop[7] = 0x10;  // 2^60: a sixteenth of a drop for each
+    staker.pot = Slu(10);
+    ledger.state.Put(kTestStaker, staker);
+    LedgerTotals totals = ledger.Totals();
+    totals.minted.drops += staker.pot.drops;
+    totals.pots.drops += staker.pot.drops;
+    ledger.state.Put({}, totals);
+    return coin;
+}
+
+}  // namespace
+
 LedgerScene::LedgerScene() {
+    ledger.state.Put({}, ChainIdentity{});
+    const auto registered = RecordAndBond(ledger, {ledger.Fund(Slu(2'000))}, StakerKeys(1));
+    const auto leaving = RecordAndBond(ledger, {ledger.Fund(Slu(2'000))}, StakerKeys(2));
+    const StakerId staker = MakeStakerId(registered->inputs()[0].prevout, 0);
+    const StakerId leaver = MakeStakerId(leaving->inputs()[0].prevout, 0);
+    ledger.params.unbonding_slots = 20;
+    ledger.Connect({registered, leaving});
+    const auto left = RecordAndBond(ledger, {leaving->Output(1), ledger.Fund(Slu(1))}, ExitRecord{leaver});
+    ledger.Connect({left});
+    const OutPoint stake = EarningStake(ledger);
     const OutPoint publish = ledger.Published(ExamplePublish());
     const Lock purchase = ledger.Purchased(publish, Slu(6));
     const Lock channel = ledger.Opened(Slu(3));
@@ -28,6 +80,17 @@ LedgerScene::LedgerScene() {
     add("open", ledger.OpenChannel(ledger.next_height() + ledger.params.channel_window_blocks, Slu(2), coin));
     add("settle", ledger.Settle(channel2, Slu(1), coin));
     add("channel-refund", ledger.Refund(channel));
+    RegisterRecord rotation = StakerKeys(4);
+    rotation.updates = staker;
+    const OutPoint bond = registered->Output(1);
+    add("register", RecordAndBond(ledger, {ledger.Fund(Slu(2'000))}, StakerKeys(3)));
+    add("rotate", RecordAndBond(ledger, {bond, coin}, rotation));
+    add("exit", RecordAndBond(ledger, {bond, coin}, ExitRecord{staker}));
+    add("release", ledger.Sign(ledger.Build({left->Output(1)}, {})));
+    add("evidence", MakeTransaction(MakeEvidenceTransaction(TwoHeaders(staker, ledger.slot), bond)));
+    MutableTransaction redelegate = ledger.Build({stake}, {});
+    redelegate.outputs = {{Slu(53), StakeScript(OutputKey(4), staker)}};  // with three of what it earned
+    add("redelegate", ledger.Sign(redelegate));
 }
 
 LedgerScene& TheLedgerScene() {

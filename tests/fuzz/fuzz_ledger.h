@@ -1,11 +1,12 @@
 #pragma once
 
-#include "consensus/ledger_fixture.h"
+#include "consensus/staker_fixture.h"
 #include "fuzz.h"
 
 namespace sluice::fuzz {
 
-// A ledger with a coin, a claim, a purchase and a channel, and a valid transaction of each kind on top of it.
+// A ledger with a coin, a claim, a purchase, a channel, stakers and stake that has earned, and a valid transaction of
+// each kind on top of it.
 struct LedgerScene {
     LedgerScene();
 
