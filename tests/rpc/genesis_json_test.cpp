@@ -141,6 +141,7 @@ TEST(GenesisJson, EachMistakeHasOneReasonThatNamesItsField) {
         {"stakers[0].payout is missing", [](auto& j) { j["stakers"][0].erase("payout"); }},
         {"a bond is not stake", [](auto& j) { j["stakers"][0]["bond"] = j["allocations"][0]["to"]; }},
         {"stakers[0].name is no field that is known", [](auto& j) { j["stakers"][0]["name"] = "x"; }},
+        {"stakers[0].a\\nb is no field that is known", [](auto& j) { j["stakers"][0]["a\nb"] = "x"; }},
     };
     ASSERT_EQ(ErrorOf(Good()), "");
     for (const Mistake& mistake : mistakes) {

@@ -21,6 +21,13 @@ constexpr size_t kTemplateHrpBytes = 8;
 constexpr uint16_t kFirstTemplatePort = 20'000;
 constexpr uint16_t kTemplatePortPairs = 10'000;
 
+// A name that somebody chose, short and without control characters, for an error's one line.
+std::string Shown(const std::string& name) {
+    const OrderedJson text = name.substr(0, 40);
+    const std::string quoted = text.dump(-1, ' ', true, OrderedJson::error_handler_t::replace);
+    return quoted.substr(1, quoted.size() - 2);
+}
+
 // One JSON object whose fields are taken by name; `where` names it in errors ("stakers[0]").
 class ObjectReader {
   public:
@@ -68,7 +75,7 @@ class ObjectReader {
     Status Finish() const {
         for (const auto& [name, value] : m_json->items())
             if (!m_taken.contains(name))
-                return Fail(fmt::format("genesis: {} is no field that is known", Path(name.substr(0, 40))));
+                return Fail(fmt::format("genesis: {} is no field that is known", Path(Shown(name))));
         return {};
     }
     std::string Path(const std::string& name) const { return m_where.empty() ? name : m_where + "." + name; }
@@ -243,7 +250,7 @@ Result<OrderedJson> ParseStrictJson(std::string_view text) {
         if (event == Event::object_start) open.emplace_back();
         if (event == Event::object_end) open.pop_back();
         if (event == Event::key && !open.back().insert(value.get<std::string>()).second && problem.empty())
-            problem = fmt::format("has the field \"{}\" twice", value.get<std::string>().substr(0, 40));
+            problem = fmt::format("has the field \"{}\" twice", Shown(value.get<std::string>()));
         return depth <= kMaxDepth;
     };
     OrderedJson json = OrderedJson::parse(text, watch, false);
