@@ -244,6 +244,8 @@ void BlockRelay::TickServing(Instant now) {
             return true;
         });
         if (!late.hashes.empty()) Send(id, MessageType::kBlockNotFound, Encode(late));
+        if (peer.question && !peer.served.InDebt(now))
+            AnswerHeaders(id, peer, *std::exchange(peer.question, std::nullopt), now);
         ServeNext(id, peer, now);
     }
 }
@@ -261,7 +263,8 @@ Instant BlockRelay::NextWakeup() const {
     for (const auto& [hash, request] : m_requests) next = std::min(next, request.deadline);
     for (const auto& [id, peer] : m_peers) {
         for (const auto& [hash, until] : peer.awaited) next = std::min(next, until);
-        if (!peer.to_serve.empty() && peer.served.InDebt()) next = std::min(next, peer.served.FreeAt(Instant::min()));
+        if ((!peer.to_serve.empty() || peer.question) && peer.served.InDebt())
+            next = std::min(next, peer.served.FreeAt(Instant::min()));
     }
     return next;
 }

@@ -17,7 +17,7 @@ class BlockRelay {
 
     void OnPeerReady(PeerId peer, Height best_height, Instant now);
     void OnPeerGone(PeerId peer, Instant now);
-    void OnGetHeaders(PeerId peer, ByteSpan payload);
+    void OnGetHeaders(PeerId peer, ByteSpan payload, Instant now);
     void OnHeaders(PeerId peer, ByteSpan payload, Instant now);
     void OnGetBlocks(PeerId peer, ByteSpan payload, Instant now);
     void OnBlock(PeerId peer, ByteSpan payload, Instant now);
@@ -78,6 +78,7 @@ class BlockRelay {
         size_t timeouts{0};  // since its last block
         size_t late{0};      // fresh blocks in a row that it did not give in time
         // What it asked us for.
+        std::optional<GetHeaders> question;  // the newest, while it has no tokens
         std::deque<BlockHash> to_serve;
         bool serving{false};                   // one is in the node's hands
         std::map<BlockHash, Instant> awaited;  // blocks that we are fetching; not found from then on
@@ -102,6 +103,7 @@ class BlockRelay {
     bool IsFresh(Slot slot) const;
 
     // header_relay.cpp
+    void AnswerHeaders(PeerId id, Peer& peer, const GetHeaders& question, Instant now);
     static bool MayBeAsked(const Peer& peer) { return !peer.headers_deadline && !peer.batch; }
     void AskHeaders(PeerId id, Peer& peer, Instant now);
     void AskNext(Instant now);

@@ -89,16 +89,26 @@ void BlockRelay::Synced(PeerId id, Peer& peer, Instant now) {
     AskNext(now);
 }
 
-void BlockRelay::OnGetHeaders(PeerId id, ByteSpan payload) {
+void BlockRelay::OnGetHeaders(PeerId id, ByteSpan payload, Instant now) {
     Peer* const peer = Find(id);
     if (peer == nullptr) return;
-    const auto request = Decode<GetHeaders>(payload);
-    if (!request) return Misbehaving(id, "getheaders: " + request.error().message);
-    Headers answer{m_view.HeadersAfter(request->locator, request->stop, kMaxHeadersPerMessage)};
+    auto question = Decode<GetHeaders>(payload);
+    if (!question) return Misbehaving(id, "getheaders: " + question.error().message);
+    if (peer->served.InDebt(now)) {
+        peer->question = std::move(*question);
+    } else {
+        AnswerHeaders(id, *peer, *question, now);
+    }
+}
+
+void BlockRelay::AnswerHeaders(PeerId id, Peer& peer, const GetHeaders& question, Instant now) {
+    Headers answer{m_view.HeadersAfter(question.locator, question.stop, kMaxHeadersPerMessage)};
     const size_t remembered = std::min(answer.headers.size(), Sync::kMaxAnnouncedHeaders);
     for (size_t i = answer.headers.size() - remembered; i < answer.headers.size(); ++i)
-        peer->told.Add(answer.headers[i].Hash());
-    Send(id, MessageType::kHeaders, Encode(answer));
+        peer.told.Add(answer.headers[i].Hash());
+    Bytes payload = Encode(answer);
+    peer.served.Charge(Sync::kLookupBytes + static_cast<int64_t>(payload.size()), now);
+    Send(id, MessageType::kHeaders, std::move(payload));
 }
 
 void BlockRelay::OnHeaders(PeerId id, ByteSpan payload, Instant now) {
@@ -152,7 +162,8 @@ bool BlockRelay::SortOutEarly(Peer& peer, std::vector<BlockHeader>& headers, Ins
         if (until <= milliseconds(0)) continue;
         if (until > Sync::kEarlyTolerance || peer.early.size() >= Sync::kMaxEarlyPerPeer) {
             const milliseconds wait = until - Sync::kEarlyTolerance;
-            peer.ask_at = now + std::clamp<milliseconds>(wait, kPrematureDelay, kMaxPrematureDelay);
+            const Instant at = now + std::clamp<milliseconds>(wait, kPrematureDelay, kMaxPrematureDelay);
+            peer.ask_at = std::min(peer.ask_at.value_or(at), at);
             headers.resize(i);
             return false;
         }

@@ -28,7 +28,7 @@ void Sync::OnPeerGone(PeerId peer, Instant now) {
 bool Sync::OnMessage(PeerId peer, MessageType type, ByteSpan payload, Instant now) {
     switch (type) {
         case MessageType::kGetHeaders:
-            m_impl->blocks.OnGetHeaders(peer, payload);
+            m_impl->blocks.OnGetHeaders(peer, payload, now);
             return true;
         case MessageType::kHeaders:
             m_impl->blocks.OnHeaders(peer, payload, now);

@@ -164,7 +164,8 @@ class Sync {
     static constexpr int64_t kHeaderWork = kSignatureWork + kVrfWork;
     static constexpr int64_t kHeaderWorkPerSecond = 4'000;  // refill of each peer: less than a fifth of a core
     static constexpr int64_t kHeaderWorkBurst = 4'000 * kHeaderWork;  // a fork of 3k headers and more at once
-    // Blocks given to a peer, in bytes read and sent; each request for one costs kLookupBytes more, found or not.
+    // Blocks and headers given to a peer, in bytes read and sent; each request costs kLookupBytes more, found or not.
+    // Those over the budget wait: blocks in a bounded queue, of the requests for headers the newest.
     static constexpr int64_t kServeBytesPerSecond = 8 << 20;
     static constexpr int64_t kServeBytesBurst = 16 << 20;
     static constexpr int64_t kLookupBytes = 4096;

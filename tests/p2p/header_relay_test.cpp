@@ -725,6 +725,33 @@ TEST_F(HeaderRelayTest, BlocksAreChargedByTheirBytesAndThoseOverTheBudgetWait) {
     EXPECT_GE(serve(0), 1u);
 }
 
+TEST_F(HeaderRelayTest, AnswersToGetHeadersAreChargedByTheirBytesAndOnlyTheNewestQuestionWaits) {
+    HaveChain(kMaxHeadersPerMessage);
+    ReadyAndSynced(1);
+    const GetHeaders all{{view.headers[0].Hash()}, {}};
+    size_t answered = 0;
+    size_t bytes = 0;
+    for (size_t i = 0; i < 200; ++i) {
+        Receive(1, MessageType::kGetHeaders, all);
+        for (const auto& [peer, payload] : Sent(MessageType::kHeaders)) {
+            ++answered;
+            bytes += payload.size();
+        }
+    }
+    EXPECT_LT(bytes, static_cast<size_t>(Sync::kServeBytesBurst) + MaxPayloadBytes(MessageType::kHeaders));
+    EXPECT_GT(answered, 20u);
+    Receive(1, MessageType::kGetHeaders, GetHeaders{{view.headers[990].Hash()}, {}});
+    EXPECT_TRUE(Sent(MessageType::kHeaders).empty());
+    ASSERT_TRUE(sync.NextWakeup());
+    now = *sync.NextWakeup();
+    sync.Tick(now);
+    const auto sent = Sent(MessageType::kHeaders);
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_EQ(Decode<Headers>(sent.begin()->second)->headers.size(), 10u);
+    EXPECT_EQ(sync.NextWakeup(), std::nullopt);
+    EXPECT_TRUE(NobodyBlamed());
+}
+
 // ---- replacements
 
 TEST_F(HeaderRelayTest, ReplacementsAreChargedByThePoolThatTheyReplayAndNotBlamed) {
