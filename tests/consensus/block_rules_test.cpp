@@ -1,5 +1,6 @@
 #include "consensus/block_rules.h"
 
+#include "consensus/genesis.h"
 #include "ledger_fixture.h"
 
 namespace sluice::consensus {
@@ -208,6 +209,27 @@ TEST(ConnectBlock, CoinIsSpentOnce) {
                two = ledger.Sign(ledger.Build({coin}, {}, Amount(2'000)));
     EXPECT_EQ(ledger.Code(ledger.MakeBlock({one, two})), "bad-txns-inputs-missingorspent");
     EXPECT_EQ(ledger.Code(ledger.MakeBlock({one})), "");
+}
+
+// Genesis and every coinbase descend from a coinbase that commits to the network, so no outpoint is on two of them.
+TEST(ConnectBlock, ReplayAcrossNetworksFindsNoCoin) {
+    const Genesis one = BuiltInGenesis("regtest").value();
+    Genesis two = one;
+    two.params.network = "another";
+    const auto first_coins = [](const Genesis& genesis) {
+        testing::MapState state;
+        state.Apply(genesis.MakeState());
+        return state;
+    };
+    const testing::MapState on_one = first_coins(one), on_two = first_coins(two);
+    size_t coins = 0;
+    for (const auto& [key, value] : on_one.entries) {
+        if (key[0] != Coin::kTable) continue;
+        ++coins;
+        EXPECT_FALSE(on_two.Read(key));
+    }
+    EXPECT_EQ(coins, on_two.CountCoins().coins);
+    EXPECT_NE(on_one.Get<ChainIdentity>({})->genesis, on_two.Get<ChainIdentity>({})->genesis);
 }
 
 TEST(ConnectBlock, RunsTheSignatureWorkOfEveryTransactionOnce) {

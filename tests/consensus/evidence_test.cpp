@@ -184,6 +184,36 @@ TEST_F(Evidence, SelfReportingAndFrontRunningGainNothing) {
     EXPECT_EQ(code([](auto& tx) { tx.outputs.push_back(tx.outputs[0]); }), "bad-evidence-form");
 }
 
+TEST(EvidenceTransaction, HasGoldenBytes) {
+    BlockHeader first, second;
+    first.slot = second.slot = Slot(0x102);
+    first.staker = second.staker = StakerId{{0x34, 0x34, 0x34, 0x34, 0x34, 0x34, 0x34, 0x34}};
+    second.height = Height(1);
+    OutPoint bond;
+    bond.txid.bytes.fill(0x21);
+    bond.index = 7;
+    const EvidenceRecord record = StakerChain::Ordered(first, second);
+    const TransactionRef tx = MakeTransaction(MakeEvidenceTransaction(record, bond));
+    std::string outpoint;
+    for (int i = 0; i < 32; ++i) outpoint += "21";
+    // version; one input: outpoint, no script, sequence; one output: value 0, OP_RETURN OP_PUSHDATA2 601 bytes.
+    EXPECT_EQ(HexEncode(tx->tx().ToBytes()),
+              "03000000"
+              "01" +
+                  outpoint +
+                  "07000000"
+                  "00"
+                  "ffffffff"
+                  "01"
+                  "0000000000000000"
+                  "fd5d02"
+                  "6a4d5902"
+                  "0801fd2801" +
+                  HexEncode(Encode(record.first)) + "02fd2801" + HexEncode(Encode(record.second)) + "00000000");
+    EXPECT_EQ(tx->txid().Hex(), "238ea04fbe9645d86ed962dabe1e982d39c4bc6d5a6debfb45adb8c179fc6564");
+    EXPECT_EQ(tx->wtxid().Hex(), "238ea04fbe9645d86ed962dabe1e982d39c4bc6d5a6debfb45adb8c179fc6564");
+}
+
 // ---- keys
 
 // A key replaced in epoch r signs headers up to epoch r + 1, by the snapshot two epochs back; the new one from r + 2

@@ -324,6 +324,31 @@ TEST_F(Rewards, SpamThatAProducerPaysToItselfIsBurned) {
     EXPECT_EQ(chain.Totals().burned.drops, bytes * chain.params.record_fee_per_byte.drops);
 }
 
+// ---- the worked example of doc/protocol.md
+
+TEST(ShareReward, WorkedExample) {
+    testing::MapState none;
+    StateCache state(none);
+    StakerState staker;
+    staker.stake.Add(Slu(600'000), kGenesisStakeEpoch);
+    state.Put(Id(1), staker);
+    SnapshotEntry entry;
+    entry.staker = Id(1);
+    entry.stake = Slu(1'000'000);
+    entry.commission_permille = 37;
+    const StakeSnapshot elects{{}, Epoch(0), {entry}};
+    const Amount subsidy(35'011'574);  // main's first
+    EXPECT_EQ(CommissionOf(subsidy, 37), Amount(1'295'428));
+    EXPECT_EQ(CoinbaseValue(subsidy, entry, Amount(1'000)), Amount(1'296'428));
+    EXPECT_EQ(ShareReward(state, elects, entry, Epoch(1), subsidy), Amount(20'229'688));
+    const StakerState after = *state.Get<StakerState>(Id(1));
+    EXPECT_EQ(after.pot, Amount(20'229'688));
+    EXPECT_EQ(HexEncode(after.reward_per_drop), "ea19f218a8050000000000000000000000000000000000000000000000000000");
+    const Coin coin{{Slu(250'000), StakeScript(OutputKey(1), Id(1))}, Height(0), Slot(0), false, CoinKind::kPlain};
+    EXPECT_EQ(AccruedReward(Params(), state, coin, Epoch(1)), Amount(0));
+    EXPECT_EQ(AccruedReward(Params(), state, coin, Epoch(2)), Amount(8'429'036));
+}
+
 // ---- cost
 
 class CountingReader final : public StateReader {

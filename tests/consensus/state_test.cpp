@@ -1,5 +1,7 @@
 #include "consensus/state.h"
 
+#include "consensus/snapshot.h"
+
 #include "ledger_fixture.h"
 
 namespace sluice::consensus {
@@ -123,6 +125,77 @@ TEST(State, EntriesDecodeToWhatWasEncoded) {
     EXPECT_EQ(*Decode<ChannelState>(Encode(channel)), channel);
     EXPECT_EQ(Decode<PublishExpiry>(Encode(PublishExpiry{{Out(1), Out(2)}}))->publishes,
               (std::vector<OutPoint>{Out(1), Out(2)}));
+}
+
+// The examples of doc/protocol.md, section 7.
+TEST(State, StakerEntriesHaveGoldenBytes) {
+    const auto filled = [](auto value, uint8_t byte) {
+        value.bytes.fill(byte);
+        return value;
+    };
+    const auto repeated = [](const char* byte, size_t n) {
+        std::string text;
+        for (size_t i = 0; i < n; ++i) text += byte;
+        return text;
+    };
+    const StakerId id = filled(StakerId(), 0x34);
+    const OutPoint bond{filled(Txid(), 0x21), 7};
+    const std::string bond_hex = repeated("21", 32) + "07000000";
+    StakerState staker;
+    staker.status = StakerStatus::kExiting;
+    staker.bond = bond;
+    staker.vrf_key = filled(crypto::VrfPublicKey(), 0x31);
+    staker.signing_key = filled(XOnlyPubKey(), 0x32);
+    staker.commission_permille = 37;
+    staker.payout_script = TaprootScript(filled(XOnlyPubKey(), 0x33));
+    staker.registered = Epoch(2);
+    staker.exit_slot = Slot(0x0a0b0c);
+    staker.replaced_keys = {{filled(XOnlyPubKey(), 0x35), Epoch(4)}};
+    staker.stake.Add(Amount(1'000), kGenesisStakeEpoch);
+    staker.stake.Add(Amount(200), Epoch(8));
+    staker.stake.Add(Amount(30), Epoch(9));
+    staker.reward_per_drop = {0xea, 0x19, 0xf2, 0x18, 0xa8, 0x05};
+    staker.reward_epoch = Epoch(9);
+    staker.reward_entries = 3;
+    staker.pot = Amount(20'229'688);
+    EXPECT_EQ(HexEncode(StateKey<StakerState>(id)), "73" + repeated("34", 8));
+    EXPECT_EQ(HexEncode(Encode(staker)), "01" + bond_hex + repeated("31", 32) + repeated("32", 32) +
+                                             "2500"
+                                             "225120" +
+                                             repeated("33", 32) +
+                                             "0200000000000000"
+                                             "0c0b0a0000000000"
+                                             "01" +
+                                             repeated("35", 32) +
+                                             "0400000000000000"
+                                             "ce04000000000000"
+                                             "09000000000000001e00000000000000"
+                                             "0800000000000000c800000000000000"
+                                             "00000000000000000000000000000000"
+                                             "ea19f218a805" +
+                                             repeated("00", 26) +
+                                             "0900000000000000"
+                                             "03000000"
+                                             "38ae340100000000");
+    EXPECT_EQ(*Decode<StakerState>(Encode(staker)), staker);
+
+    EXPECT_EQ(HexEncode(StateKey<BondState>(bond)), "62" + bond_hex);
+    EXPECT_EQ(HexEncode(Encode(BondState{id})), repeated("34", 8));
+    EXPECT_EQ(HexEncode(StateKey<VrfKeyOwner>(staker.vrf_key)), "76" + repeated("31", 32));
+    EXPECT_EQ(HexEncode(Encode(VrfKeyOwner{id})), repeated("34", 8));
+    EXPECT_EQ(HexEncode(StateKey<StakerList>({})), "53");
+    EXPECT_EQ(HexEncode(Encode(StakerList{{id}})), "01" + repeated("34", 8));
+    EXPECT_EQ(HexEncode(StateKey<RewardHistory>({id, 2})), "72" + repeated("34", 8) + "02000000");
+    EXPECT_EQ(HexEncode(Encode(RewardHistory{Epoch(8), staker.reward_per_drop})),
+              "0800000000000000ea19f218a805" + repeated("00", 26));
+    EXPECT_EQ(HexEncode(StateKey<ChainIdentity>({})), "67");
+    EXPECT_EQ(HexEncode(Encode(ChainIdentity{filled(BlockHash(), 0x36)})), repeated("36", 32));
+    EXPECT_EQ(HexEncode(StateKey<WaitingStake>(id)), "77" + repeated("34", 8));
+    EXPECT_EQ(HexEncode(Encode(WaitingStake{staker.stake})),
+              "ce04000000000000"
+              "09000000000000001e00000000000000"
+              "0800000000000000c800000000000000"
+              "00000000000000000000000000000000");
 }
 
 TEST(LedgerTotals, AreConservedToTheDrop) {
