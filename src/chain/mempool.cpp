@@ -186,22 +186,42 @@ Verdict<void> Mempool::CheckUpgradable(const consensus::SpendCheck& spends) cons
     return {};
 }
 
-std::optional<Amount> Mempool::GreatestFee(const Transaction& tx) const {
-    uint64_t in = 0;
+std::optional<std::vector<consensus::Coin>> Mempool::FindSpent(const Transaction& tx) const {
+    std::vector<consensus::Coin> spent;
     for (const TxInput& input : tx.inputs()) {
         if (const MempoolEntry* parent = Find(input.prevout.txid)) {
             if (input.prevout.index >= parent->tx->outputs().size()) return std::nullopt;
-            in += parent->tx->outputs()[input.prevout.index].value.drops;
+            const auto next = NextContext();
+            spent.push_back(
+                {.output = parent->tx->outputs()[input.prevout.index], .height = next.height, .slot = next.slot});
         } else {
-            const auto coin = m_state.Get<consensus::Coin>(input.prevout);
+            auto coin = m_state.Get<consensus::Coin>(input.prevout);
             if (!coin) return std::nullopt;
-            in += coin->output.value.drops;
-            in += consensus::AccruedReward(m_params, m_state, *coin, m_params.EpochOf(NextContext().slot)).drops;
+            spent.push_back(std::move(*coin));
         }
     }
-    uint64_t out = 0;
+    return spent;
+}
+
+Verdict<void> Mempool::CheckWorthReplay(const Transaction& tx, const std::set<Txid>& leaving) const {
+    const auto spent = FindSpent(tx);
+    if (!spent)
+        return Reject(Invalid::What::kMissingInputs, "bad-txns-inputs-missingorspent",
+                      "an input does not exist or is spent");
+    uint64_t in = 0, out = 0;
+    std::vector<TxOutput> outputs;
+    for (const consensus::Coin& coin : *spent) {
+        in += coin.output.value.drops;
+        in += consensus::AccruedReward(m_params, m_state, coin, m_params.EpochOf(NextContext().slot)).drops;
+        outputs.push_back(coin.output);
+    }
     for (const TxOutput& output : tx.outputs()) out += output.value.drops;
-    return Amount(in > out ? in - out : 0);
+    RETURN_IF_ERROR(CheckFee(tx, Amount(in > out ? in - out : 0), leaving));
+    const consensus::SpendingTransaction spending(tx.tx(), std::move(outputs));
+    for (size_t i = 0; i < tx.inputs().size(); ++i)
+        if (const auto facts = consensus::VerifyInput(spending, i); !facts)
+            return Reject("mandatory-script-verify-flag-failed", fmt::format("input {}: {}", i, facts.error()));
+    return {};
 }
 
 // Whether it convicts is asked of the tip alone: what the pool would do to the bond does not count, and nothing of the
@@ -241,12 +261,7 @@ Verdict<Mempool::Plan> Mempool::Check(const TransactionRef& tx, UnixMillis now) 
     Plan plan;
     ASSIGN_OR_RETURN(plan.leaving, FindReplaced(*tx));
     if (!plan.leaving.empty()) {
-        // Replaying the pool is work: first see that the fee could pay for it.
-        const auto greatest = GreatestFee(*tx);
-        if (!greatest)
-            return Reject(Invalid::What::kMissingInputs, "bad-txns-inputs-missingorspent",
-                          "an input does not exist or is spent");
-        RETURN_IF_ERROR(CheckFee(*tx, *greatest, plan.leaving));
+        RETURN_IF_ERROR(CheckWorthReplay(*tx, plan.leaving));
         plan.view = ViewWithout(plan.leaving);
         if (!plan.view)
             return Reject(Invalid::What::kPolicy, "bad-replacement", "other transactions need what it would replace");

@@ -142,8 +142,10 @@ class Mempool {
     consensus::Verdict<void> CheckFee(const Transaction& tx, Amount fee, const std::set<Txid>& leaving) const;
     consensus::Verdict<void> CheckPackageLimits(const Transaction& tx, const std::set<Txid>& leaving) const;
     consensus::Verdict<void> CheckUpgradable(const consensus::SpendCheck& spends) const;
-    // What its inputs bring at most less its outputs; nullopt if an input is unknown.
-    std::optional<Amount> GreatestFee(const Transaction& tx) const;
+    // The coins that a replacement would spend, before anything is replayed; nullopt if one is unknown.
+    std::optional<std::vector<consensus::Coin>> FindSpent(const Transaction& tx) const;
+    // Replaying the pool is work: first see that the fee could pay for it, and that the owners of the coins want it.
+    consensus::Verdict<void> CheckWorthReplay(const Transaction& tx, const std::set<Txid>& leaving) const;
     void Insert(MempoolEntry entry);
     // Into the pool, which may be over its limit then.
     void Take(Plan plan, std::vector<RemovedTransaction>& removed);

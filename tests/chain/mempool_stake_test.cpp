@@ -175,6 +175,18 @@ TEST(MempoolStake, AReplacementIsPaidOutOfWhatStakeHasEarned) {
     EXPECT_EQ(node.Code(Restake(accrued, Amount(1'000 + first->vsize()))), "");
 }
 
+// [a stranger makes the pool be replayed by replacements that nobody signed]
+TEST(MempoolStake, AReplacementThatItsOwnersDidNotSignIsRefusedBeforeThePoolIsReplayed) {
+    TestNode node;
+    const auto first = node.PayGenesisCoin(0, Amount(1'000));
+    ASSERT_EQ(node.Code(first), "");
+    MutableTransaction forged = node.PayGenesisCoin(0, Amount(50'000))->tx();
+    forged.inputs[0].witness[0][3] ^= 1;
+    EXPECT_EQ(node.Code(MakeTransaction(forged)), "mandatory-script-verify-flag-failed");
+    EXPECT_TRUE(node.chain().mempool().Find(first->txid()));
+    EXPECT_TRUE(node.chain().mempool().SanityCheck());
+}
+
 // A staker of the owner, registered in a block.
 struct Registered {
     StakerId id;
