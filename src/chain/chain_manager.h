@@ -87,8 +87,8 @@ class ChainManager {
     const HeaderNode* tip() const { return m_state->tip(); }
     const HeaderNode* best_header() const { return m_tree->best(); }
     const HeaderTree& headers() const { return *m_tree; }
-    // Null if unknown / above the tip (or the disk failed: TakeReadFailure tells). How long the node lives: header_tree.h;
-    // anything that takes headers or blocks may end its life.
+    // Null if unknown / above the tip (or the disk failed: TakeReadFailure tells). How long the node lives:
+    // header_tree.h; anything that takes headers or blocks may end its life.
     const HeaderNode* FindHeader(const BlockHash& hash) const { return m_tree->Find(hash); }
     const HeaderNode* At(Height height) const { return m_state->At(height); }
     bool IsActive(const HeaderNode* node) const { return m_state->IsActive(node); }
@@ -139,7 +139,9 @@ class ChainManager {
     std::optional<HeaderOutcome> RefuseFork(const HeaderNode* parent, UnixMillis now) const;
     // Why a header is not looked at, by what it says of itself.
     std::optional<HeaderOutcome> RefuseHeader(const BlockHeader& header, const BlockHash& hash, UnixMillis now) const;
-    bool WouldBeatTip(const HeaderNode* parent, std::span<const consensus::HeaderState> states) const;
+    // Whether `states` on `parent` are a better branch than that of `end`.
+    bool WouldBeat(const HeaderNode* end, const HeaderNode* parent,
+                   std::span<const consensus::HeaderState> states) const;
     // How many of the headers policy lets us store.
     size_t CountWithinLimit(const HeaderNode* parent, std::span<const BlockHeader> headers,
                             std::span<const consensus::HeaderState> states) const;

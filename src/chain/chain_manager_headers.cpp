@@ -118,8 +118,9 @@ Status ChainManager::TakeRun(std::span<const BlockHeader> headers, std::span<con
     return StoreRun(headers, checked.states, result);
 }
 
-// An equivocator makes as many headers as it likes for a slot that it won: only those are kept that a better branch
-// needs, by what was checked of it. The last of a branch is not needed by anything.
+// An equivocator makes as many headers as it likes for a slot that it won: only those are kept that a branch better
+// than the tip needs, by what was checked of it. The last of a branch is needed by nothing, unless it makes the branch
+// the best that is known.
 size_t ChainManager::CountWithinLimit(const HeaderNode* parent, std::span<const BlockHeader> headers,
                                       std::span<const HeaderState> states) const {
     const auto is_over = [&](size_t i) {
@@ -127,25 +128,26 @@ size_t ChainManager::CountWithinLimit(const HeaderNode* parent, std::span<const 
     };
     size_t count = states.size();
     while (count > 0) {
-        if (is_over(count - 1)) {
+        if (is_over(count - 1) && !WouldBeat(best_header(), parent, states.subspan(0, count))) {
             --count;
             continue;
         }
         size_t first_over = 0;
         while (first_over < count && !is_over(first_over)) ++first_over;
-        if (first_over == count || WouldBeatTip(parent, states.subspan(0, count))) break;
+        if (first_over == count || WouldBeat(tip(), parent, states.subspan(0, count))) break;
         count = first_over;
     }
     return count;
 }
 
-bool ChainManager::WouldBeatTip(const HeaderNode* parent, std::span<const HeaderState> states) const {
-    const HeaderNode* fork = ForkPoint(parent, tip());
-    if (fork == tip()) return true;
+bool ChainManager::WouldBeat(const HeaderNode* end, const HeaderNode* parent,
+                             std::span<const HeaderState> states) const {
+    const HeaderNode* fork = ForkPoint(parent, end);
+    if (fork == end) return true;
     const Slot last = consensus::DensityWindowEnd(params(), fork->state.slot);
     uint32_t in_window = BlocksUpTo(parent, fork, last);
     for (const HeaderState& state : states) in_window += state.slot <= last ? 1 : 0;
-    const consensus::Branch branches[] = {{tip()->state, BlocksUpTo(tip(), fork, last)}, {states.back(), in_window}};
+    const consensus::Branch branches[] = {{end->state, BlocksUpTo(end, fork, last)}, {states.back(), in_window}};
     return consensus::BestBranch(params(), fork->state, branches) == 1;
 }
 

@@ -290,13 +290,13 @@ void ChainState::SiftCandidates() {
 }
 
 const HeaderNode* ChainState::BestCandidate(const ForkLimits& limits) const {
-    std::vector<const HeaderNode*> ends{m_tip};
+    std::vector<const HeaderNode*> ends;
     for (const HeaderNode* node : m_candidates) {
         const HeaderNode* fork = ForkPoint(node, m_tip);
         if (fork == m_tip || (fork->state.slot >= limits.oldest && fork->height() >= limits.lowest))
             ends.push_back(node);
     }
-    return BestEnd(m_params, ends);
+    return BestEnd(m_params, m_tip, ends);
 }
 
 Status ChainState::MoveTo(const HeaderNode* target, bool sync, TipChange& change) {
@@ -318,8 +318,9 @@ Result<TipChange> ChainState::ActivateBest(const ForkLimits& limits, bool sync) 
         if (const auto failure = TakeReadFailure()) return Fail(*failure);
         if (target == m_tip) break;
         RETURN_IF_ERROR(MoveTo(target, sync, change));
+        if (m_tip == target) break;
         // A branch that failed half way may have left us on a worse chain: the next round goes back or to a better one.
-        if (m_tip != target) FindCandidates();
+        FindCandidates();
     }
     return change;
 }

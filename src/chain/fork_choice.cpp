@@ -5,10 +5,14 @@
 namespace sluice::chain {
 namespace {
 
-// An end and its place in the order of preference.
+// The one that is preferred among equals may be another one once a better end was found, since ties are broken between
+// neighbouring slots only; each such step lowers the tie-break value, so that few can follow each other.
+constexpr int kMaxRounds = 8;
+
+// An end and its place in the order of preference: that of arrival, but for the one that is held.
 struct Ranked {
     const HeaderNode* end;
-    size_t rank;
+    uint64_t rank;
 };
 
 Ranked BestOf(const consensus::Params& params, const std::vector<Ranked>& ends);
@@ -56,15 +60,21 @@ Ranked BestOf(const consensus::Params& params, const std::vector<Ranked>& ends) 
 
 }  // namespace
 
-const HeaderNode* BestEnd(const consensus::Params& params, const std::vector<const HeaderNode*>& ends) {
-    CHECK(!ends.empty());
-    std::vector<Ranked> ranked;
-    for (size_t i = 0; i < ends.size(); ++i) ranked.push_back({ends[i], i});
-    return BestOf(params, ranked).end;
+const HeaderNode* BestEnd(const consensus::Params& params, const HeaderNode* held,
+                          const std::vector<const HeaderNode*>& others) {
+    for (int round = 0; round < kMaxRounds && !others.empty(); ++round) {
+        std::vector<Ranked> ends{{held, 0}};
+        for (const HeaderNode* other : others)
+            if (other != held) ends.push_back({other, other->sequence + 1});
+        const HeaderNode* found = BestOf(params, ends).end;
+        if (found == held) break;
+        held = found;
+    }
+    return held;
 }
 
 bool BetterEnd(const consensus::Params& params, const HeaderNode* candidate, const HeaderNode* current) {
-    return candidate != current && BestEnd(params, {current, candidate}) == candidate;
+    return BestEnd(params, current, {candidate}) == candidate && candidate != current;
 }
 
 }  // namespace sluice::chain

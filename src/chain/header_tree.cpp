@@ -174,11 +174,11 @@ Result<const HeaderNode*> HeaderTree::AddChecked(const BlockHeader& header, cons
     m_lowest = lowest;
     ++m_next_sequence;
     const HeaderNode* node = Insert(stored, parent);
-    if (node->parent == m_best && !JudgesAnew(node)) {
-        m_best = node;
-    } else if (BetterEnd(m_params, node, m_best) || node->parent == m_best) {
-        ChooseBest();
-    }
+    const bool extends = node->parent == m_best;
+    // The best of a side branch may be another one because of it, so that is left to the whole rule.
+    const bool judge = !extends || JudgesAnew(node);
+    if (extends) m_best = node;
+    if (judge) ChooseBest();
     return node;
 }
 
@@ -325,17 +325,14 @@ Status HeaderTree::ClearInvalid(const BlockHash& hash) {
 }
 
 void HeaderTree::ChooseBest() {
-    // In order of arrival, so that the first seen of equals wins again.
-    std::vector<HeaderNode*> all = OpenInOrder();
-    std::sort(all.begin(), all.end(),
-              [](const HeaderNode* a, const HeaderNode* b) { return a->sequence < b->sequence; });
     std::vector<const HeaderNode*> ends;
-    for (const HeaderNode* node : all) {
-        const bool goes_on = std::any_of(node->children.begin(), node->children.end(),
-                                         [](const HeaderNode* child) { return !child->failed; });
-        if (!node->failed && !goes_on) ends.push_back(node);
+    for (const auto& [sequence, leaf] : m_leaves) {
+        const HeaderNode* end = leaf;
+        while (end->failed) end = end->parent;  // the root and buried ones never fail
+        if (!end->buried) ends.push_back(end);
     }
-    m_best = BestEnd(m_params, ends);  // the root never fails
+    const auto held = std::find(ends.begin(), ends.end(), m_best);
+    m_best = BestEnd(m_params, held != ends.end() ? *held : m_root, ends);
 }
 
 bool HeaderTree::JudgesAnew(const HeaderNode* end) const {

@@ -22,14 +22,17 @@ size_t BestBranch(const Params& params, const HeaderState& fork, std::span<const
         highest = std::max(highest, branch.tip.height);
     }
     const bool by_density = DensityDecides(params, fork.height, highest);
+    const auto beats = [&](const Branch& candidate, const Branch& current) {
+        return by_density && candidate.in_window != current.in_window ? candidate.in_window > current.in_window
+                                                                      : BetterTip(candidate.tip, current.tip);
+    };
+    // Anew from the first whenever one is better: ties are broken between neighbouring slots only. Ends, since each
+    // step raises (blocks in window, height, - tie-break value).
     size_t best = 0;
-    for (size_t i = 1; i < branches.size(); ++i) {
-        const Branch& candidate = branches[i];
-        const Branch& current = branches[best];
-        const bool better = by_density && candidate.in_window != current.in_window
-                                ? candidate.in_window > current.in_window
-                                : BetterTip(candidate.tip, current.tip);
+    for (size_t i = 0; i < branches.size();) {
+        const bool better = i != best && beats(branches[i], branches[best]);
         if (better) best = i;
+        i = better ? 0 : i + 1;
     }
     return best;
 }

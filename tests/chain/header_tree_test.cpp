@@ -239,7 +239,7 @@ class TreeWorld {
         for (size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i]->hash(), better[i].second);
         std::vector<const HeaderNode*> nodes;
         for (const auto& [order, hash] : ends) nodes.push_back(m_tree->Find(hash));
-        ASSERT_EQ(m_tree->best(), BestEnd(m_params, nodes));
+        ASSERT_EQ(m_tree->best(), BestEnd(m_params, m_tree->best(), nodes));
     }
     void ExpectServingEquals(const BlockHash& mine, const BlockHash& theirs) {
         const auto branch = m_model.Branch(mine);
