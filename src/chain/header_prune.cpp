@@ -153,6 +153,7 @@ void HeaderTree::RenewLinks() {
 }
 
 Status HeaderTree::LowerRootTo(Height height) {
+    static_assert(kUnburyStep < kMaxLoadedHeaders / 2, "nodes of a step must not be forgotten before it is done");
     while (m_root->height() > height) {
         std::vector<HeaderNode*> nodes;  // downwards
         storage::WriteBatch batch;

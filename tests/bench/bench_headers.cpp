@@ -1,6 +1,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 #include <malloc.h>
+#include <time.h>
 
 #include <fstream>
 
@@ -32,6 +33,12 @@ Resident ReadResident() {
         if (line.starts_with("RssFile:")) resident.file_mb = mb();
     }
     return resident;
+}
+
+double CpuMs() {
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
 }
 
 // The headers of a node: tree over write buffer over LevelDB.
@@ -100,11 +107,15 @@ void LongHeaderChain(benchmark::State& state) {
             CHECK(headers->store->Flush(true).has_value());
             headers.reset();
             const auto start = std::chrono::steady_clock::now();
+            const double cpu_start = CpuMs();
             headers = std::make_unique<HeaderFolder>(folder / "headers");
             const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
             fmt::print(
-                "{:>9} headers: {:5.1f} MB of memory, {:5.1f} MB of mapped files, {} in memory, start {:.0f} ms\n",
-                made, resident.anonymous_mb, resident.file_mb, headers->tree->node_count(), took.count());
+                "{:>9} headers: {:5.1f} MB of memory, {:5.1f} MB of mapped files, {} in memory; start {:.0f} ms, "
+                "{:.0f} ms CPU\n",
+                made, resident.anonymous_mb, resident.file_mb, headers->tree->node_count(), took.count(),
+                CpuMs() - cpu_start);
+            std::fflush(stdout);
         }
     }
     state.SetItemsProcessed(static_cast<int64_t>(kLongChain));

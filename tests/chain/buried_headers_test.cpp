@@ -126,5 +126,42 @@ TEST_F(BuriedHeaders, ASyncingNodeGoesOverToABranchFromFarBelow) {
     EXPECT_EQ(syncing.TakeDump(), other.TakeDump());
 }
 
+// [a staker with slots in a row makes many headers for the first, each with a child: all of them "better"]
+TEST(HeaderFlood, ManyHeadersForOneSlotEachWithAChildAreLimitedAndTheHonestBranchIsFollowed) {
+    TestNode node, other(2);
+    const BlockRef first = other.Mine();
+    const auto sign = [&](BlockHeader header) {
+        header.signature = node.keys().signing.Sign(header.SigningHash(node.chain().genesis_hash()));
+        return header;
+    };
+    size_t most = 0;
+    Slot last = first->header.slot;
+    for (uint8_t n = 1; n <= 40; ++n) {
+        BlockHeader variant = first->header;
+        variant.tx_root.bytes[0] ^= n;
+        variant = sign(variant);
+        // Two children in each slot that the staker wins later are not too many for that slot.
+        if (n % 2 == 1) last = **other.chain().NextWonSlot(other.keys(), last + 1, 1000);
+        BlockHeader child = (*other.chain().ProduceBlock(other.keys(), last))->header;
+        child.prev = variant.Hash();
+        child = sign(child);
+        node.now = node.params().SlotTime(last);
+        ASSERT_TRUE(node.chain().ProcessHeaders({variant, child}, node.now));
+        most = std::max(most, node.chain().headers().CountOf(first->header.staker, first->header.slot));
+    }
+    EXPECT_EQ(most, kMaxBranchesPerSlot);
+    EXPECT_LE(node.chain().headers().open_count(), 1 + 2 * kMaxBranchesPerSlot);
+    // The others build on the header that they saw, last in a slot of which we know nothing: their branch is longer.
+    std::vector<BlockRef> honest{first, other.Mine()};
+    honest.push_back(other.Mine(last.value - honest.back()->header.slot.value));
+    const auto taken = node.chain().ProcessHeaders({honest[0]->header, honest[1]->header, honest[2]->header},
+                                                   std::max(node.now, other.now));
+    ASSERT_TRUE(taken);
+    EXPECT_EQ(taken->accepted, 3u);
+    node.GiveAll(honest);
+    EXPECT_EQ(node.chain().tip()->hash(), honest.back()->header.Hash());
+    EXPECT_EQ(node.chain().headers().CountOf(first->header.staker, first->header.slot), kMaxBranchesPerSlot);
+}
+
 }  // namespace
 }  // namespace sluice::chain
