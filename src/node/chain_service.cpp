@@ -13,6 +13,9 @@ namespace {
 // Reasons of invalid headers that say nothing of the header itself.
 constexpr const char* kNotThePeersFault[] = {"bad-prevblk", "duplicate-invalid", "bad-fork-checkpoint"};
 
+constexpr milliseconds kWakeAhead{1000};
+constexpr milliseconds kLeastWake{5};
+
 }  // namespace
 
 p2p::HeadersResult PeerVerdict(const chain::HeadersResult& result, size_t signature_checks, size_t vrf_checks) {
@@ -54,7 +57,7 @@ ChainService::ChainService(const Environment& environment, std::unique_ptr<chain
       m_sync(*this),
       m_moved_at(environment.clock.Monotonic()) {}
 
-ChainService::~ChainService() = default;
+ChainService::~ChainService() { *m_alive = false; }
 
 void ChainService::OnPeerReady(PeerId peer, Height best_height) {
     const Instant now = m_environment.clock.Monotonic();
@@ -75,8 +78,21 @@ void ChainService::OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payloa
 }
 
 void ChainService::Tick() {
-    m_sync.Tick(m_environment.clock.Monotonic());
+    const Instant now = m_environment.clock.Monotonic();
+    if (m_wakes_at && now >= *m_wakes_at) m_wakes_at.reset();
+    m_sync.Tick(now);
     RunActions();
+}
+
+void ChainService::WakeInTime() {
+    const auto next = m_sync.NextWakeup();
+    const Instant now = m_environment.clock.Monotonic();
+    if (!next || *next - now > kWakeAhead || (m_wakes_at && *m_wakes_at <= *next)) return;
+    const milliseconds delay = std::max(kLeastWake, std::chrono::ceil<milliseconds>(*next - now));
+    m_wakes_at = now + delay;
+    m_environment.chain_strand.PostAfter(delay, [this, alive = m_alive] {
+        if (*alive) Tick();
+    });
 }
 
 consensus::Verdict<chain::AcceptResult> ChainService::Submit(const TransactionRef& tx) {
@@ -142,6 +158,7 @@ void ChainService::RunActions() {
         for (const p2p::SyncAction& action : actions) std::visit([&](const auto& typed) { Do(typed); }, action);
     }
     m_running_actions = false;
+    WakeInTime();
 }
 
 void ChainService::Do(const p2p::SendAction& action) { m_peers.Send(action.peer, action.type, action.payload); }

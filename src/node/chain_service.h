@@ -99,6 +99,9 @@ class ChainService final : private p2p::SyncView {
     void Publish(const chain::BlockResult& result);
     void AnnounceReturned(const chain::TipChange& change);
     void Fatal(const Error& error);
+    // Ticks when Sync has to be woken, if that is sooner than whoever calls Tick would: a header that is a few
+    // milliseconds early must not wait for long at every hop.
+    void WakeInTime();
 
     const Environment& m_environment;
     std::unique_ptr<chain::ChainManager> m_chain;
@@ -108,6 +111,8 @@ class ChainService final : private p2p::SyncView {
     p2p::Sync m_sync;
     std::vector<ChainListener*> m_listeners;
     bool m_running_actions{false};
+    std::optional<Instant> m_wakes_at;  // a Tick of our own is posted for then
+    std::shared_ptr<std::atomic<bool>> m_alive = std::make_shared<std::atomic<bool>>(true);
     Instant m_moved_at;  // when the tip moved last, at first when this began
 };
 
