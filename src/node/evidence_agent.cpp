@@ -1,6 +1,7 @@
 #include "node/evidence_agent.h"
 
 #include "consensus/staker_rules.h"
+#include "primitives/script.h"
 #include "util/log.h"
 
 namespace sluice::node {
@@ -20,6 +21,16 @@ void EvidenceAgent::Tick() {
     if (!std::exchange(m_look, false)) return;
     std::erase_if(m_reported, [&](const auto& reported) { return TooOld(reported.second); });
     for (const auto& [staker, evidence] : m_reported) Send(evidence);
+}
+
+void EvidenceAgent::OnTransactionAccepted(const TransactionRef& tx) {
+    if (!m_staking.keys().staker() || tx->outputs().size() != 1) return;
+    const auto output = ParseOutputScript(tx->outputs()[0].script);
+    if (!output || output->kind != OutputKind::kRecord) return;
+    const auto record = DecodeRecord(output->record);
+    const auto* evidence = record ? std::get_if<EvidenceRecord>(&*record) : nullptr;
+    if (evidence && evidence->first.staker == *m_staking.keys().staker())
+        m_staking.Halt("two headers of slot " + ToString(evidence->first.slot) + " are signed with this node's keys");
 }
 
 bool EvidenceAgent::TooOld(const EvidenceRecord& evidence) const {

@@ -22,7 +22,8 @@ class EvidenceAgent final : public ChainListener {
     size_t reported() const { return m_reported.size(); }
 
     void OnTipChanged(const chain::TipChange&) override { m_look = true; }
-    void OnTransactionAccepted(const TransactionRef&) override {}
+    // Evidence against our own staker halts staking: somebody has its keys.
+    void OnTransactionAccepted(const TransactionRef& tx) override;
     void OnTransactionRemoved(const chain::RemovedTransaction&) override { m_look = true; }
 
   private:

@@ -102,7 +102,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
                                                    [raw = node.get()](const Error& error) { raw->RequestStop(error); });
     node->m_network->SetChain(*node->m_chain, node->m_alive);
     ASSIGN_OR_RETURN(StakerKeys keys, OpenStakerKeys(env, config, std::move(public_keys)));
-    ASSIGN_OR_RETURN(node->m_staking, Staking::Open(env, *node->m_chain, std::move(keys), folder));
+    ASSIGN_OR_RETURN(node->m_staking, Staking::Open(env, clock, *node->m_chain, std::move(keys), folder));
     node->m_evidence = std::make_unique<EvidenceAgent>(*node->m_chain, *node->m_staking);
     ASSIGN_OR_RETURN(node->m_chunks,
                      content::ChunkStore::Open(env.files, folder + "/content", config.content_quota_bytes));

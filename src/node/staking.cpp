@@ -6,9 +6,9 @@
 
 namespace sluice::node {
 
-Result<std::unique_ptr<Staking>> Staking::Open(const Environment& environment, ChainService& chain, StakerKeys keys,
-                                               const std::string& folder) {
-    std::unique_ptr<Staking> staking(new Staking(environment, chain, std::move(keys), folder));
+Result<std::unique_ptr<Staking>> Staking::Open(const Environment& environment, const AdjustableClock& clock,
+                                               ChainService& chain, StakerKeys keys, const std::string& folder) {
+    std::unique_ptr<Staking> staking(new Staking(environment, clock, chain, std::move(keys), folder));
     if (environment.files.Exists(staking->SlotFile())) {
         ASSIGN_OR_RETURN(const Bytes bytes, storage::ReadWholeFile(environment.files, staking->SlotFile(), 8));
         ASSIGN_OR_RETURN(staking->m_last_signed, Decode<Slot>(bytes));
@@ -21,6 +21,7 @@ void Staking::Start(Alive alive) {
     m_last_now = m_environment.clock.Now();
     m_last_instant = m_environment.clock.Monotonic();
     m_started = m_chain.params().SlotAt(m_last_now).value_or(Slot(0));
+    AdoptStaker();
     if (Enabled()) LookForOthers();
     if (!m_log->halted().empty())
         LogError("staking", "halted: {}. Make sure that no other node has these keys, then 'sluice-cli staker resume'",
@@ -33,7 +34,13 @@ void Staking::Follow(Alive alive) {
     const consensus::Params& params = m_chain.params();
     const UnixMillis now = m_environment.clock.Now();
     const auto slot = params.SlotAt(now);
-    if (slot && Enabled()) OnSlot(*slot, now);
+    if (slot && Enabled()) {
+        if (!m_log->accounted()) {
+            const Status first = m_log->SetAccounted(slot->value == 0 ? *slot : *slot - 1);
+            if (!first) m_last_error = first.error().message;
+        }
+        if (!m_clock.IsMocked()) OnSlot(*slot, now);
+    }
     m_last_now = now;
     m_last_instant = m_environment.clock.Monotonic();
     const UnixMillis next = slot ? params.SlotTime(*slot + 1) : params.genesis_time;
@@ -43,15 +50,10 @@ void Staking::Follow(Alive alive) {
 }
 
 void Staking::OnSlot(Slot slot, UnixMillis now) {
-    if (!m_log->accounted()) {
-        const Status first = m_log->SetAccounted(slot.value == 0 ? slot : slot - 1);
-        if (!first) m_last_error = first.error().message;
-    }
     if (slot != m_last_tried) {
         NoteClock(slot, now);
         TrySlot(slot);
         m_last_tried = slot;
-        PromoteKeys();
     }
     if (!m_chain.Syncing()) Account(slot);
 }
@@ -226,6 +228,8 @@ void Staking::LookForOthers() {
 }
 
 void Staking::OnTipChanged(const chain::TipChange& change) {
+    AdoptStaker();
+    PromoteKeys();
     if (!m_keys.staker()) return;
     for (const chain::ConnectedBlock& left : change.disconnected) {
         const WonSlot* won = m_log->Find(left.state.slot);
@@ -261,13 +265,27 @@ Status Staking::Resume() {
     return m_log->SetHalted({});
 }
 
+void Staking::AdoptStaker() {
+    const auto current = m_keys.Current();
+    if (!current || m_keys.staker()) return;
+    const auto owner = m_chain.chain().state().Get<consensus::VrfKeyOwner>(current->vrf_key);
+    if (m_chain.chain().TakeReadFailure() || !owner) return;
+    const auto staker = m_chain.chain().state().Get<consensus::StakerState>(owner->staker);
+    if (m_chain.chain().TakeReadFailure() || !staker || staker->signing_key != current->signing_key) return;
+    if (const Status noted = m_keys.SetStaker(owner->staker); !noted) {
+        LogError("staking", "the keys are registered as staker {}, but: {}", owner->staker.Hex(),
+                 noted.error().message);
+    } else {
+        LogInfo("staking", "the keys are registered as staker {}", owner->staker.Hex());
+    }
+}
+
 void Staking::PromoteKeys() {
     const auto next = m_keys.Next();
-    if (!next || !m_last_tried) return;
+    if (!next || !m_keys.staker()) return;
     const chain::ChainManager& chain = m_chain.chain();
     const consensus::HeaderState& tip = chain.tip()->state;
-    if (*m_last_tried <= tip.slot) return;
-    const auto snapshot = chain.SnapshotOf(consensus::ElectingBoundary(chain.params(), tip, *m_last_tried));
+    const auto snapshot = chain.SnapshotOf(consensus::ElectingBoundary(chain.params(), tip, tip.slot + 1));
     if (!snapshot || !*snapshot) return;
     const consensus::SnapshotEntry* entry = (*snapshot)->stake.Find(*m_keys.staker());
     if (!entry || StakerKeys::Public{entry->vrf_key, entry->signing_key} != *next) return;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "node/adjustable_clock.h"
 #include "node/chain_service.h"
 #include "node/slot_log.h"
 #include "node/staker_keys.h"
@@ -30,9 +31,10 @@ struct StakingInfo {
 // one) wait for kGraceBlocks expected blocks before they sign. Not so with regtest's public keys, which anyone may use.
 class Staking final : public ChainListener {
   public:
-    // `folder` keeps "staker_slot" and "slot_log".
-    static Result<std::unique_ptr<Staking>> Open(const Environment& environment, ChainService& chain, StakerKeys keys,
-                                                 const std::string& folder);
+    // `folder` keeps "staker_slot" and "slot_log". `clock` is the environment's: while it is mocked nothing is made by
+    // itself, only when TryProduce is called.
+    static Result<std::unique_ptr<Staking>> Open(const Environment& environment, const AdjustableClock& clock,
+                                                 ChainService& chain, StakerKeys keys, const std::string& folder);
 
     // Starts to follow the slots of the clock; ends when `*alive` is false.
     void Start(Alive alive);
@@ -58,8 +60,13 @@ class Staking final : public ChainListener {
     void OnTransactionRemoved(const chain::RemovedTransaction&) override {}
 
   private:
-    Staking(const Environment& environment, ChainService& chain, StakerKeys keys, std::string folder)
-        : m_environment(environment), m_chain(chain), m_keys(std::move(keys)), m_folder(std::move(folder)) {}
+    Staking(const Environment& environment, const AdjustableClock& clock, ChainService& chain, StakerKeys keys,
+            std::string folder)
+        : m_environment(environment),
+          m_clock(clock),
+          m_chain(chain),
+          m_keys(std::move(keys)),
+          m_folder(std::move(folder)) {}
     std::string SlotFile() const { return m_folder + "/staker_slot"; }
     bool Enabled() const { return !m_keys.Producing().empty(); }
     void Follow(Alive alive);
@@ -74,8 +81,11 @@ class Staking final : public ChainListener {
     void LookForOthers();
     bool IsForeign(Slot slot, const BlockHash& hash) const;
     void PromoteKeys();
+    // Finds out whose the keys are, once the chain knows: they may have been registered from another machine.
+    void AdoptStaker();
 
     const Environment& m_environment;
+    const AdjustableClock& m_clock;
     ChainService& m_chain;
     StakerKeys m_keys;
     std::string m_folder;
