@@ -69,11 +69,11 @@ Report RunLongRange(const ModelOptions& options) {
     world.Add(old_node);
 
     world.RunSlots(50);
-    // The sale: to somebody who delegates to honest nodes 0 and 1.
+    // The sale: to somebody who delegates to honest nodes 1 and 2.
     const uint64_t half = stake.output.value.drops / 2;
     const TransactionRef sale =
-        seller.Spend({stake}, {{Amount(half), buyer.StakedScript(network.keys(0).staker)},
-                               {Amount(half - 100'000), buyer.StakedScript(network.keys(1).staker)}});
+        seller.Spend({stake}, {{Amount(half), buyer.StakedScript(network.keys(1).staker)},
+                               {Amount(half - 100'000), buyer.StakedScript(network.keys(2).staker)}});
     const Height before_sale = world[0].tip().height();
     Require(report, world[0]->chain().Submit(sale).has_value(), "the sale is refused");
     // All are there until the old keys elect no more and well into the time that a fork would be judged by.
@@ -85,7 +85,7 @@ Report RunLongRange(const ModelOptions& options) {
     world[0].Crash();
     const Status opened = world[0].Open();
     CHECK(opened.has_value());
-    // Node 0 alone leads 10 + 30 % of the slots from now on.
+    // Node 0 alone leads 10 % of the slots from now on.
     world.RunSlots(slots);
 
     auto owned = std::make_unique<OldKeys>();
@@ -98,10 +98,11 @@ Report RunLongRange(const ModelOptions& options) {
     auto chain = byzantine.MakePrivateChain();
     Require(report, chain->Follow(world[0].chain(), before_sale).has_value(), "the fork has no base");
     const Height forked = chain->tip().height();
-    for (Slot slot = chain->tip().state.slot + 1; slot <= world.slot(); ++slot) {
-        const auto made = chain->Produce(byzantine.keys()[0], slot);
-        if (made && *made) byzantine.Offer(*made);
-    }
+    for (Slot slot = chain->tip().state.slot + 1; slot <= world.slot(); ++slot)
+        Require(report, chain->Produce(byzantine.keys()[0], slot).has_value(), "the fork cannot be built");
+    const auto blocks = chain->BlocksAfter(Height(0));
+    CHECK(blocks.has_value());
+    for (const BlockRef& block : *blocks) byzantine.Offer(block);
     const Height fork_tip = chain->tip().height();
     const BlockHash evil_tip = chain->tip().hash();
     old_keys.chain = std::move(chain);
