@@ -33,6 +33,7 @@ class CustomNetworkTest(SluiceTest):
             node.wait_until(lambda node=node: node.rpc("getstakinginfo")["blocks_produced"] > 0, "a block of its own")
         self.spend(nodes)
         self.restart(nodes)
+        self.checkpoints(nodes)
         self.refuse(nodes[0])
 
     def util(self, *args, status=0):
@@ -94,8 +95,10 @@ class CustomNetworkTest(SluiceTest):
         assert 'the field "stakers" twice' in self.util("genesis", "--json", self.path("bad.json"), "--out", output, status=1)
         assert not os.path.exists(output), "a file was made of a bad genesis"
 
-    def custom_node(self, i):
-        arguments = ["-chain=custom", "-genesis=" + self.path("my.genesis"), "-bind=127.0.0.1", "-stakerkeys=" + self.keys(i)]
+    def custom_node(self, i, *options):
+        arguments = ["-chain=custom", "-genesis=" + self.path("my.genesis"), "-bind=127.0.0.1", *options]
+        if i < STAKERS:
+            arguments.append("-stakerkeys=" + self.keys(i))
         node = Node(f"node{i}", self.bin_dir, self.path(f"node{i}"), arguments, chain=NETWORK)
         node.staker = False
         self.nodes.append(node)
@@ -155,6 +158,21 @@ class CustomNetworkTest(SluiceTest):
             assert_equal(node.rpc("getblockhash", height // 2), deepest, f"a block of {node.name} from before the restart")
             assert node.rpc("gettxoutsetinfo")["conserved"] is True, f"the ledger of {node.name} does not add up"
         assert_equal(nodes[1].rpc("getbalances")["spendable"], "12.5", "the money after the restart")
+
+    def checkpoints(self, nodes):
+        """A fresh node takes the chain that has its checkpoint, and one with another checkpoint stops below it."""
+        peer = f"-addnode=127.0.0.1:{nodes[0].p2p_port}"
+        fourth, sixth = nodes[0].rpc("getblockhash", 4), nodes[0].rpc("getblockhash", 6)
+        follower = self.custom_node(STAKERS, f"-checkpoint={fourth}:4", f"-assumevalid={sixth}")
+        stranger = self.custom_node(STAKERS + 1, f"-checkpoint={'ab' * 32}:5")
+        follower.start(peer)
+        stranger.start(peer)
+        stranger.wait_for_height(4)
+        follower.wait_for_height(nodes[0].rpc("getblockcount"))
+        self.agree([nodes[0], follower], nodes[0].rpc("getblockcount") + 2)
+        assert_equal(stranger.rpc("getblockcount"), 4, "height of the node whose checkpoint is on no chain")
+        stranger.stop()
+        follower.stop()
 
     def refuse(self, node):
         """Another genesis in the same folder, and keys that others can read."""
