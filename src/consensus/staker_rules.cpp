@@ -46,7 +46,8 @@ void UnlistStaker(StateCache& state, const StakerId& id) {
 Verdict<void> TakeVrfKey(StateCache& state, const crypto::VrfPublicKey& key, const StakerId& id) {
     const auto owner = state.Get<VrfKeyOwner>(key);
     if (owner && owner->staker != id)
-        return Reject("bad-register-vrf-key", "vrf_key belongs to staker " + owner->staker.Hex());
+        return Reject(Invalid::What::kMissingInputs, "bad-register-vrf-key",
+                      "vrf_key belongs to staker " + owner->staker.Hex());
     if (!owner) state.Put(key, VrfKeyOwner{id});
     return {};
 }
@@ -165,7 +166,7 @@ Verdict<void> UpdateStaker(const StakerContext& context, StateCache& state, cons
     auto staker = state.Get<StakerState>(id);
     if (!staker) return Unreadable(id);
     if (staker->status != StakerStatus::kActive)
-        return Reject("bad-register-status",
+        return Reject(Invalid::What::kMissingInputs, "bad-register-status",
                       "staker " + id.Hex() + " is " + StatusName(staker->status) + " and cannot be updated");
     RETURN_IF_ERROR(TakeVrfKey(state, record.vrf_key, id));
     RETURN_IF_ERROR(ReplaceKey(context, *staker, record.signing_key));
@@ -181,7 +182,8 @@ Verdict<void> ExitStaker(const StakerContext& context, StateCache& state, const 
     auto staker = state.Get<StakerState>(id);
     if (!staker) return Unreadable(id);
     if (staker->status != StakerStatus::kActive)
-        return Reject("bad-exit-status", "staker " + id.Hex() + " is " + StatusName(staker->status) + " already");
+        return Reject(Invalid::What::kMissingInputs, "bad-exit-status",
+                      "staker " + id.Hex() + " is " + StatusName(staker->status) + " already");
     staker->status = StakerStatus::kExiting;
     staker->exit_slot = context.slot;
     MoveBond(state, *staker, id, bond);
@@ -219,9 +221,11 @@ Verdict<XOnlyPubKey> Slash(const StakerContext& context, StateCache& state, cons
         return Reject(Invalid::What::kPremature, "bad-evidence-slot",
                       "the headers are of slot " + ToString(slot) + ", which lies in the future");
     if (context.slot - slot >= static_cast<int64_t>(context.params.unbonding_slots))
-        return Reject("bad-evidence-age", "the headers are of slot " + ToString(slot) + ", at slot " +
-                                              ToString(context.slot) + " evidence must be younger than " +
-                                              std::to_string(context.params.unbonding_slots) + " slots");
+        return Reject(Invalid::What::kPremature,
+                      "bad-evidence-age",  // it was in time for who passed it on "the headers are of slot " +
+                                           // ToString(slot) + ", at slot " +
+                      ToString(context.slot) + " evidence must be younger than " +
+                          std::to_string(context.params.unbonding_slots) + " slots");
     auto staker = state.Get<StakerState>(id);
     if (!staker) return Unreadable(id);
     staker->status = StakerStatus::kSlashed;

@@ -18,7 +18,7 @@ void EvidenceAgent::Tick() {
         m_reported.emplace(staker, std::move(evidence));
         m_look = true;
     }
-    if (!std::exchange(m_look, false)) return;
+    if (m_chain.Syncing() || !std::exchange(m_look, false)) return;
     std::erase_if(m_reported, [&](const auto& reported) { return TooOld(reported.second); });
     for (const auto& [staker, evidence] : m_reported) Send(evidence);
 }
@@ -34,8 +34,8 @@ void EvidenceAgent::OnTransactionAccepted(const TransactionRef& tx) {
 }
 
 bool EvidenceAgent::TooOld(const EvidenceRecord& evidence) const {
-    return m_chain.chain().tip()->state.slot - evidence.first.slot >=
-           static_cast<int64_t>(m_chain.params().unbonding_slots);
+    const auto now = m_chain.params().SlotAt(m_clock.Now());
+    return now && *now - evidence.first.slot >= static_cast<int64_t>(m_chain.params().unbonding_slots);
 }
 
 void EvidenceAgent::Send(const EvidenceRecord& evidence) {

@@ -8,14 +8,16 @@
 namespace sluice::node {
 
 // Reports stakers that signed two headers for one slot: makes the evidence transaction, which needs no coins, and sends
-// it until it is on the chain, again after a reorganisation. Belongs to the chain strand.
+// it until it is on the chain, again after a reorganisation. While the chain is behind, whether evidence is young
+// enough for the others is not known: it waits. Belongs to the chain strand.
 class EvidenceAgent final : public ChainListener {
   public:
     // Stakers that are reported at a time. Each has lost its bond, so they are few; those over the limit wait for a
     // restart.
     static constexpr size_t kMaxReported = 10'000;
 
-    EvidenceAgent(ChainService& chain, Staking& staking) : m_chain(chain), m_staking(staking) {}
+    EvidenceAgent(const Clock& clock, ChainService& chain, Staking& staking)
+        : m_clock(clock), m_chain(chain), m_staking(staking) {}
 
     // Takes what the chain found. Called after messages of peers were handled, now and then.
     void Tick();
@@ -30,6 +32,7 @@ class EvidenceAgent final : public ChainListener {
     void Send(const EvidenceRecord& evidence);
     bool TooOld(const EvidenceRecord& evidence) const;
 
+    const Clock& m_clock;
     ChainService& m_chain;
     Staking& m_staking;
     std::map<StakerId, EvidenceRecord> m_reported;  // one is enough for each

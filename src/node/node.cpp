@@ -95,6 +95,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     chain::ChainOptions options;
     options.cache_bytes = config.db_cache_bytes;
     options.runner = env.spend_runner;
+    options.header_runner = env.header_runner;
     options.checkpoints = config.checkpoints;
     options.assume_valid = config.assume_valid;
     ASSIGN_OR_RETURN(auto chain, chain::ChainManager::Open(env.files, folder + "/chain", std::move(genesis), options));
@@ -103,7 +104,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_network->SetChain(*node->m_chain, node->m_alive);
     ASSIGN_OR_RETURN(StakerKeys keys, OpenStakerKeys(env, config, std::move(public_keys)));
     ASSIGN_OR_RETURN(node->m_staking, Staking::Open(env, clock, *node->m_chain, std::move(keys), folder));
-    node->m_evidence = std::make_unique<EvidenceAgent>(*node->m_chain, *node->m_staking);
+    node->m_evidence = std::make_unique<EvidenceAgent>(env.clock, *node->m_chain, *node->m_staking);
     ASSIGN_OR_RETURN(node->m_chunks,
                      content::ChunkStore::Open(env.files, folder + "/content", config.content_quota_bytes));
     ASSIGN_OR_RETURN(node->m_swarm_store, SwarmStore::Open(env.files, folder + "/swarm"));
