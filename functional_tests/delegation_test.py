@@ -44,6 +44,8 @@ class DelegationTest(SluiceTest):
         coin, = [each for each in holder.rpc("listunspent") if "staker" in each]
         assert_equal((coin["spendable"], Decimal(coin["accrued"])), (False, Decimal(0)), "the stake among the coins")
         assert chosen in holder.cli("stake", "status")
+        lines = dict(line.rsplit(maxsplit=2)[:2] for line in holder.cli("balance").splitlines())
+        assert_equal((Decimal(lines["staked"]), Decimal(lines["accrued by stake"]), Decimal(lines["bonds"])), (STAKE, Decimal(0), Decimal(0)), "balance")
 
         # Until the third epoch after its own it elects nobody.
         self.mine_into(staker, holder, first)

@@ -306,6 +306,45 @@ TEST_F(WalletStake, AFeeBumpOfAnUndelegationKeepsWhatWasClaimed) {
     CommitAndMine(*bumped, before);
 }
 
+TEST_F(WalletStake, AStakedAnchorEarnsAndBringsThatWhenItsClaimIsRetiredAndNoUndelegationTakesIt) {
+    Receive(Slu(5'000));
+    PublishRequest request;
+    request.record = ct::ExamplePublish();
+    request.deposit = Slu(1'000);
+    request.stake_with = Id(1);
+    const auto published = wallet->BuildPublish(request);
+    ASSERT_TRUE(published.has_value()) << published.error().message;
+    CommitAndMine(published->built);
+    for (const uint64_t slot : {20, 40, 60, 79}) MineAt(Slot(slot));
+    const Amount accrued = wallet->GetBalances().accrued;
+    EXPECT_GT(accrued, Amount(0));
+    EXPECT_EQ(wallet->GetBalances().staked, Amount(0));  // it is in a claim
+    ASSERT_EQ(wallet->Stakes().size(), 1u);
+    EXPECT_EQ(wallet->Stakes()[0].claim, published->claim);
+    EXPECT_EQ(wallet->BuildUndelegation({}).error().kind, ErrorKind::kNotFound);
+    const auto retired = wallet->BuildRetire(published->claim);
+    ASSERT_TRUE(retired.has_value()) << retired.error().message;
+    EXPECT_EQ(retired->accrued, accrued);
+    CommitAndMine(*retired);
+}
+
+TEST_F(WalletStake, MoreCoinsThanOneTransactionTakesAreTakenBackInTurns) {
+    const Script script = *wallet->NewReceiveScript();
+    const Script stake = StakeScript(ParseOutputScript(script)->key, Id(1));
+    for (int part = 0; part < 2; ++part)
+        Mine({chain.Sign(chain.Build({chain.Fund(Slu(1'000))}, std::vector<TxOutput>(201, {Slu(2), stake})))});
+    ASSERT_EQ(wallet->Stakes().size(), 402u);
+    const auto too_much = wallet->BuildUndelegation({.amount = Amount(Slu(800).drops + 1)});
+    ASSERT_FALSE(too_much.has_value());
+    EXPECT_NE(too_much.error().message.find("take less at once"), std::string::npos);
+    const auto most = wallet->BuildUndelegation({});
+    ASSERT_TRUE(most.has_value()) << most.error().message;
+    EXPECT_EQ(most->tx->inputs().size(), kMaxUndelegatedCoins);
+    EXPECT_LE(most->tx->weight(), kMaxStandardWeight);
+    CommitAndMine(*most);
+    EXPECT_EQ(wallet->GetBalances().staked, Slu(4));
+}
+
 TEST_F(WalletStake, StakeThatIsNotWorthItsFeeStays) {
     Receive(Slu(10));
     Delegate(Id(1), Amount(1'000));
