@@ -46,7 +46,7 @@ void UnlistStaker(StateCache& state, const StakerId& id) {
 Verdict<void> TakeVrfKey(StateCache& state, const crypto::VrfPublicKey& key, const StakerId& id) {
     const auto owner = state.Get<VrfKeyOwner>(key);
     if (owner && owner->staker != id)
-        return Reject(Invalid::What::kMissingInputs, "bad-register-vrf-key",
+        return Reject(Invalid::What::kPremature, "bad-register-vrf-key",
                       "vrf_key belongs to staker " + owner->staker.Hex());
     if (!owner) state.Put(key, VrfKeyOwner{id});
     return {};
@@ -166,7 +166,7 @@ Verdict<void> UpdateStaker(const StakerContext& context, StateCache& state, cons
     auto staker = state.Get<StakerState>(id);
     if (!staker) return Unreadable(id);
     if (staker->status != StakerStatus::kActive)
-        return Reject(Invalid::What::kMissingInputs, "bad-register-status",
+        return Reject(Invalid::What::kPremature, "bad-register-status",
                       "staker " + id.Hex() + " is " + StatusName(staker->status) + " and cannot be updated");
     RETURN_IF_ERROR(TakeVrfKey(state, record.vrf_key, id));
     RETURN_IF_ERROR(ReplaceKey(context, *staker, record.signing_key));
@@ -182,7 +182,7 @@ Verdict<void> ExitStaker(const StakerContext& context, StateCache& state, const 
     auto staker = state.Get<StakerState>(id);
     if (!staker) return Unreadable(id);
     if (staker->status != StakerStatus::kActive)
-        return Reject(Invalid::What::kMissingInputs, "bad-exit-status",
+        return Reject(Invalid::What::kPremature, "bad-exit-status",
                       "staker " + id.Hex() + " is " + StatusName(staker->status) + " already");
     staker->status = StakerStatus::kExiting;
     staker->exit_slot = context.slot;
@@ -220,12 +220,12 @@ Verdict<XOnlyPubKey> Slash(const StakerContext& context, StateCache& state, cons
     if (slot > context.slot)
         return Reject(Invalid::What::kPremature, "bad-evidence-slot",
                       "the headers are of slot " + ToString(slot) + ", which lies in the future");
+    // Not the sender's fault: it was in time when it was passed on.
     if (context.slot - slot >= static_cast<int64_t>(context.params.unbonding_slots))
-        return Reject(Invalid::What::kPremature,
-                      "bad-evidence-age",  // it was in time for who passed it on "the headers are of slot " +
-                                           // ToString(slot) + ", at slot " +
-                      ToString(context.slot) + " evidence must be younger than " +
-                          std::to_string(context.params.unbonding_slots) + " slots");
+        return Reject(Invalid::What::kPremature, "bad-evidence-age",
+                      "the headers are of slot " + ToString(slot) + ", at slot " + ToString(context.slot) +
+                          " evidence must be younger than " + std::to_string(context.params.unbonding_slots) +
+                          " slots");
     auto staker = state.Get<StakerState>(id);
     if (!staker) return Unreadable(id);
     staker->status = StakerStatus::kSlashed;
