@@ -13,6 +13,7 @@
 
 #include "apps/sluiced/options.h"
 #include "node/node.h"
+#include "node/parallel_headers.h"
 #include "node/parallel_spends.h"
 #include "p2p/asio_network.h"
 #include "rpc/cookie.h"
@@ -130,6 +131,7 @@ Status RunDaemon(const node::NodeConfig& config) {
                                   threads.long_tasks,
                                   threads.disk};
     environment.spend_runner = node::MakeParallelSpendRunner(threads.workers, threads.worker_count);
+    environment.header_runner = node::MakeParallelHeaderRunner(threads.workers, threads.worker_count);
     environment.file_modes = PosixModes();
     environment.is_private_file = node::PosixFileIsPrivate;
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "chain/header_pipeline.h"
 #include "consensus/block_rules.h"
 #include "content/manifest.h"
 #include "p2p/network.h"
@@ -30,6 +31,7 @@ struct Environment {
     Executor& long_tasks;      // sealing and opening whole files, which may take minutes; hands parts to the workers
     Executor& disk_strand;     // small durable writes that have to stay in order: vouchers, what is seeded
     consensus::SpendRunner spend_runner = consensus::RunSpendsInOrder;  // called on the chain strand
+    chain::HeaderRunner header_runner = chain::RunTasksInOrder;         // likewise
     // Whether no other user of the machine reads or writes a file with secrets. Empty: files are nobody else's.
     std::function<Result<bool>(const std::string& path)> is_private_file;
     content::FileModes file_modes;  // executable bits of published and opened files; may be empty
