@@ -374,11 +374,16 @@ void AddStakingMethods(MethodTable& table, Node& node) {
         [&node](const Call& call) { return StakerStatusOf(node, call); });
     add("getepochinfo", "The current epoch: its slots, nonce, electing stake and blocks.", {}, "object",
         [&node](const Call&) { return EpochInfo(node); });
-    add("makestakerkeys", "Makes hot operator keys for this node, if it has none; shows the public ones.", {},
-        "{vrf_key, signing_key, key_file}", [&node](const Call&) -> RpcResult<Json> {
+    add("makestakerkeys", "Makes hot operator keys for this node, if it has none; shows the public ones.",
+        {{"next", ArgType::kBool, false, "make those that are to take their place, too (default false)"}},
+        "{vrf_key, signing_key, next, staker, key_file}", [&node](const Call& call) -> RpcResult<Json> {
             node::StakerKeys& keys = node.staking().keys();
             if (!keys.HaveKeys()) {
                 const Status made = keys.Make(node.random());
+                if (!made) return RpcFail(made.error());
+            }
+            if (call.Bool("next", false)) {
+                const Status made = keys.MakeNext(node.random());
                 if (!made) return RpcFail(made.error());
             }
             Json json = KeysJson(keys.Current());

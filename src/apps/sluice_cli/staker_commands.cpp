@@ -15,6 +15,7 @@ struct Options {
     std::string staker, commission, payout, bond, vrf_key, signing_key;
     uint64_t count{20};
     bool wait{false};
+    bool next{false};
 };
 using OptionsRef = std::shared_ptr<Options>;
 
@@ -90,12 +91,14 @@ Run DeclareStaker(CLI::App& app) {
         sub->callback([chosen, run = std::move(run)] { *chosen = run; });
         return sub;
     };
-    action("keys", "Show this node's public operator keys; makes them the first time",
-           [](Session& session) -> CliResult<void> {
-               ASSIGN_OR_RETURN(const Json keys, session.Call("makestakerkeys"));
-               session.Show(keys, FormatResult(keys));
-               return {};
-           });
+    CLI::App* keys =
+        action("keys", "Show this node's public operator keys; makes them the first time",
+               [options](Session& session) -> CliResult<void> {
+                   ASSIGN_OR_RETURN(const Json shown, session.Call("makestakerkeys", Json{{"next", options->next}}));
+                   session.Show(shown, FormatResult(shown));
+                   return {};
+               });
+    keys->add_flag("--next", options->next, "Make the keys that are to take their place: 'rotate' publishes them");
     CLI::App* enlist = action("register", "Register a staker: this wallet pays the bond", [options](Session& session) {
         return Send(session, *options, "registerstaker", "Registered; it elects two epochs later.\n");
     });
