@@ -6,7 +6,7 @@ namespace sluice::p2p {
 namespace {
 
 constexpr seconds kPrematureDelay{2};
-constexpr seconds kMaxPrematureDelay{60};
+constexpr seconds kMaxPrematureDelay{10};  // our clock may jump
 constexpr seconds kHorizonDelay{10};
 constexpr seconds kMaxUnknownDelay{64};
 constexpr size_t kMaxRepeats = 16;
