@@ -100,20 +100,23 @@ void Chronicle::OnTipChanged(size_t node, const chain::TipChange& change, const 
     m_trace = crypto::Sha256Of(writer.Take());
 }
 
-Result<uint64_t> RecountCoins(const chain::ChainManager& chain) {
-    std::map<OutPoint, uint64_t> coins;
-    for (Height height(0); height <= chain.tip()->height(); height = height + 1) {
+Result<Recount> RecountCoins(const chain::ChainManager& chain) {
+    std::map<OutPoint, TxOutput> coins;
+    for (Height height(0); height <= chain.tip()->height(); ++height) {
         ASSIGN_OR_RETURN(const BlockRef block, chain.GetBlockAt(height));
-        if (!block) return Fail(ErrorKind::kNotFound, "block " + ToString(height) + " is not stored");
+        if (!block) return sluice::Fail(ErrorKind::kNotFound, "block " + ToString(height) + " is not stored");
         for (const TransactionRef& tx : block->transactions) {
             for (const TxInput& input : tx->inputs()) coins.erase(input.prevout);
-            for (uint32_t i = 0; i < tx->outputs().size(); ++i)
-                if (tx->outputs()[i].value.drops != 0) coins[tx->Output(i)] = tx->outputs()[i].value.drops;
+            for (uint32_t i = 0; i < tx->outputs().size(); ++i) coins[tx->Output(i)] = tx->outputs()[i];
         }
     }
-    uint64_t sum = 0;
-    for (const auto& [outpoint, drops] : coins) sum += drops;
-    return sum;
+    Recount recount;
+    for (const auto& [outpoint, output] : coins) {
+        recount.drops += output.value.drops;
+        const auto script = ParseOutputScript(output.script);
+        if (script && script->kind == OutputKind::kStake) recount.staked[script->staker] += output.value.drops;
+    }
+    return recount;
 }
 
 }  // namespace sluice::sim

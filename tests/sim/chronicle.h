@@ -74,7 +74,11 @@ class Chronicle {
     Hash256 m_trace;
 };
 
-// The sum of the coins that the blocks of a node's chain leave, from their transactions alone. Reads every block.
-Result<uint64_t> RecountCoins(const chain::ChainManager& chain);
+// What the blocks of a node's chain leave, from their transactions alone. Reads every block.
+struct Recount {
+    uint64_t drops{0};                    // of all coins
+    std::map<StakerId, uint64_t> staked;  // drops of the coins staked with each id
+};
+Result<Recount> RecountCoins(const chain::ChainManager& chain);
 
 }  // namespace sluice::sim

@@ -174,12 +174,25 @@ void World::CheckNow(bool recount) {
         if (node->stopped())
             m_chronicle.Fail(fmt::format("node {} stopped: {}", node->number(), node->stopped()->message));
     }
-    if (!recount || m_nodes.empty() || !m_nodes[0]->IsUp()) return;
-    const auto coins = RecountCoins(m_nodes[0]->chain());
-    const auto totals = m_nodes[0]->chain().state().Get<consensus::LedgerTotals>({});
-    if (!coins || !totals || *coins != totals->unspent.drops)
-        m_chronicle.Fail(fmt::format("node 0: its blocks leave {} drops, the totals say {}", coins ? *coins : 0,
-                                     totals ? totals->unspent.drops : 0));
+    if (recount && !m_nodes.empty() && m_nodes[0]->IsUp()) CheckRecount(m_nodes[0]->chain());
+}
+
+void World::CheckRecount(const chain::ChainManager& chain) {
+    const auto found = RecountCoins(chain);
+    const auto totals = chain.state().Get<consensus::LedgerTotals>({});
+    if (!found || !totals) return m_chronicle.Fail("node 0: its blocks or totals cannot be read");
+    if (found->drops != totals->unspent.drops)
+        m_chronicle.Fail(fmt::format("node 0: its blocks leave {} drops, the totals say {}", found->drops,
+                                     totals->unspent.drops));
+    const auto snapshot =
+        consensus::TakeSnapshot(chain.state(), chain.tip()->hash(), params().EpochOf(chain.tip()->state.slot));
+    for (const consensus::SnapshotEntry& entry : snapshot.entries) {
+        const auto staked = found->staked.find(entry.staker);
+        const uint64_t drops = staked == found->staked.end() ? 0 : staked->second;
+        if (entry.stake.drops != drops)
+            m_chronicle.Fail(fmt::format("staker {}: its coins are {} drops, its stake is {}", entry.staker.Hex(), drops,
+                                         entry.stake.drops));
+    }
 }
 
 Hash256 World::Trace() const {

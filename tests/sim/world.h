@@ -69,12 +69,14 @@ class World {
     bool AllAgree();
     bool AllSettled();
     // What is too dear for each block; failures go to the chronicle. No honest node refuses another, every node's chain
-    // is the one that its header tree says, and node 0's coins are what its blocks leave (if `recount`).
+    // is the one that its header tree says, and node 0's coins and stakes are what its blocks leave (if `recount`).
     void CheckNow(bool recount = false);
     // What happened so far: every tip of every node, how many events ran, every byte that arrived.
     Hash256 Trace() const;
 
   private:
+    void CheckRecount(const chain::ChainManager& chain);
+
     SeededRandom m_random;
     StakeNetwork m_network;
     EventQueue m_queue;

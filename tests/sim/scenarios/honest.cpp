@@ -205,6 +205,9 @@ std::vector<Scenario> HonestScenarios() {
     all.push_back({"crash", "a staker loses power at every write: same tip as the others, one header for each slot",
                    RunCrash, 3, 100, 2,
                    {{"points", "writes after which it happens: 0 to one less than this", 150, 1, 10'000}}});
+    all.push_back({"stake-churn", "holders pay, delegate, undelegate and redelegate while blocks are made", RunStakeChurn, 4,
+                   3'000, 2,
+                   {{"pause", "slots between two transactions", 3, 1, 1'000}}});
     return all;
 }
 

@@ -1,7 +1,8 @@
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <nlohmann/json.hpp>
 
+#include "consensus/genesis.h"
 #include "sim/scenario.h"
 #include "storage/temp_folder.h"
 #include "util/log.h"
@@ -96,7 +97,7 @@ TEST(Scenarios, HaveNamesOfTheirOwnAndSayWhatTheyAre) {
         EXPECT_FALSE(scenario.summary.empty()) << scenario.name;
         EXPECT_EQ(scenario.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-"), std::string::npos) << scenario.name;
     }
-    for (const char* const name : {"growth", "partition", "clock-skew", "crash", "loss", "sync"})
+    for (const char* const name : {"growth", "partition", "clock-skew", "crash", "loss", "sync", "stake-churn"})
         EXPECT_TRUE(names.contains(name)) << name;
     EXPECT_EQ(FindScenario("none"), nullptr);
 }
@@ -112,6 +113,20 @@ TEST(Scenarios, RefuseArgumentsThatTheyDoNotTakeWithOneReason) {
     const auto too_few = RunScenario(*FindScenario("clock-skew"), {.nodes = 9});
     ASSERT_FALSE(too_few);
     EXPECT_EQ(too_few.error().message, "--nodes 9: clock-skew needs at least 10");
+}
+
+TEST(Scenarios, TellInJsonWhatEveryReaderMayRelyOn) {
+    const Report report = RunNamed("growth", {.nodes = 2, .slots = 60, .seed = 9});
+    const auto json = nlohmann::json::parse(models::ToJson(report));
+    for (const char* const field : {"scenario", "seed", "nodes", "slots", "trace_hash", "blocks", "orphaned",
+                                    "max_reorg_depth", "invariant_failures", "seconds", "figures"})
+        EXPECT_TRUE(json.contains(field)) << field;
+    EXPECT_EQ(json["scenario"], "growth");
+    EXPECT_EQ(json["seed"], 9);
+    EXPECT_EQ(json["nodes"], 2);
+    EXPECT_EQ(json["trace_hash"], report.trace_hash.Hex());
+    const auto& growth = json["figures"][0];
+    EXPECT_TRUE(growth.contains("low") && growth.contains("high") && growth.contains("theory"));
 }
 
 TEST(Growth, TheSameSeedGivesTheSameTraceAndAnotherOneDoesNot) {
@@ -144,7 +159,7 @@ TEST(Chronicle, ASecondHeaderOfAnHonestStakerForASlotIsAFailure) {
 TEST(Byzantine, PublishesLateAndItsBlocksLoseAgainstThoseThatCameInTime) {
     World world(4, MakeStakeNetwork({.stakes = {1, 1, 1}, .active_slots_denominator = 2}));
     world.AddMesh(2);
-    auto owned = std::make_unique<LatePublisher>(seconds(4));
+    auto owned = std::make_unique<LatePublisher>(seconds(6));
     LatePublisher& late = *owned;
     world.Add({.stakers = {2}, .view_peers = {0, 1}}, std::move(owned));
     world.RunSlots(200);
@@ -154,7 +169,8 @@ TEST(Byzantine, PublishesLateAndItsBlocksLoseAgainstThoseThatCameInTime) {
     for (const BlockHash& hash : world.chronicle().chain_of(0))
         if (const auto block = world.chronicle().blocks().find(hash); block != world.chronicle().blocks().end())
             kept += world.chronicle().IsAdversary(block->second.staker) ? 1 : 0;
-    EXPECT_LT(kept, late.made() / 2);
+    EXPECT_LT(kept * 4, late.made() * 3);  // all of them, in time
+    EXPECT_LT(late.taken(), late.made());
     EXPECT_EQ(world.chronicle().failures(), 0u);
 }
 
@@ -200,9 +216,16 @@ TEST(Sync, AFreshNodeComesToTheRightChainAlsoFromTwoForks) {
 }
 
 TEST(Crash, AtEachWriteTheNodeComesBackToTheSameTipAndSignsNoSlotTwice) {
-    const Report report = RunNamed("crash", {.nodes = 2, .slots = 30, .seed = 1, .settings = {{"points", 50}}});
-    EXPECT_GT(FigureOf(report, "power lost at a write").value, 40);
+    const Report report = RunNamed("crash", {.nodes = 2, .slots = 30, .seed = 1, .settings = {{"points", 80}}});
+    EXPECT_GT(FigureOf(report, "power lost at a write").value, 70);
     EXPECT_GT(FigureOf(report, "power lost while starting").value, 5);
+}
+
+TEST(StakeChurn, MoneyAndStakeAreRightWhileHoldersMoveThem) {
+    const Report report = RunNamed("stake-churn", {.nodes = 3, .slots = 900, .seed = 1});
+    for (const char* const deed : {"payments", "delegations", "undelegations", "redelegations"})
+        EXPECT_GT(FigureOf(report, deed).value, 20) << deed;
+    EXPECT_EQ(FigureOf(report, "refused").value, 0);
 }
 
 }  // namespace
