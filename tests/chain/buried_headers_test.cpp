@@ -126,6 +126,21 @@ TEST_F(BuriedHeaders, ASyncingNodeGoesOverToABranchFromFarBelow) {
     EXPECT_EQ(syncing.TakeDump(), other.TakeDump());
 }
 
+TEST_F(BuriedHeaders, OneThatCannotBeReadIsNotTakenToBeUnknown) {
+    BlockHeader child = blocks[20]->header;
+    child.signature.bytes[0] ^= 1;
+    node.disk().Crash();  // everything that is open becomes useless
+    const auto headers = node.chain().ProcessHeaders({child}, node.now);
+    ASSERT_FALSE(headers);
+    EXPECT_EQ(headers.error().kind, ErrorKind::kEnvironment);
+    const auto block = node.chain().GetBlockAt(Height(20));
+    ASSERT_FALSE(block);
+    EXPECT_EQ(block.error().kind, ErrorKind::kEnvironment);
+    node.Open();
+    EXPECT_EQ(node.chain().tip()->hash(), HashAt(60));
+    EXPECT_EQ((*node.chain().GetBlockAt(Height(20)))->header, blocks[19]->header);
+}
+
 // [a staker with slots in a row makes many headers for the first, each with a child: all of them "better"]
 TEST(HeaderFlood, ManyHeadersForOneSlotEachWithAChildAreLimitedAndTheHonestBranchIsFollowed) {
     TestNode node, other(2);
