@@ -162,6 +162,16 @@ const std::vector<Refused>& NotCustom() {
     return table;
 }
 
+TEST(CheckCustomGenesis, TheBondAnswersForAllThatAStakerSignsAfterItsExit) {
+    Genesis genesis = CustomGenesis();
+    genesis.params.unbonding_slots = 2 * genesis.params.epoch_slots;
+    EXPECT_TRUE(CheckCustomGenesis(genesis));
+    --genesis.params.unbonding_slots;
+    const Status status = CheckCustomGenesis(genesis);
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().message.find("unbonding_slots"), std::string::npos);
+}
+
 TEST(CheckCustomGenesis, KeepsAFileApartFromEveryOtherNetworkWithOneReasonEach) {
     ASSERT_TRUE(CheckCustomGenesis(CustomGenesis()));
     for (const Refused& refused : NotCustom()) {
