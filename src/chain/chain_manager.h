@@ -152,6 +152,7 @@ class ChainManager {
     Status EnforceCheckpoint(const Checkpoint& checkpoint);
     // Offers `node` with another header of its staker and slot, if there is one.
     Status NoteEquivocation(const HeaderNode* node);
+    void Convict(BlockHeader first, BlockHeader second);
     // The last active block before a slot. Null if the disk fails. Precondition: slot > 0.
     const HeaderNode* ActiveBefore(Slot slot) const;
 

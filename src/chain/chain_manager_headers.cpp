@@ -251,26 +251,37 @@ Status ChainManager::NoteEquivocation(const HeaderNode* node) {
     const BlockHash hash = node->hash();
     // What the next block can still include (staker_rules.h).
     const Slot next = tip()->state.slot + 1;
-    const auto is_old = [&](Slot each) { return each + params().unbonding_slots <= next; };
-    if (slot == Slot(0) || is_old(slot) || m_convicted.contains({slot, staker})) return {};
-    std::optional<BlockHash> other;
+    if (slot == Slot(0) || slot + params().unbonding_slots <= next || m_convicted.contains({slot, staker})) return {};
+    std::vector<BlockHash> others;
     for (const HeaderNode* each : m_tree->HeadersOf(staker, slot))
-        if (each->hash() != hash) other = each->hash();
-    if (!other && slot < m_tree->root()->state.slot) {
+        if (each->hash() != hash) others.push_back(each->hash());
+    if (slot < m_tree->root()->state.slot) {
         const HeaderNode* before = ActiveBefore(slot);
         const HeaderNode* active = before != nullptr ? At(before->height() + 1) : nullptr;
         if (const auto failure = m_state->TakeReadFailure()) return Fail(*failure);
         if (active != nullptr && active->state.slot == slot && active->staker == staker && active->hash() != hash)
-            other = active->hash();
+            others.push_back(active->hash());
     }
-    if (!other) return {};
-    ASSIGN_OR_RETURN(BlockHeader first, m_tree->ReadHeader(std::min(hash, *other)));
-    ASSIGN_OR_RETURN(BlockHeader second, m_tree->ReadHeader(std::max(hash, *other)));
-    while (!m_convicted.empty() && is_old(m_convicted.begin()->first)) m_convicted.erase(m_convicted.begin());
-    m_convicted.insert({slot, staker});
-    LogWarning("chain", "staker {} made two headers for slot {}", staker.Hex(), slot.value);
-    m_evidence.push_back({std::move(first), std::move(second)});
+    if (others.empty()) return {};
+    ASSIGN_OR_RETURN(BlockHeader header, m_tree->ReadHeader(hash));
+    const Hash256 content = header.SigningHash(m_genesis_hash);
+    for (const BlockHash& each : others) {
+        ASSIGN_OR_RETURN(BlockHeader other, m_tree->ReadHeader(each));
+        // One content signed twice is no fault.
+        if (other.SigningHash(m_genesis_hash) == content) continue;
+        Convict(std::move(header), std::move(other));
+        break;
+    }
     return {};
+}
+
+void ChainManager::Convict(BlockHeader first, BlockHeader second) {
+    if (second.Hash() < first.Hash()) std::swap(first, second);
+    while (!m_convicted.empty() && m_convicted.begin()->first + params().unbonding_slots <= tip()->state.slot)
+        m_convicted.erase(m_convicted.begin());
+    m_convicted.insert({first.slot, first.staker});
+    LogWarning("chain", "staker {} made two headers for slot {}", first.staker.Hex(), first.slot.value);
+    m_evidence.push_back({std::move(first), std::move(second)});
 }
 
 }  // namespace sluice::chain

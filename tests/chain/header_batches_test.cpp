@@ -260,6 +260,23 @@ TEST_F(Evidence, AHeaderWithABlockCountsAsWell) {
     ExpectPair(node.chain().TakeEvidence(), first->header, second);
 }
 
+TEST_F(Evidence, OneContentSignedTwiceIsNoneAndHidesNone) {
+    // BIP340 signatures of one message differ by what went into their nonce; the rules see two valid headers.
+    BlockHeader again = first->header;
+    const Hash256 message = again.SigningHash(node.chain().genesis_hash());
+    again.signature = maker.keys().signing.Sign(message, {1});
+    ASSERT_NE(again.Hash(), HashOf(first));
+    node.GiveAll({first});
+    ASSERT_EQ(node.chain().ProcessHeaders({again}, node.now)->accepted, 1u);
+    EXPECT_TRUE(node.chain().TakeEvidence().empty());
+    BlockHeader child = maker.MakeAt(2)->header;
+    child.prev = second.Hash();
+    child = Signed(maker, child);
+    node.now = maker.now;
+    ASSERT_EQ(node.chain().ProcessHeaders({second, child}, node.now)->accepted, 2u);
+    EXPECT_EQ(node.chain().TakeEvidence().size(), 1u);
+}
+
 TEST_F(Evidence, TwoStakersInOneSlotAreNoEvidence) {
     ForkNode other(1);
     node.GiveAll({first, other.MakeAt(1)});
