@@ -189,6 +189,31 @@ TEST(Forks, ASyncingNodeFollowsDensityWhateverTheAgeOfTheFork) {
     node.ExpectRecountEquals();
 }
 
+// [a fresh node fed a bad branch first] Each branch goes on beyond what the blocks that are here make checkable.
+TEST(Forks, AFreshNodeFedABadBranchFirstLeavesItForAShorterOneByItsPrefixInsideTheHorizon) {
+    std::vector<uint64_t> good{3, 5, 7, 9, 11, 13}, bad;
+    for (uint64_t slot = 40; slot <= 390; slot += 30) good.push_back(slot);
+    for (uint64_t slot = 10; slot <= 390; slot += 10) bad.push_back(slot);
+    const TwoBranches fork(good, bad);
+    ForkNode node(2);
+    node.now = node.params().SlotTime(Slot(500));
+    node.Sync(fork.shared);
+    size_t rounds = 0;
+    while (!node.Sync(fork.branch_b)) ASSERT_LT(++rounds, 10u);
+    ASSERT_GT(rounds, 0u) << "all of it lies within the horizon";
+    ASSERT_EQ(node.TipHash(), HashOf(fork.branch_b.back()));
+    EXPECT_FALSE(node.Sync(fork.branch_a));
+    const HeaderNode* tip = node.chain().tip();
+    EXPECT_EQ(tip->state.epoch, Epoch(1)) << "the last that the shared past elects";
+    EXPECT_LT(tip->height(), Height(fork.branch_b.size()));
+    EXPECT_EQ(tip->hash(), HashOf(fork.branch_a[tip->height().value - 3]));
+    for (rounds = 0; !node.Sync(fork.branch_a);) ASSERT_LT(++rounds, 10u);
+    EXPECT_EQ(node.TipHash(), HashOf(fork.branch_a.back()));
+    node.Sync(fork.branch_b);
+    EXPECT_EQ(node.TipHash(), HashOf(fork.branch_a.back()));
+    node.ExpectRecountEquals();
+}
+
 // ---- checkpoints
 
 ChainOptions Through(const BlockRef& block) {
