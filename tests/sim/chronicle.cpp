@@ -28,31 +28,31 @@ void Chronicle::OnLife(size_t node, const chain::ChainManager& chain) {
     life.active.resize(chain.tip()->height().value + 1);
     for (uint32_t height = 0; height < life.active.size(); ++height)
         if (const chain::HeaderNode* at = chain.At(Height(height))) life.active[height] = at->hash();
-    if (life.active.front() != chain.genesis_hash()) Fail(fmt::format("node {}: its chain does not start at genesis", node));
+    if (life.active.front() != chain.genesis_hash())
+        Fail(fmt::format("node {}: its chain does not start at genesis", node));
     const auto totals = chain.state().Get<consensus::LedgerTotals>({});
     if (!totals || !totals->Conserved()) Fail(fmt::format("node {}: money is not conserved when it starts", node));
-    life.coins_drops = totals ? totals->unspent.drops : 0;
+    life.totals = totals.value_or(consensus::LedgerTotals{});
+    life.coins_drops = life.totals.unspent.drops;
     m_lives[node] = std::move(life);
 }
 
 void Chronicle::CheckMoney(size_t node, Life& life, const consensus::StateDelta& delta, bool forward) {
     static const Bytes totals_key = consensus::StateKey<consensus::LedgerTotals>({});
-    std::optional<consensus::LedgerTotals> totals;
     for (const consensus::StateChange& change : delta.changes) {
         const std::optional<Bytes>& after = forward ? change.after : change.before;
         const std::optional<Bytes>& before = forward ? change.before : change.after;
         if (change.key == totals_key && after) {
-            if (const auto decoded = Decode<consensus::LedgerTotals>(*after)) totals = *decoded;
+            if (const auto totals = Decode<consensus::LedgerTotals>(*after)) life.totals = *totals;
         } else if (!change.key.empty() && change.key[0] == static_cast<uint8_t>(consensus::Coin::kTable)) {
             life.coins_drops += CoinDrops(after) - CoinDrops(before);  // wraps and comes back
         }
     }
     const auto height = life.active.size() - 1;
-    if (!totals) return Fail(fmt::format("node {} at height {}: a block without totals", node, height));
-    if (!totals->Conserved()) Fail(fmt::format("node {} at height {}: money is not conserved", node, height));
-    if (totals->unspent.drops != life.coins_drops)
+    if (!life.totals.Conserved()) Fail(fmt::format("node {} at height {}: money is not conserved", node, height));
+    if (life.totals.unspent.drops != life.coins_drops)
         Fail(fmt::format("node {} at height {}: coins are worth {} drops, the totals say {}", node, height,
-                         life.coins_drops, totals->unspent.drops));
+                         life.coins_drops, life.totals.unspent.drops));
 }
 
 void Chronicle::Connect(size_t node, Life& life, const chain::ConnectedBlock& block, const consensus::Params& params,
@@ -63,8 +63,8 @@ void Chronicle::Connect(size_t node, Life& life, const chain::ConnectedBlock& bl
         Fail(fmt::format("node {}: block {} does not go on its chain", node, hash.Hex()));
     life.active.push_back(hash);
     CheckMoney(node, life, *block.delta, true);
-    const auto [found, fresh] = m_blocks.try_emplace(
-        hash, BlockNote{header.prev, header.height, header.slot, header.staker, now, 0});
+    const auto [found, fresh] =
+        m_blocks.try_emplace(hash, BlockNote{header.prev, header.height, header.slot, header.staker, now, 0});
     ++found->second.seen_by;
     if (fresh) {
         const auto [other, only] = m_headers.try_emplace({header.staker, header.slot}, hash);

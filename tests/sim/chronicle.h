@@ -56,7 +56,8 @@ class Chronicle {
   private:
     struct Life {
         std::vector<BlockHash> active;
-        uint64_t coins_drops{0};
+        consensus::LedgerTotals totals;
+        uint64_t coins_drops{0};  // by the blocks' undo data
     };
     void Connect(size_t node, Life& life, const chain::ConnectedBlock& block, const consensus::Params& params,
                  Instant now, UnixMillis right_time);

@@ -37,9 +37,7 @@ class EventQueue {
         Owner owner{0};
         std::function<void()> task;
         // For a heap with the first event on top.
-        friend bool operator<(const Event& a, const Event& b) {
-            return a.at != b.at ? a.at > b.at : a.order > b.order;
-        }
+        friend bool operator<(const Event& a, const Event& b) { return a.at != b.at ? a.at > b.at : a.order > b.order; }
     };
     void Add(Event event);
 

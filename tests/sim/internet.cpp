@@ -115,17 +115,16 @@ void VirtualNetwork::Write(ConnectionId id, Bytes bytes) {
     if (!to.network) return;
     const Instant now = m_internet.m_queue.now();
     from.pending += bytes.size();
-    from.free_at =
-        std::max(from.free_at, now) + microseconds(bytes.size() * 1'000'000 / m_internet.m_options.bytes_per_second + 1);
+    from.free_at = std::max(from.free_at, now) +
+                   microseconds(bytes.size() * 1'000'000 / m_internet.m_options.bytes_per_second + 1);
     from.arrived_at = std::max(from.arrived_at, from.free_at + LatencyOf(*wire) + m_internet.LossDelay());
-    m_internet.m_queue.Post(to.network->m_owner, from.arrived_at - now,
-                            [wire, to_side, bytes = std::move(bytes)] {
-                                Wire::End& end = wire->ends[to_side];
-                                if (!end.network) return;
-                                end.network->m_internet.NoteArrived(bytes);
-                                end.unread.insert(end.unread.end(), bytes.begin(), bytes.end());
-                                Read(wire, to_side);
-                            });
+    m_internet.m_queue.Post(to.network->m_owner, from.arrived_at - now, [wire, to_side, bytes = std::move(bytes)] {
+        Wire::End& end = wire->ends[to_side];
+        if (!end.network) return;
+        end.network->m_internet.NoteArrived(bytes);
+        end.unread.insert(end.unread.end(), bytes.begin(), bytes.end());
+        Read(wire, to_side);
+    });
 }
 
 void VirtualNetwork::Read(const std::shared_ptr<Wire>& wire, size_t side) {

@@ -71,8 +71,9 @@ World::Progress ProgressLine(const std::string& name) {
 }
 
 int Run(int argc, char** argv) {
-    CLI::App app{"Simulates networks of real Sluice nodes on virtual time. Exit status: 0, 1 if an invariant failed, 2 for "
-                 "bad arguments."};
+    CLI::App app{
+        "Simulates networks of real Sluice nodes on virtual time. Exit status: 0, 1 if an invariant failed, 2 for "
+        "bad arguments."};
     std::string name, log;
     Arguments arguments;
     std::vector<std::string> settings;
@@ -118,7 +119,8 @@ int Run(int argc, char** argv) {
     if (json)
         std::cout << models::ToJson(*first) << "\n";
     else
-        std::cout << models::ToTable(*first) << "  trace " << first->trace_hash.Hex() << fmt::format(", {:.1f} s\n", first->seconds);
+        std::cout << models::ToTable(*first) << "  trace " << first->trace_hash.Hex()
+                  << fmt::format(", {:.1f} s\n", first->seconds);
     for (const std::string& failure : first->failures) std::cerr << "failed: " << failure << "\n";
     return first->invariant_failures == 0 ? 0 : kInvariantFailed;
 }

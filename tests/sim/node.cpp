@@ -17,8 +17,7 @@ struct VirtualNode::Life final : node::ChainListener {
           strand(queue, owner),
           workers(queue, owner),
           long_tasks(workers),
-          environment{clock,   random,  node_of.m_disk.files(), network, strand,
-                      strand, workers, long_tasks,             strand} {
+          environment{clock, random, node_of.m_disk.files(), network, strand, strand, workers, long_tasks, strand} {
         skewed.Set(node_of.m_options.clock_offset, node_of.m_options.clock_drift_ppm);
     }
     void OnTipChanged(const chain::TipChange& change) override {

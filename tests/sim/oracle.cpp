@@ -4,8 +4,8 @@
 #include "crypto/hash.h"
 #include "crypto/vrf.h"
 
-// What a node computes of its own keys, remembered: a staker asks for each slot whether it leads, when the slot comes and
-// again when it accounts for it, and derives its public key each time. The linker sends the calls through here
+// What a node computes of its own keys, remembered: a staker asks for each slot whether it leads, when the slot comes
+// and again when it accounts for it, and derives its public key each time. The linker sends the calls through here
 // (CMakeLists.txt); the values are those of the real functions.
 
 #define SLUICE_VRF_PROVE "_ZN6sluice6crypto8VrfProveERKNS_11SecretBytesILm32EEESt4spanIKhLm18446744073709551615EE"

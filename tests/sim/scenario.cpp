@@ -7,7 +7,6 @@
 
 #include "sim/adversaries/attacks.h"
 
-
 namespace sluice::sim {
 namespace {
 
@@ -46,8 +45,8 @@ Result<Report> RunScenario(const Scenario& scenario, Arguments arguments) {
     if (arguments.nodes == 0) arguments.nodes = scenario.nodes;
     if (arguments.slots == 0) arguments.slots = scenario.slots;
     if (arguments.nodes != 0 && arguments.nodes < scenario.least_nodes)
-        return Fail(fmt::format("--nodes {}: {} needs at least {}", arguments.nodes, scenario.name,
-                                scenario.least_nodes));
+        return Fail(
+            fmt::format("--nodes {}: {} needs at least {}", arguments.nodes, scenario.name, scenario.least_nodes));
     for (const auto& [name, value] : arguments.settings) {
         const auto found = std::find_if(scenario.settings.begin(), scenario.settings.end(),
                                         [&](const Setting& setting) { return setting.name == name; });

@@ -21,14 +21,15 @@ consensus::OperatorKeys SimulatedOperator(uint64_t seed, uint32_t index) {
     auto signing = crypto::SecretKey::FromBytes(SeedOf("signing", seed, index).bytes);
     CHECK(signing.has_value());  // fails for one hash in 2^127
     const Hash256 id = SeedOf("staker", seed, index);
-    return {StakerId::FromSpan(std::span(id.bytes).first<8>()),
-            crypto::VrfSecretKey(SeedOf("vrf", seed, index).bytes), std::move(*signing)};
+    return {StakerId::FromSpan(std::span(id.bytes).first<8>()), crypto::VrfSecretKey(SeedOf("vrf", seed, index).bytes),
+            std::move(*signing)};
 }
 
 }  // namespace
 
 StakeNetwork RegtestNetwork() {
-    return {consensus::BuiltInGenesis("regtest").value(), [](uint32_t index) { return consensus::RegtestOperator(index); }};
+    return {consensus::BuiltInGenesis("regtest").value(),
+            [](uint32_t index) { return consensus::RegtestOperator(index); }};
 }
 
 StakeNetwork MakeStakeNetwork(const NetworkOptions& options) {
@@ -41,6 +42,7 @@ StakeNetwork MakeStakeNetwork(const NetworkOptions& options) {
     genesis.params.epoch_slots = options.epoch_slots;
     genesis.params.nonce_cutoff_slots = options.epoch_slots * 2 / 5;
     genesis.params.k = options.k;
+    genesis.params.unbonding_slots = uint64_t{280} * options.k * options.active_slots_denominator;  // as on main
     genesis.first_nonce = SeedOf("nonce", options.seed, 0);
     const Script plain = regtest.stakers[0].bond_script;
     const XOnlyPubKey stake_key = ParseOutputScript(regtest.allocations[0].script)->key;
@@ -73,9 +75,7 @@ World::World(uint64_t seed, StakeNetwork network)
       m_queue(m_network.genesis.params.genesis_time),
       m_internet(m_queue, m_random.Uint64()) {}
 
-Endpoint World::AddressOf(size_t number) const {
-    return Endpoint::Ipv4(10, 0, static_cast<uint8_t>(number), 1, 19444);
-}
+Endpoint World::AddressOf(size_t number) const { return Endpoint::Ipv4(10, 0, static_cast<uint8_t>(number), 1, 19444); }
 
 VirtualNode& World::Add(VirtualNodeOptions options, const std::function<void(node::NodeConfig&)>& configure) {
     CHECK(m_nodes.size() < kMaxNodes);
@@ -87,8 +87,8 @@ VirtualNode& World::Add(VirtualNodeOptions options, const std::function<void(nod
     config.db_cache_bytes = 8 << 20;
     for (const size_t number : options.add_nodes) config.add_nodes.push_back(AddressOf(number).ToString());
     if (configure) configure(config);
-    m_nodes.push_back(std::make_unique<VirtualNode>(m_queue, m_internet, m_chronicle, m_network, m_nodes.size(), address,
-                                                    m_random.Uint64(), std::move(options), std::move(config)));
+    m_nodes.push_back(std::make_unique<VirtualNode>(m_queue, m_internet, m_chronicle, m_network, m_nodes.size(),
+                                                    address, m_random.Uint64(), std::move(options), std::move(config)));
     const Status opened = m_nodes.back()->Open();
     CHECK(opened.has_value());
     return *m_nodes.back();
@@ -109,8 +109,8 @@ Byzantine& World::Add(ByzantineOptions options, std::unique_ptr<Strategy> strate
     view.adversarial = true;
     VirtualNode& node = Add(std::move(view));
     const Endpoint voice = Endpoint::Ipv4(10, 1, static_cast<uint8_t>(node.number()), 1, 19444);
-    m_byzantine.push_back(std::make_unique<Byzantine>(*this, node, voice, m_random.Uint64(), std::move(options),
-                                                      std::move(strategy)));
+    m_byzantine.push_back(
+        std::make_unique<Byzantine>(*this, node, voice, m_random.Uint64(), std::move(options), std::move(strategy)));
     return *m_byzantine.back();
 }
 
@@ -161,8 +161,7 @@ void World::CheckNow(bool recount) {
     for (const auto& node : m_nodes) {
         if (!node->IsUp()) continue;
         for (const auto& other : m_nodes)
-            if (other->IsUp() && !other->options().adversarial &&
-                node->peers().IsDiscouraged(other->peers().node_id()))
+            if (other->IsUp() && !other->options().adversarial && node->peers().IsDiscouraged(other->peers().node_id()))
                 m_chronicle.Fail(fmt::format("node {} refuses honest node {}", node->number(), other->number()));
         const std::vector<BlockHash>& active = m_chronicle.chain_of(node->number());
         for (size_t depth = 0; depth < active.size(); depth = 2 * depth + 1) {
@@ -182,16 +181,16 @@ void World::CheckRecount(const chain::ChainManager& chain) {
     const auto totals = chain.state().Get<consensus::LedgerTotals>({});
     if (!found || !totals) return m_chronicle.Fail("node 0: its blocks or totals cannot be read");
     if (found->drops != totals->unspent.drops)
-        m_chronicle.Fail(fmt::format("node 0: its blocks leave {} drops, the totals say {}", found->drops,
-                                     totals->unspent.drops));
+        m_chronicle.Fail(
+            fmt::format("node 0: its blocks leave {} drops, the totals say {}", found->drops, totals->unspent.drops));
     const auto snapshot =
         consensus::TakeSnapshot(chain.state(), chain.tip()->hash(), params().EpochOf(chain.tip()->state.slot));
     for (const consensus::SnapshotEntry& entry : snapshot.entries) {
         const auto staked = found->staked.find(entry.staker);
         const uint64_t drops = staked == found->staked.end() ? 0 : staked->second;
         if (entry.stake.drops != drops)
-            m_chronicle.Fail(fmt::format("staker {}: its coins are {} drops, its stake is {}", entry.staker.Hex(), drops,
-                                         entry.stake.drops));
+            m_chronicle.Fail(fmt::format("staker {}: its coins are {} drops, its stake is {}", entry.staker.Hex(),
+                                         drops, entry.stake.drops));
     }
 }
 

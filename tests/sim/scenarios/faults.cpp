@@ -30,9 +30,8 @@ Report RunPartition(const Arguments& arguments) {
     world.queue().SetTimerGrain(kTimerGrain);
     world.AddMesh(arguments.nodes);
     world.RunSlots(arguments.slots);
-    const size_t inside =
-        std::clamp<size_t>(static_cast<size_t>(arguments.nodes * Chosen(arguments, "share") / 100 + 0.5), 1,
-                           arguments.nodes - 1);
+    const size_t inside = std::clamp<size_t>(
+        static_cast<size_t>(arguments.nodes * Chosen(arguments, "share") / 100 + 0.5), 1, arguments.nodes - 1);
     const Height fork = world[0].tip().height();
     world.Partition(FirstNodes(inside));
     world.RunSlots(static_cast<uint64_t>(Chosen(arguments, "depth") * network.k * network.active_slots_denominator),
@@ -42,9 +41,9 @@ Report RunPartition(const Arguments& arguments) {
     const Slot healed = world.slot();
     world.Heal();
     // The side that has to give way may have to see 3k/f slots after the fork first.
-    const bool agree = world.RunUntil(
-        [&] { return world.AllAgree(); },
-        world.params().slot_duration * int64_t{4} * network.k * network.active_slots_denominator);
+    const bool agree =
+        world.RunUntil([&] { return world.AllAgree(); },
+                       world.params().slot_duration * int64_t{4} * network.k * network.active_slots_denominator);
 
     Report report;
     const std::string where = fmt::format("k {}, {} of {} nodes on one side", network.k, inside, arguments.nodes);
@@ -147,19 +146,20 @@ Report RunCrash(const Arguments& arguments) {
         }
         victim.disk().FailAfterWrites(kNever);
         lost_blocks += before > victim.tip().height() ? static_cast<uint64_t>(before - victim.tip().height()) : 0;
-        Require(report,
-                world.RunUntil([&] { return victim.tip().hash() == reference.tip().hash(); }, seconds(120)),
+        Require(report, world.RunUntil([&] { return victim.tip().hash() == reference.tip().hash(); }, seconds(120)),
                 fmt::format("point {}: another tip than the reference", point));
         if (arguments.progress) arguments.progress(static_cast<double>(point + 1) / static_cast<double>(points));
     }
-    Require(report, world.RunUntil([&] { return world.AllAgree(); }, seconds(120)), "the nodes do not agree at the end");
+    Require(report, world.RunUntil([&] { return world.AllAgree(); }, seconds(120)),
+            "the nodes do not agree at the end");
     const std::string where = fmt::format("write 0 to {}", points - 1);
     AddFigure(report, "power lost at a write", where, static_cast<double>(while_running));
     AddFigure(report, "power lost while starting", where, static_cast<double>(while_starting));
     AddFigure(report, "blocks lost and fetched again", where, static_cast<double>(lost_blocks));
-    AddFigure(report, "blocks that the node made", where, static_cast<double>(std::count_if(
-        world.chronicle().blocks().begin(), world.chronicle().blocks().end(),
-        [&](const auto& entry) { return entry.second.staker == world.network().keys(0).staker; })));
+    AddFigure(report, "blocks that the node made", where,
+              static_cast<double>(std::count_if(
+                  world.chronicle().blocks().begin(), world.chronicle().blocks().end(),
+                  [&](const auto& entry) { return entry.second.staker == world.network().keys(0).staker; })));
     Finish(report, world);
     return report;
 }

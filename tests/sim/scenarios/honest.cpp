@@ -36,9 +36,7 @@ constexpr std::string_view kDelaySummary = "the longest that a block takes to an
 
 }  // namespace
 
-double Chosen(const Arguments& arguments, std::string_view setting) {
-    return arguments.settings.find(setting)->second;
-}
+double Chosen(const Arguments& arguments, std::string_view setting) { return arguments.settings.find(setting)->second; }
 
 ChainFigures MeasureChain(World& world, Slot from, Slot to, const std::string& where) {
     const Chronicle& chronicle = world.chronicle();
@@ -46,8 +44,7 @@ ChainFigures MeasureChain(World& world, Slot from, Slot to, const std::string& w
     const uint64_t slots = to.value - from.value;
     const size_t count = std::min<size_t>(models::kBatches, std::max<uint64_t>(slots / 100, 1));
     std::vector<double> length(count, 0), made(count, 0), chain(count, 0), lost(count, 0);
-    for (size_t i = 0; i < count; ++i)
-        length[i] = static_cast<double>(slots * (i + 1) / count - slots * i / count);
+    for (size_t i = 0; i < count; ++i) length[i] = static_cast<double>(slots * (i + 1) / count - slots * i / count);
     for (const auto& [hash, block] : chronicle.blocks()) {
         if (block.slot < from || block.slot >= to) continue;
         const size_t batch = std::min<size_t>((block.slot.value - from.value) * count / slots, count - 1);
@@ -70,8 +67,8 @@ ChainTheory TheoryOf(const consensus::Params& params, size_t count, double unsee
     return theory;
 }
 
-// All blocks come with a delay that is even in (0, delay], the same for all nodes, as for the worst network that keeps to
-// the bound: no block is faster by a detour.
+// All blocks come with a delay that is even in (0, delay], the same for all nodes, as for the worst network that keeps
+// to the bound: no block is faster by a detour.
 Report RunGrowth(const Arguments& arguments) {
     const double delay = Chosen(arguments, "delay");
     World world(arguments.seed, MakeStakeNetwork(EqualStakers(arguments)));
@@ -145,8 +142,7 @@ Report RunClockSkew(const Arguments& arguments) {
         world.Add(std::move(options));
     }
     world.RunFor(seconds(60));
-    for (size_t i = 0; i < std::size(kSkews); ++i)
-        world[i].SetClock(seconds(kSkews[i]), Chosen(arguments, "drift"));
+    for (size_t i = 0; i < std::size(kSkews); ++i) world[i].SetClock(seconds(kSkews[i]), Chosen(arguments, "drift"));
     const Slot from = world.slot() + 1;
     world.RunSlots(arguments.slots, arguments.progress);
 
@@ -170,9 +166,10 @@ Report RunClockSkew(const Arguments& arguments) {
         Require(report, world[i].peers().Peers().size() + 1 == world.size(),
                 fmt::format("{}: it has lost peers", where));
         // Whoever is behind has what the others had when its clock's time was theirs, and a little less.
-        const auto behind = world.slot().value - std::min(world.slot().value, chronicle.blocks().contains(world[i].tip().hash())
-                                                              ? world[i].tip().state.slot.value
-                                                              : world.slot().value);
+        const auto behind =
+            world.slot().value - std::min(world.slot().value, chronicle.blocks().contains(world[i].tip().hash())
+                                                                  ? world[i].tip().state.slot.value
+                                                                  : world.slot().value);
         AddFigure(report, "its tip is old by, slots", where, static_cast<double>(behind));
     }
     // Blocks that only some take in time do not keep the others from one chain.
@@ -187,26 +184,56 @@ Report RunClockSkew(const Arguments& arguments) {
 
 std::vector<Scenario> HonestScenarios() {
     std::vector<Scenario> all;
-    all.push_back({"growth", "honest nodes: growth and orphans beside theory, by the network's delay", RunGrowth, 10,
-                   100'000, 1,
+    all.push_back({"growth",
+                   "honest nodes: growth and orphans beside theory, by the network's delay",
+                   RunGrowth,
+                   10,
+                   100'000,
+                   1,
                    {{"delay", kDelaySummary, 2, 0.1, 20}}});
-    all.push_back({"loss", "honest nodes whose writes are lost and sent again", RunLoss, 8, 10'000, 2,
+    all.push_back({"loss",
+                   "honest nodes whose writes are lost and sent again",
+                   RunLoss,
+                   8,
+                   10'000,
+                   2,
                    {{"loss", "percent of writes that are lost once", 5, 0, 50}}});
-    all.push_back({"clock-skew", "clocks that are 1, 2, 5 and 30 s off: what becomes of blocks, and nobody is banned",
-                   RunClockSkew, 10, 10'000, 10,
+    all.push_back({"clock-skew",
+                   "clocks that are 1, 2, 5 and 30 s off: what becomes of blocks, and nobody is banned",
+                   RunClockSkew,
+                   10,
+                   10'000,
+                   10,
                    {{"drift", "parts per million that all clocks are too fast besides", 0, -1'000, 1'000}}});
-    all.push_back({"partition", "two halves apart for a part of k, or for several k, come together", RunPartition, 8, 300,
+    all.push_back({"partition",
+                   "two halves apart for a part of k, or for several k, come together",
+                   RunPartition,
+                   8,
+                   300,
                    2,
                    {{"depth", "blocks that all would make meanwhile, in k", 0.8, 0.1, 10},
                     {"k", "of the network", 50, 5, 432},
                     {"share", "percent of the nodes on one side", 50, 1, 99}}});
-    all.push_back({"sync", "a fresh node with peers on one chain, and one with peers on two forks", RunSync, 5, 3'000, 3,
+    all.push_back({"sync",
+                   "a fresh node with peers on one chain, and one with peers on two forks",
+                   RunSync,
+                   5,
+                   3'000,
+                   3,
                    {{"minority", "percent of the stake on the worse fork", 30, 5, 45}}});
-    all.push_back({"crash", "a staker loses power at every write: same tip as the others, one header for each slot",
-                   RunCrash, 3, 100, 2,
+    all.push_back({"crash",
+                   "a staker loses power at every write: same tip as the others, one header for each slot",
+                   RunCrash,
+                   3,
+                   100,
+                   2,
                    {{"points", "writes after which it happens: 0 to one less than this", 150, 1, 10'000}}});
-    all.push_back({"stake-churn", "holders pay, delegate, undelegate and redelegate while blocks are made", RunStakeChurn, 4,
-                   3'000, 2,
+    all.push_back({"stake-churn",
+                   "holders pay, delegate, undelegate and redelegate while blocks are made",
+                   RunStakeChurn,
+                   4,
+                   3'000,
+                   2,
                    {{"pause", "slots between two transactions", 3, 1, 1'000}}});
     return all;
 }

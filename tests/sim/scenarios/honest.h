@@ -21,8 +21,8 @@ struct ChainFigures {
     models::Figure orphaned;  // share of those made, percent
 };
 ChainFigures MeasureChain(World& world, Slot from, Slot to, const std::string& where);
-// The figures that `count` stakers of equal stake give when the blocks of others are not seen in the first `unseen` slots
-// after their own, on average.
+// The figures that `count` stakers of equal stake give when the blocks of others are not seen in the first `unseen`
+// slots after their own, on average.
 struct ChainTheory {
     double growth{0};
     double made{0};

@@ -12,7 +12,7 @@ enum class Deed { kPay, kDelegate, kUndelegate, kRedelegate };
 constexpr std::string_view kDeedNames[] = {"payments", "delegations", "undelegations", "redelegations"};
 constexpr size_t kDeeds = std::size(kDeedNames);
 
-// What holders do, and how often it was possible.
+// What holders do, and how often.
 class Holders {
   public:
     explicit Holders(World& world) : m_world(world) {}
@@ -22,16 +22,15 @@ class Holders {
         VirtualNode& holder = m_world[Draw(m_world.size())];
         const auto deed = static_cast<Deed>(Draw(kDeeds));
         auto built = Build(holder, deed);
-        if (!built) {
-            ++(built.error().kind == ErrorKind::kFunds || built.error().kind == ErrorKind::kUnavailable ? m_without_funds
-                                                                                                      : m_refused);
+        if (!built) {  // no coins, or no stake with that staker
+            ++m_not_possible;
             return;
         }
         const auto sent = holder->wallet().Broadcast(*built);
         ++(sent ? m_done[static_cast<size_t>(deed)] : m_refused);
     }
     uint64_t done(size_t deed) const { return m_done[deed]; }
-    uint64_t without_funds() const { return m_without_funds; }
+    uint64_t not_possible() const { return m_not_possible; }
     uint64_t refused() const { return m_refused; }
 
   private:
@@ -66,7 +65,7 @@ class Holders {
 
     World& m_world;
     uint64_t m_done[kDeeds]{};
-    uint64_t m_without_funds{0};
+    uint64_t m_not_possible{0};
     uint64_t m_refused{0};
 };
 
@@ -118,8 +117,8 @@ Report RunStakeChurn(const Arguments& arguments) {
             fmt::format("the wallets own {} drops of {}", owned, totals ? totals->unspent.drops : 0));
     for (size_t deed = 0; deed < kDeeds; ++deed)
         AddFigure(report, std::string(kDeedNames[deed]), "all holders", static_cast<double>(holders.done(deed)));
-    AddFigure(report, "not possible for want of funds", "all holders", static_cast<double>(holders.without_funds()));
-    AddFigure(report, "refused", "all holders", static_cast<double>(holders.refused()));
+    AddFigure(report, "nothing to spend for it", "all holders", static_cast<double>(holders.not_possible()));
+    AddFigure(report, "refused by the mempool", "all holders", static_cast<double>(holders.refused()));
     if (totals) {
         AddFigure(report, "minted, SLU", "all", static_cast<double>(totals->minted.drops) / kDropsPerSlu);
         AddFigure(report, "accrued and not taken (pots), SLU", "all",

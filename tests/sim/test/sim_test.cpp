@@ -211,9 +211,7 @@ TEST(Partition, HalvesThatMadeSeveralKHeal) {
     EXPECT_GT(report.max_reorg_depth, 10u);
 }
 
-TEST(Sync, AFreshNodeComesToTheRightChainAlsoFromTwoForks) {
-    RunNamed("sync", {.nodes = 4, .slots = 800, .seed = 1});
-}
+TEST(Sync, AFreshNodeComesToTheRightChainAlsoFromTwoForks) { RunNamed("sync", {.nodes = 4, .slots = 800, .seed = 1}); }
 
 TEST(Crash, AtEachWriteTheNodeComesBackToTheSameTipAndSignsNoSlotTwice) {
     const Report report = RunNamed("crash", {.nodes = 2, .slots = 30, .seed = 1, .settings = {{"points", 80}}});
