@@ -2,8 +2,26 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/temp_folder.h"
+#include "util/log.h"
+
 namespace sluice::sim {
 namespace {
+
+// What attacked nodes have to say goes to a file.
+class QuietLog final : public ::testing::Environment {
+  public:
+    void SetUp() override {
+        m_folder = std::make_unique<TempFolder>();
+        const Status started = StartLog(*m_folder / "log", LogLevel::kError, false);
+        EXPECT_TRUE(started);
+    }
+    void TearDown() override { m_folder.reset(); }
+
+  private:
+    std::unique_ptr<TempFolder> m_folder;
+};
+const ::testing::Environment* const kQuietLog = ::testing::AddGlobalTestEnvironment(new QuietLog);
 
 std::string Failures(const Report& report) { return ToTable(report); }
 
@@ -22,7 +40,7 @@ TEST(AttackTest, AWithheldBranchUndoesNoMoreThanItsStakeExplains) {
     EXPECT_EQ(report.invariant_failures, 0u) << Failures(report);
 }
 
-TEST(AttackTest, FloodsOfFakeHeadersCostNoVrfWorkNoMemoryAndNoDisk) {
+TEST(AttackTest, FloodsOfHeadersWithoutStakeCostNoVrfWorkNoMemoryAndNoDisk) {
     const Report report = RunFakeStake({.slots = 20'000, .seed = 1});
     EXPECT_EQ(report.invariant_failures, 0u) << Failures(report);
 }
@@ -35,6 +53,11 @@ TEST(AttackTest, StakeThatIsThereForAMomentLeadsNothing) {
 TEST(AttackTest, AForkFromOldKeysTakesNeitherASyncingNorACaughtUpNode) {
     const Report report = RunLongRange({.slots = 3'500, .seed = 1});
     EXPECT_EQ(report.invariant_failures, 0u) << Failures(report);
+}
+
+TEST(AttackTest, OneSeedGivesOneTraceUnderAttackToo) {
+    const ModelOptions options{.nodes = 2, .slots = 150, .seed = 3};
+    EXPECT_EQ(RunEquivocationStorm(options).trace_hash, RunEquivocationStorm(options).trace_hash);
 }
 
 }  // namespace
