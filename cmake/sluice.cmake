@@ -15,9 +15,10 @@ function(sluice_library name)
   target_link_libraries(sluice_${name} ${scope} ${ARG_DEPS} ${ARG_LIBS})
 endfunction()
 
-# sluice_test(NAME DEPS lib...): the test binary test_NAME of the folder it is called from, one ctest entry per test suite file.
+# sluice_test(NAME DEPS lib... [LABEL label]): the test binary test_NAME of the folder it is called from, one ctest entry
+# per test, which ctest -L finds by the label.
 function(sluice_test name)
-  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   if(NOT sources)
     return()
@@ -27,5 +28,9 @@ function(sluice_test name)
   target_link_libraries(test_${name} PRIVATE ${ARG_DEPS} nlohmann_json::nlohmann_json GTest::gmock GTest::gtest_main)
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(test_${name} PRIVATE SLUICE_TEST_VECTORS="${PROJECT_SOURCE_DIR}/tests/vectors")
-  gtest_discover_tests(test_${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+  set(properties TIMEOUT 300)
+  if(ARG_LABEL)
+    list(APPEND properties LABELS ${ARG_LABEL})
+  endif()
+  gtest_discover_tests(test_${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
 endfunction()

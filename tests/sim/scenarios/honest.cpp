@@ -127,22 +127,23 @@ Report RunLoss(const Arguments& arguments) {
     return report;
 }
 
-// Two nodes with right clocks, and for each skew one that is ahead and one that is behind.
+// Two nodes with right clocks, for each skew one that is ahead and one that is behind, and any more with right ones.
 Report RunClockSkew(const Arguments& arguments) {
-    constexpr int64_t kSkews[] = {0, 0, 1, -1, 2, -2, 5, -5, 30, -30};
+    std::vector<int64_t> skews{0, 0, 1, -1, 2, -2, 5, -5, 30, -30};
+    skews.resize(arguments.nodes, 0);
     NetworkOptions network;
-    network.stakes.assign(std::size(kSkews), 1);
+    network.stakes.assign(skews.size(), 1);
     network.seed = arguments.seed;
     World world(arguments.seed, MakeStakeNetwork(network));
     world.queue().SetTimerGrain(kTimerGrain);
-    for (uint32_t i = 0; i < std::size(kSkews); ++i) {
+    for (uint32_t i = 0; i < skews.size(); ++i) {
         VirtualNodeOptions options;
         options.staker = i;
         for (size_t other = 0; other < i; ++other) options.add_nodes.push_back(other);
         world.Add(std::move(options));
     }
     world.RunFor(seconds(60));
-    for (size_t i = 0; i < std::size(kSkews); ++i) world[i].SetClock(seconds(kSkews[i]), Chosen(arguments, "drift"));
+    for (size_t i = 0; i < skews.size(); ++i) world[i].SetClock(seconds(skews[i]), Chosen(arguments, "drift"));
     const Slot from = world.slot() + 1;
     world.RunSlots(arguments.slots, arguments.progress);
 
@@ -151,7 +152,7 @@ Report RunClockSkew(const Arguments& arguments) {
     report.figures = {figures.growth, figures.made, figures.orphaned};
     const Chronicle& chronicle = world.chronicle();
     const std::set<BlockHash> kept(chronicle.chain_of(0).begin(), chronicle.chain_of(0).end());
-    for (uint32_t i = 0; i < std::size(kSkews); ++i) {
+    for (uint32_t i = 0; i < skews.size(); ++i) {
         const StakerId staker = world.network().keys(i).staker;
         double made = 0, in_chain = 0;
         for (const auto& [hash, block] : chronicle.blocks()) {
@@ -159,7 +160,7 @@ Report RunClockSkew(const Arguments& arguments) {
             ++made;
             in_chain += kept.contains(hash) ? 1 : 0;
         }
-        const std::string where = fmt::format("node {}, clock {:+} s", i, kSkews[i]);
+        const std::string where = fmt::format("node {}, clock {:+} s", i, skews[i]);
         AddFigure(report, "blocks made", where, made);
         AddFigure(report, "of them in the chain, percent", where, made > 0 ? 100 * in_chain / made : 0);
         AddFigure(report, "connected peers", where, static_cast<double>(world[i].peers().Peers().size()));
