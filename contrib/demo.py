@@ -216,30 +216,32 @@ class Demo:
             tips = {node.raw("getbestblockhash").stdout.strip() for node in self.nodes}
             if tips == {tip} and supply["bestblock"] == tip and all(n.json("getmempoolinfo")["size"] == 0 for n in self.nodes):
                 return {"totals": totals, "minted": Decimal(supply["minted"]), "burned": Decimal(supply["burned"]),
-                        "unspent": Decimal(supply["total_amount"]), "genesis": Decimal(supply["genesis"])}
+                        "unspent": Decimal(supply["total_amount"]), "genesis": Decimal(supply["genesis"]), "pots": Decimal(supply["pots"])}
         raise DemoError("the nodes do not agree on a tip")
 
     def table(self, before, after, people, staker):
         minted = after["minted"] - before["minted"]
         burned = after["burned"] - before["burned"]
+        earned = after["pots"] - before["pots"]   # by stake, and paid out when it is spent
         change = {name: after["totals"][name] - before["totals"][name] for name in after["totals"]}
-        fees = change[staker.name] - minted
+        fees = change[staker.name] - (minted - earned)
         self.say("\n  {:<12}{:>22}{:>22}{:>20}".format("SLU", "before", "after", "change"))
         for node in people:
             self.say("  {:<12}{:>22}{:>22}{:>+20.8f}".format(node.name, f"{before['totals'][node.name]:.8f}", f"{after['totals'][node.name]:.8f}", change[node.name]))
         self.say("  {:<12}{:>22}{:>22}{:>+20.8f}".format("staker", f"{before['totals'][staker.name]:.8f}", f"{after['totals'][staker.name]:.8f}", change[staker.name]))
         self.say("  {:<12}{:>64.8f}".format("  fees", fees))
-        self.say("  {:<12}{:>64.8f}".format("  minted", minted))
+        self.say("  {:<12}{:>64.8f}".format("  commission", minted - earned))
+        self.say("  {:<12}{:>22}{:>22}{:>+20.8f}".format("stake earned", f"{before['pots']:.8f}", f"{after['pots']:.8f}", earned))
         self.say("  {:<12}{:>22}{:>22}{:>+20.8f}".format("burned", f"{before['burned']:.8f}", f"{after['burned']:.8f}", burned))
         total_change = sum(change.values())
         owned_is_unspent = sum(after["totals"].values()) == after["unspent"]
-        supply_adds_up = after["genesis"] + after["minted"] == after["unspent"] + after["burned"]
-        conserved = total_change == minted - burned and owned_is_unspent and supply_adds_up
-        self.say(f"  sum of changes {total_change:+.8f} = minted {minted:.8f} - burned {burned:.8f}: {'conserved to the drop' if conserved else 'NOT CONSERVED'}\n")
+        supply_adds_up = after["genesis"] + after["minted"] == after["unspent"] + after["pots"] + after["burned"]
+        conserved = total_change + earned == minted - burned and owned_is_unspent and supply_adds_up
+        self.say(f"  sum of changes {total_change + earned:+.8f} = minted {minted:.8f} - burned {burned:.8f}: {'conserved to the drop' if conserved else 'NOT CONSERVED'}\n")
         if not conserved:
             raise DemoError("money is not conserved")
         return {"before": {k: str(v) for k, v in before["totals"].items()}, "after": {k: str(v) for k, v in after["totals"].items()},
-                "change": {k: str(v) for k, v in change.items()}, "fees": str(fees), "minted": str(minted), "burned": str(burned),
+                "change": {k: str(v) for k, v in change.items()}, "fees": str(fees), "minted": str(minted), "burned": str(burned), "stake_earned": str(earned),
                 "conserved": conserved}
 
     def compare(self, source, target):
