@@ -319,8 +319,8 @@ TEST(MempoolStake, EvidenceIsTakenWhenNothingElseIsPaidEnough) {
                   }));
     const Registered staker(node);
     // A pool full of what pays far more than evidence for its size.
-    for (uint32_t i = 0; i < 9; ++i) node.Accept(node.PayGenesisCoin(i, Amount(1'000 * kDropsPerSlu)));
-    for (uint32_t i = 0; i < 9; ++i) node.Accept(node.PayGenesisCoin(i, Amount((2'000 + i) * kDropsPerSlu), 30));
+    for (uint32_t i = 0; i < 9; ++i) (void)node.Accept(node.PayGenesisCoin(i, Amount(1'000 * kDropsPerSlu)));
+    for (uint32_t i = 0; i < 9; ++i) (void)node.Accept(node.PayGenesisCoin(i, Amount((2'000 + i) * kDropsPerSlu), 30));
     ASSERT_GT(node.chain().mempool().min_fee_per_kvb(), 50 * kDropsPerSlu);
     EXPECT_EQ(node.Code(node.PayGenesisCoin(8, Amount(50 * kDropsPerSlu))), "min relay fee not met");
     const auto evidence = staker.Evidence(node);

@@ -35,7 +35,9 @@ class Delegation : public ::testing::Test {
         ASSERT_EQ(node().tip().hash(), **hash);
         const auto totals = Totals();
         ASSERT_TRUE(totals.Conserved());
-        if (mempool().size() == 0) ASSERT_EQ(wallet().GetBalances().total, totals.unspent);
+        if (mempool().size() == 0) {
+            ASSERT_EQ(wallet().GetBalances().total, totals.unspent);
+        }
     }
     // Blocks until the next one can be of `epoch`, not many of them.
     void ProduceInto(uint64_t epoch) {
