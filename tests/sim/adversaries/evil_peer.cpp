@@ -32,17 +32,8 @@ void EvilPeer::Wake() {
     });
 }
 
-void EvilPeer::Attack(const p2p::Endpoint& victim) {
-    m_manager->AddNode(victim);
-    m_manager->Tick();
-}
-
 void EvilPeer::ConnectOnce(const p2p::Endpoint& victim) {
     [[maybe_unused]] const Status dialled = m_manager->ConnectOnce(victim);  // there may be no room
-}
-
-void EvilPeer::LeaveAll() {
-    for (const PeerId peer : Victims()) m_manager->Disconnect(peer, "enough");
 }
 
 std::vector<PeerId> EvilPeer::Victims() const {
@@ -51,53 +42,16 @@ std::vector<PeerId> EvilPeer::Victims() const {
     return victims;
 }
 
-std::optional<PeerId> EvilPeer::VictimAt(const p2p::Endpoint& endpoint) const {
-    for (const p2p::PeerInfo& info : m_manager->Peers())
-        if (info.endpoint == endpoint) return info.id;
-    return std::nullopt;
-}
-
-bool EvilPeer::Send(PeerId victim, MessageType type, Bytes payload) {
-    return m_manager->Send(victim, type, std::move(payload));
-}
-
 bool EvilPeer::SendHeaders(PeerId victim, const std::vector<BlockHeader>& headers) {
-    if (!Send(victim, MessageType::kHeaders, Encode(p2p::Headers{headers}))) return false;
-    m_headers_sent += headers.size();
-    return true;
+    return m_manager->Send(victim, MessageType::kHeaders, Encode(p2p::Headers{headers}));
 }
-
-void EvilPeer::SendHeadersToAll(const std::vector<BlockHeader>& headers) {
-    for (const PeerId victim : Victims()) SendHeaders(victim, headers);
-}
-
-bool EvilPeer::SendBlock(PeerId victim, const BlockRef& block) {
-    return Send(victim, MessageType::kBlock, block->ToBytes());
-}
-
-void EvilPeer::OnPeerReady(PeerId peer, const p2p::PeerInfo&) {
-    if (on_ready) on_ready(peer);
-}
-
-void EvilPeer::OnPeerGone(PeerId, const std::string&) { ++m_left; }
 
 void EvilPeer::OnMessage(PeerId peer, MessageType type, ByteSpan payload) {
     if (type == MessageType::kGetHeaders) {
-        const auto asked = Decode<p2p::GetHeaders>(payload);
-        if (!asked) return;
-        SendHeaders(peer, answer ? answer(peer, *asked) : std::vector<BlockHeader>{});
+        SendHeaders(peer, {});
     } else if (type == MessageType::kGetBlocks) {
-        const auto asked = Decode<p2p::BlockHashes>(payload);
-        if (!asked) return;
-        for (const BlockHash& hash : asked->hashes) {
-            const auto found = m_blocks.find(hash);
-            if (found != m_blocks.end() && SendBlock(peer, found->second)) {
-                ++m_blocks_given;
-                continue;
-            }
-            ++m_blocks_refused;
-            Send(peer, MessageType::kBlockNotFound, Encode(p2p::BlockHashes{{hash}}));
-        }
+        if (const auto asked = Decode<p2p::BlockHashes>(payload))
+            (void)m_manager->Send(peer, MessageType::kBlockNotFound, Encode(*asked));
     }
 }
 
