@@ -135,6 +135,8 @@ Status SlotLog::SetAccounted(Slot slot) {
 }
 
 Status SlotLog::SetHalted(const std::string& why) {
+    // A full disk must not keep staking from halting.
+    if (!why.empty()) m_halted = why.substr(0, WonSlot::kMaxDetailBytes);
     return Write({Entry::Kind::kHalted, {}, why.substr(0, WonSlot::kMaxDetailBytes)}, true);
 }
 

@@ -56,6 +56,7 @@ class SlotLog {
     // Written now and then only: after a crash some slots are looked at again, which does no harm.
     Status SetAccounted(Slot slot);
     const std::string& halted() const { return m_halted; }  // empty: not
+    // A halt holds in memory even if it could not be written.
     Status SetHalted(const std::string& why);
 
   private:

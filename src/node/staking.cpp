@@ -204,27 +204,43 @@ bool Staking::IsForeign(Slot slot, const BlockHash& hash) const {
     return !won || won->block != hash;
 }
 
+uint64_t Staking::GraceSlots() const {
+    const consensus::Params& params = m_chain.params();
+    return kGraceBlocks * params.active_slots_denominator / std::max<uint32_t>(params.active_slots_numerator, 1);
+}
+
 void Staking::LookForOthers() {
     if (!m_keys.InFile()) return;
-    const consensus::Params& params = m_chain.params();
-    const uint64_t grace =
-        kGraceBlocks * params.active_slots_denominator / std::max<uint32_t>(params.active_slots_numerator, 1);
     const chain::HeaderNode* tip = m_chain.chain().tip();
+    // Nothing is known of those slots yet, and nothing was ever staked from this folder.
+    if (!m_log->first() && tip->state.slot + GraceSlots() < *m_started) {
+        m_waiting_until = *m_started + GraceSlots();
+        LogWarning("staking",
+                   "these keys are new to this folder, and its chain is old: they may be in use elsewhere. Nothing is "
+                   "signed before slot {}; if no other node has them, 'sluice-cli staker resume' ends the wait",
+                   m_waiting_until->value);
+    }
     for (uint64_t n = 0; n < kGraceBlocks && tip->height().value > n; ++n) {
         const chain::HeaderNode* node = m_chain.chain().At(tip->height() - static_cast<uint32_t>(n));
-        if (node->state.slot + grace < *m_started) break;
+        if (node == nullptr || node->state.slot + GraceSlots() < *m_started) break;
         const auto header = m_chain.chain().headers().ReadHeader(node->hash());
         if (!header || header->staker != *m_keys.staker()) continue;
         const WonSlot* won = m_log->Find(header->slot);
         if (won && won->block == node->hash()) continue;
-        m_waiting_until = *m_started + grace;
-        LogWarning(
-            "staking",
-            "staker {} made block {} in slot {}, which is not in this node's log: if another node runs with the same "
-            "keys, stop one of them NOW, or the bond is lost. Nothing is signed before slot {}",
-            m_keys.staker()->Hex(), node->hash().Hex(), header->slot.value, m_waiting_until->value);
-        return;
+        return WaitForOthers(header->slot, node->hash());
     }
+}
+
+void Staking::WaitForOthers(Slot slot, const BlockHash& block) {
+    if (!m_started || slot + GraceSlots() < *m_started) return;
+    const Slot until = std::max(slot, *m_started) + GraceSlots();
+    if (m_waiting_until && *m_waiting_until >= until) return;
+    m_waiting_until = until;
+    LogWarning(
+        "staking",
+        "staker {} made block {} in slot {}, which is not in this node's log: if another node runs with the same "
+        "keys, stop one of them NOW, or the bond is lost. Nothing is signed before slot {}",
+        m_keys.staker()->Hex(), block.Hex(), slot.value, until.value);
 }
 
 void Staking::OnTipChanged(const chain::TipChange& change) {
@@ -242,9 +258,14 @@ void Staking::OnTipChanged(const chain::TipChange& change) {
         if (won && won->block == joined.state.hash) {
             if (won->outcome != SlotOutcome::kProduced)
                 Record(joined.state.slot, SlotOutcome::kProduced, joined.state.hash, {});
-        } else if (m_keys.InFile() && IsForeign(joined.state.slot, joined.state.hash)) {
+        } else if (!m_keys.InFile()) {
+            continue;
+        } else if (IsForeign(joined.state.slot, joined.state.hash)) {
             Halt(fmt::format("block {} of slot {} is signed with this node's keys, and this node did not make it",
                              joined.state.hash.Hex(), joined.state.slot.value));
+        } else {
+            // A new folder learns while it syncs what was made elsewhere before it started.
+            WaitForOthers(joined.state.slot, joined.state.hash);
         }
     }
 }

@@ -28,7 +28,9 @@ struct StakingInfo {
 // of ours for one slot. A block is in the slot log before it leaves the node, so that a block of ours that is not in
 // there was made elsewhere, with the same keys: then staking halts until the operator resumes it, as two nodes with the
 // same keys lose the bond. Keys whose staker made blocks lately that are not in the log (a new machine, or a second
-// one) wait for kGraceBlocks expected blocks before they sign. Not so with regtest's public keys, which anyone may use.
+// one) wait for kGraceBlocks expected blocks before they sign, and so do keys in a folder that never staked and whose
+// chain is that old, as what they made lately is not known there. Not so with regtest's public keys, which anyone may
+// use.
 class Staking final : public ChainListener {
   public:
     // `folder` keeps "staker_slot" and "slot_log". `clock` is the environment's: while it is mocked nothing is made by
@@ -78,7 +80,10 @@ class Staking final : public ChainListener {
     // Accounts for slots that are over and were not tried.
     void Account(Slot before);
     void Record(Slot slot, SlotOutcome outcome, std::optional<BlockHash> block, std::string detail);
+    uint64_t GraceSlots() const;
+    // At the start: by what the chain holds already. What sync brings later is looked at in OnTipChanged.
     void LookForOthers();
+    void WaitForOthers(Slot slot, const BlockHash& block);
     bool IsForeign(Slot slot, const BlockHash& hash) const;
     void PromoteKeys();
     // Finds out whose the keys are, once the chain knows: they may have been registered from another machine.

@@ -86,5 +86,14 @@ TEST_F(SlotLogTest, AFailedWriteIsAnErrorAndChangesNothing) {
     EXPECT_EQ(log->Find(Slot(5)), nullptr);
 }
 
+TEST_F(SlotLogTest, AHaltHoldsEvenIfItCannotBeWritten) {
+    auto log = Open();
+    disk.FailAfterWrites(0);
+    EXPECT_FALSE(log->SetHalted("the same keys elsewhere"));
+    EXPECT_EQ(log->halted(), "the same keys elsewhere");
+    EXPECT_FALSE(log->SetHalted({}));
+    EXPECT_FALSE(log->halted().empty()) << "an operator's word that is not on disk was not taken";
+}
+
 }  // namespace
 }  // namespace sluice::node
