@@ -22,7 +22,7 @@ void Staking::Start(Alive alive) {
     m_last_instant = m_environment.clock.Monotonic();
     m_started = m_chain.params().SlotAt(m_last_now).value_or(Slot(0));
     AdoptStaker();
-    if (Enabled()) LookForOthers();
+    LookForOthers();
     if (!m_log->halted().empty())
         LogError("staking", "halted: {}. Make sure that no other node has these keys, then 'sluice-cli staker resume'",
                  m_log->halted());
@@ -63,6 +63,9 @@ void Staking::TrySlot(Slot slot) {
     if (m_waiting_until && slot < *m_waiting_until)
         return Excuse(slot, slot, SlotOutcome::kHalted, "waiting, as the keys were in use elsewhere lately");
     m_waiting_until.reset();
+    if (m_blind_until && slot < *m_blind_until)
+        return Excuse(slot, slot, SlotOutcome::kNotConnected, "the chain was too old to tell who else has the keys");
+    m_blind_until.reset();
     if (m_chain.Syncing()) return Excuse(slot, slot, SlotOutcome::kNotConnected, "the chain was behind");
     if (slot <= m_chain.chain().tip()->state.slot)
         return Excuse(slot, slot, SlotOutcome::kLostBattle, "a block of that slot or a later one was the tip already");
@@ -210,15 +213,15 @@ uint64_t Staking::GraceSlots() const {
 }
 
 void Staking::LookForOthers() {
-    if (!m_keys.InFile()) return;
+    if (!m_keys.InFile() || !m_keys.staker()) return;
     const chain::HeaderNode* tip = m_chain.chain().tip();
-    // Nothing is known of those slots yet, and nothing was ever staked from this folder.
-    if (!m_log->first() && tip->state.slot + GraceSlots() < *m_started) {
-        m_waiting_until = *m_started + GraceSlots();
-        LogWarning("staking",
-                   "these keys are new to this folder, and its chain is old: they may be in use elsewhere. Nothing is "
-                   "signed before slot {}; if no other node has them, 'sluice-cli staker resume' ends the wait",
-                   m_waiting_until->value);
+    if (tip->state.slot + GraceSlots() < *m_started) {
+        m_blind_until = *m_started + GraceSlots();
+        LogInfo(
+            "staking",
+            "the chain is old: whether staker {} made blocks elsewhere lately is not known. Nothing is signed before "
+            "it has caught up, or slot {}",
+            m_keys.staker()->Hex(), m_blind_until->value);
     }
     for (uint64_t n = 0; n < kGraceBlocks && tip->height().value > n; ++n) {
         const chain::HeaderNode* node = m_chain.chain().At(tip->height() - static_cast<uint32_t>(n));
@@ -268,6 +271,9 @@ void Staking::OnTipChanged(const chain::TipChange& change) {
             WaitForOthers(joined.state.slot, joined.state.hash);
         }
     }
+    const Slot tip = m_chain.chain().tip()->state.slot;
+    const auto now = m_chain.params().SlotAt(m_environment.clock.Now());
+    if (m_blind_until && now && tip + GraceSlots() / 10 >= *now) m_blind_until.reset();
 }
 
 void Staking::Halt(const std::string& why) {
@@ -282,6 +288,7 @@ void Staking::Halt(const std::string& why) {
 
 Status Staking::Resume() {
     m_waiting_until.reset();
+    m_blind_until.reset();
     if (m_log->halted().empty()) return {};
     return m_log->SetHalted({});
 }
@@ -325,7 +332,7 @@ StakingInfo Staking::Info() const {
     info.last_signed_slot = m_last_signed;
     info.last_error = m_last_error;
     info.halted = m_log->halted();
-    info.waiting_until = m_waiting_until;
+    info.waiting_until = std::max(m_waiting_until, m_blind_until);
     return info;
 }
 

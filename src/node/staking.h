@@ -28,9 +28,9 @@ struct StakingInfo {
 // of ours for one slot. A block is in the slot log before it leaves the node, so that a block of ours that is not in
 // there was made elsewhere, with the same keys: then staking halts until the operator resumes it, as two nodes with the
 // same keys lose the bond. Keys whose staker made blocks lately that are not in the log (a new machine, or a second
-// one) wait for kGraceBlocks expected blocks before they sign, and so do keys in a folder that never staked and whose
-// chain is that old, as what they made lately is not known there. Not so with regtest's public keys, which anyone may
-// use.
+// one) wait for kGraceBlocks expected blocks before they sign. A node whose chain is that old when it starts knows
+// nothing of such blocks: it signs once its chain has caught up, or after the same wait. Not so with regtest's public
+// keys, which anyone may use.
 class Staking final : public ChainListener {
   public:
     // `folder` keeps "staker_slot" and "slot_log". `clock` is the environment's: while it is mocked nothing is made by
@@ -99,6 +99,7 @@ class Staking final : public ChainListener {
     std::optional<Slot> m_last_tried;
     std::optional<Slot> m_started;  // the slot in which this run began
     std::optional<Slot> m_waiting_until;
+    std::optional<Slot> m_blind_until;  // unless the chain catches up before
     UnixMillis m_last_now{};
     Instant m_last_instant{};
     struct Reason {

@@ -74,5 +74,26 @@ TEST_F(DoubleStart, AFolderWithoutHistoryAndWithoutPeersDoesNotSignWhatMayBeSign
     EXPECT_GT(staking(0).Info().blocks_produced, 0u);
 }
 
+TEST_F(DoubleStart, AfterALongPauseNothingIsSignedBeforeTheChainHasCaughtUp) {
+    world.Add({});
+    StartAnewWithKeys(0);
+    world.RunFor(seconds(60));
+    ASSERT_GT(staking(0).Info().blocks_produced, 10u);
+    world[0].Crash();
+    world.RunFor(seconds(Staking::kGraceBlocks * 2 + 60));
+    ASSERT_TRUE(world[0].Open());
+    const auto last = staking(0).Info().last_signed_slot;
+    world.RunFor(seconds(60));
+    EXPECT_EQ(staking(0).Info().last_signed_slot, last) << "its keys may have been moved meanwhile";
+    // Another staker's chain shows that they were not.
+    world[0].Crash();
+    world.Add({.staker = 1, .add_nodes = {0}});
+    world.RunFor(seconds(60));
+    ASSERT_TRUE(world[0].Open());
+    ASSERT_TRUE(staking(0).Info().waiting_until);
+    EXPECT_TRUE(world.RunUntil([&] { return staking(0).Info().blocks_produced > 0; }, seconds(60)));
+    EXPECT_EQ(world.chronicle().failures(), 0u);
+}
+
 }  // namespace
 }  // namespace sluice::node::testing
