@@ -12,7 +12,9 @@ using Wide = unsigned __int128;
 
 // Room kept for the coinbase: its largest form is far below.
 constexpr size_t kCoinbaseReservedWeight = 1'000;
-// After so many packages in a row that did not fit the block is as good as full.
+// After so many packages that were too heavy or not valid the block is as good as full. What is over the limits on
+// records does not count: those are full long before the block is, and payments must not wait for records that pay
+// more.
 constexpr size_t kMaxMisses = 200;
 
 // An entry with those of its ancestors that are not in the block yet.
@@ -48,15 +50,17 @@ class Assembler {
             if (m_taken.contains(best.txid) || m_failed.contains(best.txid)) continue;
             const Package now = Measure(best.txid);
             if (now.fee != best.fee || now.vsize != best.vsize) continue;  // a newer measure is in the queue
-            if (!Take(best.txid)) {
-                m_failed.insert(best.txid);
-                ++misses;
-            }
+            const Outcome outcome = Take(best.txid);
+            if (outcome == Outcome::kTaken) continue;
+            m_failed.insert(best.txid);
+            if (outcome == Outcome::kMiss) ++misses;
         }
         return std::move(m_template);
     }
 
   private:
+    enum class Outcome { kTaken, kMiss, kNoRoomForRecords };
+
     std::vector<const MempoolEntry*> Missing(const Txid& txid) const {
         auto ancestors = m_mempool.Ancestors(txid);
         std::erase_if(ancestors, [&](const MempoolEntry* entry) { return m_taken.contains(entry->tx->txid()); });
@@ -68,8 +72,8 @@ class Assembler {
     }
     void Push(const Txid& txid) { m_queue.push(Measure(txid)); }
 
-    // Puts the entry with its missing ancestors into the block; false if they do not fit or are not valid here.
-    bool Take(const Txid& txid) {
+    // Puts the entry with its missing ancestors into the block, if they fit and are valid here.
+    Outcome Take(const Txid& txid) {
         const auto package = Missing(txid);
         size_t weight = 0, records = 0, record_bytes = 0;
         for (const MempoolEntry* entry : package) {
@@ -77,16 +81,18 @@ class Assembler {
             records += entry->record_count;
             record_bytes += entry->record_bytes;
         }
-        if (m_template.weight + weight + kCoinbaseReservedWeight + kBlockHeaderBytes * kWitnessScaleFactor >
-                kMaxBlockWeight ||
-            m_template.records + records > consensus::kMaxRecordsPerBlock ||
+        if (m_template.records + records > consensus::kMaxRecordsPerBlock ||
             m_record_bytes + record_bytes > consensus::kMaxRecordBytesPerBlock)
-            return false;
+            return Outcome::kNoRoomForRecords;
+        if (m_template.weight + weight + kCoinbaseReservedWeight + kBlockHeaderBytes * kWitnessScaleFactor >
+            kMaxBlockWeight)
+            return Outcome::kMiss;
         StateCache layer(static_cast<const consensus::StateReader&>(m_state));
         Amount fees;
         for (const MempoolEntry* entry : package) {
             const auto effect = consensus::ApplyTransaction(m_params, m_context, layer, entry->tx);
-            if (!effect || m_mempool.GivesAccruedAway(effect->fee, effect->accrued, entry->vsize())) return false;
+            if (!effect || m_mempool.GivesAccruedAway(effect->fee, effect->accrued, entry->vsize()))
+                return Outcome::kMiss;
             fees.drops += effect->fee.drops;
         }
         m_state.Absorb(layer);
@@ -102,7 +108,7 @@ class Assembler {
         for (const MempoolEntry* entry : package)
             for (const MempoolEntry* descendant : m_mempool.Descendants(entry->tx->txid()))
                 if (!m_taken.contains(descendant->tx->txid())) Push(descendant->tx->txid());
-        return true;
+        return Outcome::kTaken;
     }
 
     const consensus::Params& m_params;

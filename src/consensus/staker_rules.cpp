@@ -145,6 +145,9 @@ Verdict<void> RegisterStaker(const StakerContext& context, StateCache& state, co
                              const StakerId& id, const OutPoint& bond) {
     if (state.Get<StakerState>(id))
         return Reject("bad-register-id", "the id " + id.Hex() + " was used before: spend another first input");
+    if (state.Get<StakerList>({}).value_or(StakerList{}).ids.size() >= StakerList::kMaxStakers)
+        return Reject(Invalid::What::kPremature, "bad-register-full",
+                      "there are " + std::to_string(StakerList::kMaxStakers) + " stakers already, which is the limit");
     RETURN_IF_ERROR(TakeVrfKey(state, record.vrf_key, id));
     StakerState staker;
     staker.bond = bond;

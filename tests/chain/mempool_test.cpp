@@ -239,8 +239,8 @@ TEST(BlockTemplate, ABetterPayingChildTakesItsParentWithIt) {
     TestNode fresh(5);
     const auto totals = *fresh.chain().state().Get<consensus::LedgerTotals>({});
     const auto staker = *fresh.chain().state().Get<consensus::StakerState>(node.keys().staker);
-    const Amount commission = consensus::CommissionOf(consensus::BlockSubsidy(node.params(), totals, Epoch(0)),
-                                                      staker.commission_permille);
+    const Amount commission =
+        consensus::CommissionOf(consensus::BlockSubsidy(node.params(), totals, Epoch(0)), staker.commission_permille);
     EXPECT_EQ(block->transactions[0]->outputs()[0].value.drops, commission.drops + 110'200);
 }
 
@@ -260,6 +260,36 @@ TEST(BlockTemplate, MoreThanABlockHoldsFillsBlocksToTheLimitWithTheBestFirst) {
     node.Mine();
     EXPECT_EQ(node.chain().mempool().size(), 0u);
     node.ExpectRecountEquals();
+}
+
+// [a producer's block kept empty by records that pay more]
+TEST(BlockTemplate, RecordsThatPayMoreDoNotKeepPaymentsOut) {
+    constexpr uint32_t kRecords = 220;
+    TestNode node;
+    const auto fan = node.PayGenesisCoin(0, Amount(100'000), kRecords);
+    ASSERT_EQ(node.Code(fan), "");
+    node.Mine();
+    for (uint32_t i = 0; i < kRecords; ++i) {
+        PublishRecord record;
+        record.content = {ContentRoot(crypto::TaggedHash("root", Encode(i)).bytes), 1'000};
+        record.title_key = OwnerKey().Public();
+        record.price = Amount(1'000);
+        record.seller_key = OwnerKey().XOnly();
+        record.payout_script = OwnerScript();
+        record.title = "a record";
+        record.description = std::string(2'000, 'a');
+        const Bytes bytes = EncodeRecord(record);
+        MutableTransaction tx;
+        tx.inputs.push_back({fan->Output(i), {}, 0xfffffffd, {}});
+        const uint64_t fees = consensus::RecordFee(node.params(), bytes.size()).drops + 100'000;
+        tx.outputs = {{Amount(), RecordScript(bytes)}, {Amount(fan->outputs()[i].value.drops - fees), OwnerScript()}};
+        ASSERT_EQ(node.Code(SignAll(std::move(tx), {fan->outputs()[i]})), "");
+    }
+    const auto payment = node.PayGenesisCoin(1, Amount(300));
+    ASSERT_EQ(node.Code(payment), "");
+    const BlockRef block = node.Mine();
+    EXPECT_GT(block->transactions.size(), 2u);
+    EXPECT_FALSE(node.chain().mempool().Find(payment->txid()));
 }
 
 }  // namespace

@@ -442,5 +442,23 @@ TEST_F(StakerRules, AZeroValueStakeOutputChangesNothing) {
     EXPECT_FALSE(chain.state.Get<WaitingStake>(Id(99)));
 }
 
+// [a list that no node can read again, on a network with a bond of next to nothing]
+TEST_F(StakerRules, NoMoreStakersRegisterThanTheListCanHold) {
+    StateCache state(static_cast<const StateReader&>(chain.state));
+    StakerList list;
+    for (uint64_t i = 0; i + 1 < StakerList::kMaxStakers; ++i) {
+        std::array<uint8_t, 8> id{};
+        for (size_t byte = 0; byte < 8; ++byte) id[byte] = static_cast<uint8_t>(i >> (56 - 8 * byte));
+        list.ids.push_back(StakerId::FromSpan(id));
+    }
+    state.Put({}, list);
+    const StakerContext context{chain.params, chain.slot};
+    ASSERT_TRUE(RegisterStaker(context, state, Registration(2), Id(2), {Txid(), 0}));
+    const auto refused = RegisterStaker(context, state, Registration(3), Id(3), {Txid(), 1});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "bad-register-full");
+    EXPECT_EQ(state.Get<StakerList>({})->ids.size(), StakerList::kMaxStakers);
+}
+
 }  // namespace
 }  // namespace sluice::consensus
