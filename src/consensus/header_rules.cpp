@@ -122,6 +122,9 @@ Verdict<HeaderProofs> MeetStaker(const BlockHash& genesis, const HeaderState& pa
     if (seat == nullptr)
         return Reject("bad-staker", fmt::format("staker {} is not in the snapshot of block {}", header.staker.Hex(),
                                                 electorate.snapshot().block.Hex()));
+    if (seat->threshold == Hash256())
+        return Reject("not-leader", fmt::format("staker {} has no stake that counts in slot {}", header.staker.Hex(),
+                                                header.slot.value));
     return HeaderProofs{.staker = header.staker,
                         .slot = header.slot,
                         .signing_key = seat->entry->signing_key,

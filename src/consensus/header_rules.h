@@ -124,7 +124,8 @@ struct HeaderProofs {
 // ChildPlace needs no β, and CompleteState takes it from Γ. States made so mean something once the VRF proofs of the
 // header and of all before it in the batch were checked, and are thrown away from the first failure on.
 
-// The staker is in the snapshot. Precondition: form was checked; `electorate` is that of the header's slot on `parent`.
+// The staker is in the snapshot, and its stake counts. Precondition: form was checked; `electorate` is that of the
+// header's slot on `parent`.
 Verdict<HeaderProofs> MeetStaker(const BlockHash& genesis, const HeaderState& parent, const BlockHeader& header,
                                  Electorate& electorate);
 // The header's state but for nonce, accumulator and tie-break, which are zero; those of `parent` may be, too. `hash` is

@@ -199,6 +199,13 @@ TEST_F(HeaderRulesTest, AStakerThatIsUnknownOrHasNoWeightCannotLead) {
     EXPECT_EQ(Reason(Make(root, Slot(1), 3)), "bad-staker");
 }
 
+// A bond alone makes nobody check a signature.
+TEST_F(HeaderRulesTest, WithoutWeightNotEvenTheSignatureIsLookedAt) {
+    BlockHeader header = Make(root, Slot(1), 2);
+    header.signature.bytes[40] ^= 1;
+    EXPECT_EQ(Reason(header), "not-leader");
+}
+
 // One header with every later fault at once is reported for its first fault.
 TEST_F(HeaderRulesTest, FaultsAreFoundFromCheapToDear) {
     const Slot lost = NextSlot(root, Slot(1), false);
