@@ -107,9 +107,10 @@ Status RunDaemon(const node::NodeConfig& config) {
     if (!config.staker_keys.empty()) {
         auto held = storage::FileLock::Acquire(config.staker_keys + ".lock");
         if (!held && held.error().kind == ErrorKind::kUnavailable)
-            return Fail(ErrorKind::kUnavailable, "the keys in " + config.staker_keys +
-                                                     " are in use by another sluiced: two nodes with the same keys lose the "
-                                                     "bond; stop that one first");
+            return Fail(ErrorKind::kUnavailable,
+                        "the keys in " + config.staker_keys +
+                            " are in use by another sluiced: two nodes with the same keys lose the "
+                            "bond; stop that one first");
         if (!held) return Fail(held.error());
         keys_lock.emplace(std::move(*held));
     }

@@ -6,7 +6,8 @@
 //
 // A bond is an output of CoinKind::kBond. It is spent in four ways: into a new bond by a register record that updates
 // its staker; into a new bond by an exit record, which starts the lock (both signed by the bond's own input); by
-// evidence, without a signature; and freely, unbonding_slots after the exit. Everything acts on elections through the snapshots: two epochs later.
+// evidence, without a signature; and freely, unbonding_slots after the exit. Everything acts on elections through the
+// snapshots: two epochs later.
 
 namespace sluice::consensus {
 

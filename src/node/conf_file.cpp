@@ -81,7 +81,9 @@ Status CheckChainName(std::string_view chain) {
     const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
     bool good = !chain.empty() && chain.size() <= 32 && letter(chain.front());
     for (const char c : chain) good = good && (letter(c) || (c >= '0' && c <= '9') || c == '-');
-    if (!good) return Fail(fmt::format("chain '{}' is not a name of a chain: give regtest, or custom with -genesis=FILE", chain.substr(0, 40)));
+    if (!good)
+        return Fail(fmt::format("chain '{}' is not a name of a chain: give regtest, or custom with -genesis=FILE",
+                                chain.substr(0, 40)));
     return {};
 }
 

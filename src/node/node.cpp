@@ -53,9 +53,8 @@ Node::~Node() { Shutdown(); }
 
 Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, AdjustableClock& clock,
                                          const NodeConfig& config) {
-    ASSIGN_OR_RETURN(consensus::Genesis genesis,
-                     config.genesis ? Result<consensus::Genesis>(*config.genesis)
-                                    : consensus::BuiltInGenesis(config.chain));
+    ASSIGN_OR_RETURN(consensus::Genesis genesis, config.genesis ? Result<consensus::Genesis>(*config.genesis)
+                                                                : consensus::BuiltInGenesis(config.chain));
     if (config.mock_time_s) {
         if (config.chain != "regtest") return Fail("-mocktime works on regtest only");
         clock.SetMock(UnixMillis(seconds(*config.mock_time_s)));

@@ -25,7 +25,7 @@ struct OwnedCoin {
     OutPoint first_input;          // of the transaction that made it
     std::optional<Height> height;  // of its block; none: unconfirmed
     bool coinbase{false};
-    bool trusted{false};           // made by a transaction of ours alone: can be spent unconfirmed
+    bool trusted{false};             // made by a transaction of ours alone: can be spent unconfirmed
     std::optional<ClaimId> claim;    // anchors
     std::optional<StakerId> staker;  // bonds: whose
     std::optional<Txid> spent_by;

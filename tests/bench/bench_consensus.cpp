@@ -71,8 +71,7 @@ void HeaderCheck(benchmark::State& state) {
     const HeaderScene scene;
     Electorate electorate(scene.network.params, scene.snapshot, Epoch(0));
     for (auto _ : state) {
-        const auto checked =
-            CheckHeader(scene.network.params, scene.root.hash, scene.root, scene.header, electorate);
+        const auto checked = CheckHeader(scene.network.params, scene.root.hash, scene.root, scene.header, electorate);
         if (!checked) state.SkipWithError("the header is not valid");
     }
 }

@@ -43,7 +43,8 @@ TEST(GenesisFile, GivesBackEveryField) {
 
 TEST(GenesisFile, EncodingIsFrozen) {
     const Bytes file = EncodeGenesisFile(CustomGenesis());
-    EXPECT_EQ(crypto::TaggedHash("Sluice/test", file).Hex(), "bfa77a1350f004e79d494771ca5f434960f23a90f91d8e15f19d87ce1a9d2fc8");
+    EXPECT_EQ(crypto::TaggedHash("Sluice/test", file).Hex(),
+              "bfa77a1350f004e79d494771ca5f434960f23a90f91d8e15f19d87ce1a9d2fc8");
     EXPECT_EQ(ToString(ByteSpan(file).first(17)), "Sluice genesis 1\n");
     EXPECT_EQ(HexEncode(ByteSpan(file).last(32)), CustomGenesis().Hash().Hex());
 }

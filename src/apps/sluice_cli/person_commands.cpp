@@ -17,8 +17,7 @@ namespace sluice::apps {
 
 using rpc::Json;
 
-void AddMoney(CLI::App& app, const std::string& name, std::string& value, const std::string& help,
-              bool required) {
+void AddMoney(CLI::App& app, const std::string& name, std::string& value, const std::string& help, bool required) {
     CLI::Option* option = app.add_option(name, value, help)->type_name("SLU")->check([](const std::string& text) {
         const auto amount = ParseSlu(text, "the amount");
         return amount ? std::string() : amount.error().message;
