@@ -40,6 +40,9 @@ struct Flavour {
     uint64_t plain_coin;           // value of each of 12 plain coins of genesis
     uint64_t subsidy_numerator;    // of 10^7
     uint32_t blocks;
+
+    // A test's name is the same in each build.
+    friend void PrintTo(const Flavour& flavour, std::ostream* out) { *out << flavour.name; }
 };
 constexpr uint64_t kSluDrops = kDropsPerSlu;
 const Flavour kFlavours[] = {
