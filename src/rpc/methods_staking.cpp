@@ -292,7 +292,8 @@ RpcResult<Json> RegisterStaker(Node& node, const Call& call) {
         const Status noted = keys.SetStaker(id);
         if (!noted) return RpcFail(noted.error());
     }
-    sent["elects_from_epoch"] = node.params().EpochOf(node.chain().chain().tip()->state.slot).value + 2;
+    ASSIGN_OR_RETURN(const Election election, CurrentElection(node));
+    sent["elects_from_epoch"] = election.epoch.value + 2;
     return sent;
 }
 
@@ -320,9 +321,9 @@ RpcResult<Json> RotateStaker(Node& node, const Call& call) {
     record.signing_key = used.signing_key;
     ASSIGN_OR_RETURN(record.commission_permille, CommissionArg(call, staker.commission_permille));
     ASSIGN_OR_RETURN(record.payout_script, PayoutArg(call, node, staker.payout_script));
+    ASSIGN_OR_RETURN(const Election election, CurrentElection(node));
     return SendBuilt(node, wallet->BuildUpdate(record),
-                     {{"staker", id.Hex()},
-                      {"elects_from_epoch", node.params().EpochOf(node.chain().chain().tip()->state.slot).value + 2}});
+                     {{"staker", id.Hex()}, {"elects_from_epoch", election.epoch.value + 2}});
 }
 
 RpcResult<Json> RetireStaker(Node& node, const Call& call) {
