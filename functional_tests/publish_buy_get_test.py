@@ -53,14 +53,11 @@ class PublishBuyGetTest(SluiceTest):
         assert due <= paid <= due * Decimal("1.05") + Decimal("0.0001"), f"paid {paid} to seeders, {due} was due"
 
         # Each of the seeders served a part, and is paid for it on chain.
-        takes = [Decimal(seeder.rpc("settlechannels")["amount"]) for seeder in self.seeders]
+        takes = [self.settle_all(seeder) for seeder in self.seeders]
         assert all(take > 0 for take in takes), f"one seeder earned nothing: {takes}"
         assert sum(takes) <= paid, f"the seeders took {sum(takes)} of {paid} paid"
         for seeder, take in zip(self.seeders, takes):
-            seeder.wait_until(lambda seeder=seeder: seeder.rpc("getmempoolinfo")["size"] == 0, "the settlement in a block")
             assert self.total(seeder) > Decimal(1), f"{seeder.name} did not gain by {take}"
-            # Nothing is left to settle, which is not an error.
-            assert_equal(seeder.rpc("settlechannels")["txids"], [], "a second settlement")
         spent = before - self.total(self.buyer)
         assert Decimal(5) + paid <= spent < Decimal("5.01") + paid, f"the buyer spent {spent} for a key of 5 and {paid} of traffic"
         # It is there already: no path is overwritten, and a second copy costs nothing.
@@ -98,6 +95,17 @@ class PublishBuyGetTest(SluiceTest):
                 files[os.path.relpath(path, folder)] = (self.sha256(path), bool(os.stat(path).st_mode & 0o100))
         return files
 
+    @staticmethod
+    def settle_all(seeder):
+        """Settles until nothing is left, which is not an error: a channel's last voucher, or a second channel, may come after the first settlement."""
+        take = Decimal(0)
+        for _ in range(4):
+            settled = seeder.rpc("settlechannels")
+            if not settled["txids"]:
+                return take
+            take += Decimal(settled["amount"])
+            seeder.wait_until(lambda: seeder.rpc("getmempoolinfo")["size"] == 0, "the settlement in a block")
+        raise AssertionError(f"{seeder.name} settles without end")
 
 if __name__ == "__main__":
     main(PublishBuyGetTest)
