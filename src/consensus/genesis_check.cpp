@@ -163,8 +163,9 @@ Status CheckCustomGenesis(const Genesis& genesis) {
     RETURN_IF_ERROR(CheckRange("rpc_port", uint64_t{params.rpc_port}, uint64_t{1}, uint64_t{65535}));
     if (params.p2p_port == params.rpc_port)
         return Fail(fmt::format("genesis: p2p_port and rpc_port are both {}: choose two", params.p2p_port));
-    // A staker that exits elects for up to two epochs more: its bond has to answer for that.
-    return CheckRange("unbonding_slots", params.unbonding_slots, 2 * params.epoch_slots, kMaxEpochSlots);
+    // A staker that exits elects for up to two epochs more, and its bond has to answer for the last slot of them too:
+    // an epoch is left for the evidence.
+    return CheckRange("unbonding_slots", params.unbonding_slots, 3 * params.epoch_slots, kMaxEpochSlots);
 }
 
 }  // namespace sluice::consensus

@@ -16,20 +16,6 @@ tl::unexpected<Invalid> Unreadable(const StakerId& id) {
                   "the state of staker " + id.Hex() + " could not be read");
 }
 
-std::string StatusName(StakerStatus status) {
-    switch (status) {
-        case StakerStatus::kActive:
-            return "active";
-        case StakerStatus::kExiting:
-            return "exiting";
-        case StakerStatus::kRetired:
-            return "retired";
-        case StakerStatus::kSlashed:
-            return "slashed";
-    }
-    return "unknown";
-}
-
 void ListStaker(StateCache& state, const StakerId& id) {
     StakerList list = state.Get<StakerList>({}).value_or(StakerList{});
     list.ids.insert(std::lower_bound(list.ids.begin(), list.ids.end(), id), id);
@@ -79,6 +65,20 @@ Verdict<void> ReplaceKey(const StakerContext& context, StakerState& staker, cons
 }
 
 }  // namespace
+
+std::string_view StakerStatusName(StakerStatus status) {
+    switch (status) {
+        case StakerStatus::kActive:
+            return "active";
+        case StakerStatus::kExiting:
+            return "exiting";
+        case StakerStatus::kRetired:
+            return "retired";
+        case StakerStatus::kSlashed:
+            return "slashed";
+    }
+    return "unknown";
+}
 
 Verdict<void> CheckRegister(const RegisterRecord& record) {
     if (!crypto::VrfKeyIsValid(record.vrf_key))
@@ -169,8 +169,9 @@ Verdict<void> UpdateStaker(const StakerContext& context, StateCache& state, cons
     auto staker = state.Get<StakerState>(id);
     if (!staker) return Unreadable(id);
     if (staker->status != StakerStatus::kActive)
-        return Reject(Invalid::What::kPremature, "bad-register-status",
-                      "staker " + id.Hex() + " is " + StatusName(staker->status) + " and cannot be updated");
+        return Reject(
+            Invalid::What::kPremature, "bad-register-status",
+            "staker " + id.Hex() + " is " + std::string(StakerStatusName(staker->status)) + " and cannot be updated");
     RETURN_IF_ERROR(TakeVrfKey(state, record.vrf_key, id));
     RETURN_IF_ERROR(ReplaceKey(context, *staker, record.signing_key));
     staker->vrf_key = record.vrf_key;
@@ -186,7 +187,7 @@ Verdict<void> ExitStaker(const StakerContext& context, StateCache& state, const 
     if (!staker) return Unreadable(id);
     if (staker->status != StakerStatus::kActive)
         return Reject(Invalid::What::kPremature, "bad-exit-status",
-                      "staker " + id.Hex() + " is " + StatusName(staker->status) + " already");
+                      "staker " + id.Hex() + " is " + std::string(StakerStatusName(staker->status)) + " already");
     staker->status = StakerStatus::kExiting;
     staker->exit_slot = context.slot;
     MoveBond(state, *staker, id, bond);

@@ -14,6 +14,9 @@ namespace sluice::consensus {
 // Evidence leaves this much of the bond, in percent, to the fees of the block that includes it; the rest is burned.
 inline constexpr uint64_t kEvidenceFeePercent = 5;
 
+// "active", "exiting", "retired", "slashed": what errors and interfaces say.
+std::string_view StakerStatusName(StakerStatus status);
+
 // Form of the records, without the state.
 Verdict<void> CheckRegister(const RegisterRecord& record);
 Verdict<void> CheckEvidence(const EvidenceRecord& record);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "consensus/staker_rules.h"
 #include "rpc/convert.h"
 #include "rpc/methods.h"
 
@@ -26,21 +27,6 @@ std::string_view BondStatusName(BondStatus status) {
         case BondStatus::kReleased:
             return "released";
         case BondStatus::kSlashed:
-            return "slashed";
-    }
-    return "unknown";
-}
-
-std::string_view StakerStatusName(consensus::StakerStatus status) {
-    using Status = consensus::StakerStatus;
-    switch (status) {
-        case Status::kActive:
-            return "active";
-        case Status::kExiting:
-            return "exiting";
-        case Status::kRetired:
-            return "retired";
-        case Status::kSlashed:
             return "slashed";
     }
     return "unknown";
@@ -111,7 +97,7 @@ Json StakeJson(const Node& node, const wallet::StakeView& view) {
               {"earns", view.created && NextEpoch(node) >= view.earns_from},
               {"accrued", AmountJson(view.accrued)},
               {"spendable", view.spendable},
-              {"staker_status", state ? StakerStatusName(state->status) : "unknown"}};
+              {"staker_status", state ? consensus::StakerStatusName(state->status) : "unknown"}};
     if (view.created) json["since_epoch"] = genesis ? 0 : view.created->value;
     if (state)
         json["commission"] = fmt::format("{}.{}", state->commission_permille / 10, state->commission_permille % 10);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "consensus/staker_rules.h"
 #include "primitives/address.h"
 #include "rpc/convert.h"
 #include "rpc/methods.h"
@@ -12,20 +13,6 @@ using consensus::StakerStatus;
 using node::Node;
 
 constexpr int64_t kMaxListed = 1'000;
-
-const char* StatusName(StakerStatus status) {
-    switch (status) {
-        case StakerStatus::kActive:
-            return "active";
-        case StakerStatus::kExiting:
-            return "exiting";
-        case StakerStatus::kRetired:
-            return "retired";
-        case StakerStatus::kSlashed:
-            return "slashed";
-    }
-    return "unknown";
-}
 
 std::string Percent(Amount part, Amount whole) {
     return whole.drops == 0
@@ -65,7 +52,7 @@ Json StakerJson(const Node& node, const StakerId& id, const StakerState& staker,
     const consensus::Params& params = node.params();
     Json json{
         {"staker", id.Hex()},
-        {"status", StatusName(staker.status)},
+        {"status", consensus::StakerStatusName(staker.status)},
         {"stake", AmountJson(staker.stake.total)},
         {"commission_percent", fmt::format("{}.{}", staker.commission_permille / 10, staker.commission_permille % 10)},
         {"payout_address", EncodeAddress(staker.payout_script, params.hrp)},
@@ -121,7 +108,7 @@ RpcResult<Json> StakingInfoJson(Node& node) {
         json["status"] = "not registered yet";
     } else {
         json["registration"] = StakerJson(node, *info.staker, *staker, election);
-        json["status"] = StatusName(staker->status);
+        json["status"] = consensus::StakerStatusName(staker->status);
     }
     std::map<std::string, int> counts;
     for (const node::WonSlot& won : staking.log().Newest(100)) ++counts[std::string(SlotOutcomeName(won.outcome))];

@@ -18,20 +18,6 @@ using Draft = TransactionBuilder::Draft;
 
 constexpr uint64_t kEpochsUntilStakeEarns = 3;
 
-std::string_view StatusName(StakerStatus status) {
-    switch (status) {
-        case StakerStatus::kActive:
-            return "active";
-        case StakerStatus::kExiting:
-            return "exiting";
-        case StakerStatus::kRetired:
-            return "retired";
-        case StakerStatus::kSlashed:
-            return "slashed";
-    }
-    return "unknown";
-}
-
 std::optional<StakerId> StakerOf(const TxOutput& output) {
     const auto script = ParseOutputScript(output.script);
     if (!script || script->kind != OutputKind::kStake) return std::nullopt;
@@ -77,7 +63,7 @@ Status Wallet::CheckDelegate(const StakerId& staker) const {
                         "nothing",
                         staker.Hex()));
     return Fail(fmt::format("{} is no active staker: it is {}, and stake sent to it would earn nothing", staker.Hex(),
-                            StatusName(state->status)));
+                            consensus::StakerStatusName(state->status)));
 }
 
 std::vector<StakeView> Wallet::Stakes() const {
@@ -262,8 +248,8 @@ Result<BuiltTransaction> Wallet::BuildUpdate(RegisterRecord record, uint64_t fee
     if (const auto verdict = consensus::CheckRegister(record); !verdict) return Fail(verdict.error().ToString());
     ASSIGN_OR_RETURN(const FoundBond bond, FindBond(*record.updates));
     if (bond.state.status != StakerStatus::kActive)
-        return Fail(
-            fmt::format("staker {} is {} and cannot be changed", record.updates->Hex(), StatusName(bond.state.status)));
+        return Fail(fmt::format("staker {} is {} and cannot be changed", record.updates->Hex(),
+                                consensus::StakerStatusName(bond.state.status)));
     TransactionBuilder builder(*this, feerate_per_kvb);
     Draft draft;
     draft.fixed_inputs = {bond.outpoint};
@@ -274,7 +260,8 @@ Result<BuiltTransaction> Wallet::BuildUpdate(RegisterRecord record, uint64_t fee
 Result<BuiltTransaction> Wallet::BuildExit(const StakerId& staker, uint64_t feerate_per_kvb) {
     ASSIGN_OR_RETURN(const FoundBond bond, FindBond(staker));
     if (bond.state.status != StakerStatus::kActive)
-        return Fail(fmt::format("staker {} is {} already", staker.Hex(), StatusName(bond.state.status)));
+        return Fail(
+            fmt::format("staker {} is {} already", staker.Hex(), consensus::StakerStatusName(bond.state.status)));
     TransactionBuilder builder(*this, feerate_per_kvb);
     Draft draft;
     draft.fixed_inputs = {bond.outpoint};
@@ -287,7 +274,7 @@ Result<BuiltTransaction> Wallet::BuildReleaseBond(const StakerId& staker, uint64
     ASSIGN_OR_RETURN(const FoundBond bond, FindBond(staker));
     if (bond.state.status != StakerStatus::kExiting)
         return Fail(fmt::format("staker {} is {}: retire it first, its bond is free {} slots after that", staker.Hex(),
-                                StatusName(bond.state.status), m_network.params.unbonding_slots));
+                                consensus::StakerStatusName(bond.state.status), m_network.params.unbonding_slots));
     const Slot free_at = bond.state.exit_slot + m_network.params.unbonding_slots;
     if (NextSlot() < free_at)
         return Fail(ErrorKind::kUnavailable,

@@ -165,7 +165,7 @@ const std::vector<Refused>& NotCustom() {
 
 TEST(CheckCustomGenesis, TheBondAnswersForAllThatAStakerSignsAfterItsExit) {
     Genesis genesis = CustomGenesis();
-    genesis.params.unbonding_slots = 2 * genesis.params.epoch_slots;
+    genesis.params.unbonding_slots = 3 * genesis.params.epoch_slots;
     EXPECT_TRUE(CheckCustomGenesis(genesis));
     --genesis.params.unbonding_slots;
     const Status status = CheckCustomGenesis(genesis);
