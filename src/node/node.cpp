@@ -127,18 +127,22 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_sales = std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, node->m_events);
     node->m_payments = std::make_unique<PaymentAgent>(env, *node->m_chain, *node->m_wallet, *node->m_swarm,
                                                       std::move(payee_seed), node->m_alive);
-    node->m_content = std::make_unique<ContentJobs>(
-        env, *node->m_chain, *node->m_wallet, *node->m_swarm, *node->m_chunks, node->m_jobs, node->m_events,
-        DefaultPrices{config.max_price_per_mib, config.seed_price_per_mib}, node->m_alive);
+    node->m_job_tasks = std::make_unique<JobTasks>(env, node->m_jobs, node->m_alive);
+    node->m_claims = std::make_unique<Claims>(*node->m_chain, *node->m_wallet);
+    node->m_publish_jobs = std::make_unique<PublishJobs>(*node->m_job_tasks, *node->m_chain, *node->m_wallet,
+                                                         *node->m_swarm, *node->m_chunks, node->m_events);
+    node->m_fetch_jobs = std::make_unique<FetchJobs>(
+        *node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_chunks, node->m_events,
+        DefaultPrices{config.max_price_per_mib, config.seed_price_per_mib});
     // The wallet first: the agents ask it.
     node->m_chain->AddListener(*node->m_wallet);
     node->m_chain->AddListener(*node->m_sales);
     node->m_chain->AddListener(*node->m_payments);
-    node->m_chain->AddListener(*node->m_content);
+    node->m_chain->AddListener(*node->m_publish_jobs);
     node->m_chain->AddListener(*node->m_staking);
     node->m_chain->AddListener(*node->m_evidence);
     node->m_swarm->SetChannels(*node->m_payments);
-    node->m_swarm->SetObserver(*node->m_content);
+    node->m_swarm->SetObserver(*node->m_fetch_jobs);
     node->m_network->SetContent(*node->m_swarm);
     return node;
 }

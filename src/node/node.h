@@ -6,9 +6,10 @@
 #include "node/adjustable_clock.h"
 #include "node/call.h"
 #include "node/config.h"
-#include "node/content_jobs.h"
 #include "node/evidence_agent.h"
+#include "node/fetch_jobs.h"
 #include "node/payment_agent.h"
+#include "node/publish_jobs.h"
 #include "node/sale_agent.h"
 #include "node/staking.h"
 
@@ -72,7 +73,9 @@ class Node {
     WalletService& wallet() { return *m_wallet; }
     SaleAgent& sales() { return *m_sales; }
     PaymentAgent& payments() { return *m_payments; }
-    ContentJobs& content() { return *m_content; }
+    const Claims& claims() const { return *m_claims; }
+    PublishJobs& publish_jobs() { return *m_publish_jobs; }
+    FetchJobs& fetch_jobs() { return *m_fetch_jobs; }
     RandomSource& random() { return m_environment.random; }
     // Network strand.
     NetworkService& network() { return *m_network; }
@@ -113,7 +116,10 @@ class Node {
     std::unique_ptr<SwarmService> m_swarm;
     std::unique_ptr<SaleAgent> m_sales;
     std::unique_ptr<PaymentAgent> m_payments;
-    std::unique_ptr<ContentJobs> m_content;
+    std::unique_ptr<JobTasks> m_job_tasks;
+    std::unique_ptr<Claims> m_claims;
+    std::unique_ptr<PublishJobs> m_publish_jobs;
+    std::unique_ptr<FetchJobs> m_fetch_jobs;
 };
 
 }  // namespace sluice::node

@@ -58,6 +58,9 @@ void AddAllMethods(MethodTable& table, Node& node) {
     AddControlMethods(table, node);
     AddWalletMethods(table, node);
     AddContentMethods(table, node);
+    AddFetchMethods(table, node);
+    AddSaleMethods(table, node);
+    AddPaymentMethods(table, node);
     AddStakingMethods(table, node);
 }
 

@@ -1,0 +1,130 @@
+#include "node/claims.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+namespace sluice::node {
+
+using namespace content;
+
+namespace {
+
+constexpr size_t kMinClaimPrefix = 6;
+constexpr size_t kFeedPage = 200;
+
+}  // namespace
+
+std::optional<ClaimInfo> Claims::InfoOf(const OutPoint& anchor) const {
+    const auto publish = m_wallet.FindPublish(anchor);
+    const auto entry = m_chain.chain().indexes().FindPublish(anchor);
+    if (!publish || !entry || !*entry) return std::nullopt;
+    const bool live = m_chain.chain().state().Get<consensus::ClaimState>(publish->claim).has_value();
+    return ClaimInfo{publish->claim, anchor, (*entry)->place.height, live, publish->record};
+}
+
+Result<ClaimId> Claims::Resolve(const std::string& text) const {
+    if (const auto id = ClaimId::FromHex(text)) {
+        ASSIGN_OR_RETURN(const auto publishes, m_chain.chain().indexes().PublishesOf(*id, 1));
+        if (publishes.empty())
+            return Fail(ErrorKind::kNotFound, "the claim " + text + " is not known: see 'feed' for claims that are");
+        return *id;
+    }
+    const bool digits = text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    if (!digits || text.size() < kMinClaimPrefix || text.size() > 64)
+        return Fail(fmt::format("'{}' is not a claim: give its id, or at least its first {} hexadecimal digits",
+                                text.substr(0, 80), kMinClaimPrefix));
+    std::string lower = text;
+    for (char& c : lower) c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+    std::set<ClaimId> found;
+    std::optional<chain::ChainPlace> before;
+    for (;;) {
+        ASSIGN_OR_RETURN(const auto page, m_chain.chain().indexes().Feed(before, kFeedPage));
+        if (page.empty()) break;
+        for (const chain::PublishEntry& entry : page)
+            if (entry.claim.Hex().starts_with(lower)) found.insert(entry.claim);
+        before = page.back().place;
+    }
+    if (found.empty())
+        return Fail(ErrorKind::kNotFound, "no claim begins with " + text + ": see 'feed' for claims that are known");
+    if (found.size() > 1) return Fail(fmt::format("{} claims begin with {}: give more digits", found.size(), text));
+    return *found.begin();
+}
+
+Result<ClaimInfo> Claims::Find(const ClaimId& claim) const {
+    ASSIGN_OR_RETURN(const auto publishes, m_chain.chain().indexes().PublishesOf(claim));
+    if (publishes.empty()) return Fail(ErrorKind::kNotFound, "the claim " + claim.Hex() + " is not known");
+    auto info = InfoOf(publishes.back().anchor);
+    if (!info) return Fail(ErrorKind::kEnvironment, "the record of claim " + claim.Hex() + " cannot be read");
+    return std::move(*info);
+}
+
+Result<std::vector<ClaimInfo>> Claims::List(size_t count, size_t skip) const {
+    std::vector<ClaimInfo> result;
+    std::set<ClaimId> seen;
+    std::optional<chain::ChainPlace> before;
+    while (result.size() < count) {
+        ASSIGN_OR_RETURN(const auto page, m_chain.chain().indexes().Feed(before, kFeedPage));
+        if (page.empty()) break;
+        for (const chain::PublishEntry& entry : page) {
+            if (result.size() == count) break;
+            if (!seen.insert(entry.claim).second) continue;
+            auto info = InfoOf(entry.anchor);
+            if (!info || !info->live) continue;
+            if (skip > 0)
+                --skip;
+            else
+                result.push_back(std::move(*info));
+        }
+        before = page.back().place;
+    }
+    return result;
+}
+
+Result<Claims::Openable> Claims::FindOpenable(const ClaimId& claim) const {
+    ASSIGN_OR_RETURN(auto publishes, m_chain.chain().indexes().PublishesOf(claim));
+    if (publishes.empty())
+        return Fail(ErrorKind::kNotFound, "the claim " + claim.Hex() + " is not known: see 'feed' for claims that are");
+    const auto wallet = m_wallet.Get();
+    std::string waiting;
+    std::vector<crypto::SecretKey> bought;
+    if (wallet) {
+        for (const auto& [lock, purchase] : (*wallet)->Purchases()) {
+            if (!purchase.terms || purchase.terms->claim != claim || purchase.tier != 0) continue;
+            auto key = (*wallet)->BoughtKey(lock);
+            if (key)
+                bought.push_back(std::move(*key));
+            else
+                waiting = std::string(PurchaseStatusName(purchase.status));
+        }
+    }
+    for (auto entry = publishes.rbegin(); entry != publishes.rend(); ++entry) {
+        auto info = InfoOf(entry->anchor);
+        if (!info) continue;
+        const PublishRecord& record = info->record;
+        if (record.free_key) {
+            auto key = crypto::SecretKey::FromBytes(record.free_key->bytes);
+            if (key) return Openable{std::move(*info), ContentKeys::FromTitleKey(std::move(*key))};
+        }
+        for (const crypto::SecretKey& key : bought)
+            if (key.Public() == record.title_key)
+                return Openable{std::move(*info), ContentKeys::FromTitleKey(key.Clone())};
+        if (wallet) {
+            crypto::SecretKey own =
+                DeriveTitleKey((*wallet)->ContentMasterKey(), m_chain.chain().genesis_hash(), record.title_salt);
+            if (own.Public() == record.title_key)
+                return Openable{std::move(*info), ContentKeys::FromTitleKey(std::move(own))};
+        }
+    }
+    if (!waiting.empty())
+        return Fail(ErrorKind::kUnavailable,
+                    "the purchase of this key is " + waiting + ": " +
+                        (waiting == "failed" ? "the seller's key is not what the record promised"
+                         : waiting == "refunded"
+                             ? "the money came back; buy it again to try again"
+                             : "wait for the seller's grant ('buy " + claim.Hex().substr(0, 12) + " --wait')"));
+    return Fail(ErrorKind::kUnavailable, "this wallet does not have the key of claim " + claim.Hex().substr(0, 12) +
+                                             ": buy it first with 'buy " + claim.Hex().substr(0, 12) + "'");
+}
+
+}  // namespace sluice::node
