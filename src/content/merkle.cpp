@@ -72,12 +72,12 @@ uint32_t LeafBytes(uint64_t size_bytes, ChunkIndex chunk, uint32_t leaf) {
 
 std::vector<Hash256> LeafHashes(ByteSpan chunk_bytes) {
     CHECK(!chunk_bytes.empty() && chunk_bytes.size() <= kChunkBytes);
-    std::vector<Hash256> hashes;
-    hashes.reserve(kLeavesPerChunk);
-    for (size_t at = 0; at < chunk_bytes.size(); at += kLeafBytes) {
-        hashes.push_back(
-            crypto::Sha256Of(chunk_bytes.subspan(at, std::min<size_t>(kLeafBytes, chunk_bytes.size() - at))));
-    }
+    std::array<ByteSpan, kLeavesPerChunk> leaves;
+    size_t count = 0;
+    for (size_t at = 0; at < chunk_bytes.size(); at += kLeafBytes)
+        leaves[count++] = chunk_bytes.subspan(at, std::min<size_t>(kLeafBytes, chunk_bytes.size() - at));
+    std::vector<Hash256> hashes(count);
+    crypto::Sha256Many(std::span(leaves).first(count), hashes);
     return hashes;
 }
 

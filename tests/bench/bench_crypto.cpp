@@ -2,6 +2,7 @@
 
 #include "crypto/adaptor.h"
 #include "crypto/noise.h"
+#include "crypto/sha256_many.h"
 #include "crypto/vrf.h"
 #include "util/random.h"
 
@@ -97,6 +98,23 @@ void Sha256Bytes(benchmark::State& state) {
     state.SetBytesProcessed(static_cast<int64_t>(state.iterations()) * state.range(0));
 }
 BENCHMARK(Sha256Bytes)->Name("Sha256")->Arg(16 << 10)->Arg(1 << 20);
+
+// The sixteen leaves of a chunk.
+void Sha256OfLeaves(benchmark::State& state) {
+    const auto way = static_cast<Sha256Way>(state.range(0));
+    if (!HasSha256Way(way)) return state.SkipWithError("this CPU has no such instructions");
+    const Bytes bytes = RandomBytes(256 << 10);
+    std::vector<ByteSpan> leaves;
+    for (size_t at = 0; at < bytes.size(); at += 16 << 10) leaves.push_back(ByteSpan(bytes).subspan(at, 16 << 10));
+    std::vector<Hash256> hashes(leaves.size());
+    for (auto _ : state) {
+        Sha256Many(way, leaves, hashes);
+        benchmark::DoNotOptimize(hashes.data());
+        benchmark::ClobberMemory();
+    }
+    state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * bytes.size()));
+}
+BENCHMARK(Sha256OfLeaves)->Name("Sha256Many/16_leaves")->ArgName("way")->Arg(0)->Arg(1)->Arg(2);
 
 void Sha256OfPair(benchmark::State& state) {
     Hash256 hash = kMessage;
