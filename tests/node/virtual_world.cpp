@@ -2,26 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include "storage/temp_folder.h"
-#include "util/log.h"
+#include "util/quiet_log.h"
 
 namespace sluice::node::testing {
 namespace {
 
-// Disks that fail and nodes that stop are what these tests are about: what the nodes say of it goes to a file.
-class QuietLog final : public ::testing::Environment {
-  public:
-    void SetUp() override {
-        m_folder = std::make_unique<TempFolder>();
-        const Status started = StartLog(*m_folder / "log", LogLevel::kInfo, false);
-        EXPECT_TRUE(started);
-    }
-    void TearDown() override { m_folder.reset(); }
-
-  private:
-    std::unique_ptr<TempFolder> m_folder;
-};
-const ::testing::Environment* const kQuietLog = ::testing::AddGlobalTestEnvironment(new QuietLog);
+const ::testing::Environment* const kQuietLog = ::testing::AddGlobalTestEnvironment(new QuietLog(LogLevel::kInfo));
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,29 @@ struct PersonCommand {
     std::string summary;
     // Declares the command's options on `app` and gives what runs once they are parsed.
     std::function<Run(CLI::App& app)> declare;
+};
+
+// The subcommands of a command, of which one has to be given.
+class Subcommands {
+  public:
+    explicit Subcommands(CLI::App& app) : m_app(app) {
+        m_app.require_subcommand(1);
+        m_app.fallthrough();
+    }
+    // `run` is what it does; its options are added to what this returns.
+    CLI::App* Add(const std::string& name, const std::string& help, Run run) {
+        CLI::App* sub = m_app.add_subcommand(name, help);
+        sub->callback([chosen = m_chosen, run = std::move(run)] { *chosen = run; });
+        return sub;
+    }
+    // Runs the one that was given.
+    Run Chosen() const {
+        return [chosen = m_chosen](Session& session) { return (*chosen)(session); };
+    }
+
+  private:
+    CLI::App& m_app;
+    std::shared_ptr<Run> m_chosen = std::make_shared<Run>();
 };
 
 // Adds an option that is an amount of SLU; the text is passed on exactly as it was given.

@@ -65,42 +65,35 @@ CliResult<void> ShowStatus(Session& session) {
 
 Run DeclareStake(CLI::App& app) {
     auto options = std::make_shared<Options>();
-    auto chosen = std::make_shared<Run>();
-    app.require_subcommand(1);
-    app.fallthrough();
-    const auto action = [&](const std::string& name, const std::string& help, Run run) {
-        CLI::App* sub = app.add_subcommand(name, help);
-        sub->callback([chosen, run = std::move(run)] { *chosen = run; });
-        return sub;
-    };
-    CLI::App* delegate =
-        action("delegate", "Stake money with a staker; it can be taken back at any time", [options](Session& session) {
+    Subcommands subcommands(app);
+    CLI::App* delegate = subcommands.Add(
+        "delegate", "Stake money with a staker; it can be taken back at any time", [options](Session& session) {
             return Send(session, *options, "delegate", Json{{"staker", options->staker}, {"amount", options->amount}});
         });
     AddMoney(*delegate, "AMOUNT", options->amount, "How much", true);
     AddStaker(*delegate, *options, "Id of the staker (sluice-cli liststakers)", true);
     AddWait(*delegate, *options);
-    CLI::App* undelegate = action("undelegate", "Take stake back with all that it has earned, the newest first",
-                                  [options](Session& session) {
-                                      Json params{{"amount", options->amount}};
-                                      SetUnlessEmpty(params, "staker", options->staker);
-                                      return Send(session, *options, "undelegate", params);
-                                  });
+    CLI::App* undelegate = subcommands.Add(
+        "undelegate", "Take stake back with all that it has earned, the newest first", [options](Session& session) {
+            Json params{{"amount", options->amount}};
+            SetUnlessEmpty(params, "staker", options->staker);
+            return Send(session, *options, "undelegate", params);
+        });
     AddPart(*undelegate, *options);
     AddStaker(*undelegate, *options, "Take it from this staker (default: from all)");
     AddWait(*undelegate, *options);
-    CLI::App* redelegate =
-        action("redelegate", "Move stake, with all that it has earned, to another staker", [options](Session& session) {
-            Json params{{"to", options->to}, {"amount", options->amount}};
-            SetUnlessEmpty(params, "staker", options->staker);
-            return Send(session, *options, "redelegate", params);
-        });
+    CLI::App* redelegate = subcommands.Add("redelegate", "Move stake, with all that it has earned, to another staker",
+                                           [options](Session& session) {
+                                               Json params{{"to", options->to}, {"amount", options->amount}};
+                                               SetUnlessEmpty(params, "staker", options->staker);
+                                               return Send(session, *options, "redelegate", params);
+                                           });
     redelegate->add_option("TO", options->to, "Id of the staker that gets it")->type_name("ID")->required();
     AddPart(*redelegate, *options);
     AddStaker(*redelegate, *options, "Take it from this staker (default: from all others)");
     AddWait(*redelegate, *options);
-    action("status", "Show this wallet's delegations and bonds", ShowStatus);
-    return [chosen](Session& session) { return (*chosen)(session); };
+    subcommands.Add("status", "Show this wallet's delegations and bonds", ShowStatus);
+    return subcommands.Chosen();
 }
 
 }  // namespace sluice::apps

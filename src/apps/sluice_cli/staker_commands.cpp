@@ -83,60 +83,54 @@ CliResult<void> ShowSlots(Session& session, const Options& options) {
 
 Run DeclareStaker(CLI::App& app) {
     auto options = std::make_shared<Options>();
-    auto chosen = std::make_shared<Run>();
-    app.require_subcommand(1);
-    app.fallthrough();
-    const auto action = [&](const std::string& name, const std::string& help, Run run) {
-        CLI::App* sub = app.add_subcommand(name, help);
-        sub->callback([chosen, run = std::move(run)] { *chosen = run; });
-        return sub;
-    };
-    CLI::App* keys =
-        action("keys", "Show this node's public operator keys; makes them the first time",
-               [options](Session& session) -> CliResult<void> {
-                   ASSIGN_OR_RETURN(const Json shown, session.Call("makestakerkeys", Json{{"next", options->next}}));
-                   session.Show(shown, FormatResult(shown));
-                   return {};
-               });
+    Subcommands subcommands(app);
+    CLI::App* keys = subcommands.Add(
+        "keys", "Show this node's public operator keys; makes them the first time",
+        [options](Session& session) -> CliResult<void> {
+            ASSIGN_OR_RETURN(const Json shown, session.Call("makestakerkeys", Json{{"next", options->next}}));
+            session.Show(shown, FormatResult(shown));
+            return {};
+        });
     keys->add_flag("--next", options->next, "Make the keys that are to take their place: 'rotate' publishes them");
-    CLI::App* enlist = action("register", "Register a staker: this wallet pays the bond", [options](Session& session) {
-        return Send(session, *options, "registerstaker", "Registered; it elects two epochs later.\n");
-    });
+    CLI::App* enlist =
+        subcommands.Add("register", "Register a staker: this wallet pays the bond", [options](Session& session) {
+            return Send(session, *options, "registerstaker", "Registered; it elects two epochs later.\n");
+        });
     AddKeys(*enlist, *options);
     AddMoney(*enlist, "--bond", options->bond, "The bond (default: the least)");
     AddWait(*enlist, *options);
-    CLI::App* rotate =
-        action("rotate", "Change keys, commission or payout; the node switches by itself", [options](Session& session) {
+    CLI::App* rotate = subcommands.Add(
+        "rotate", "Change keys, commission or payout; the node switches by itself", [options](Session& session) {
             return Send(session, *options, "rotatestaker", "Changed; it acts two epochs later.\n");
         });
     AddKeys(*rotate, *options);
     AddStaker(*rotate, *options);
     AddWait(*rotate, *options);
-    CLI::App* retire = action("retire", "Stop electing two epochs later; the bond stays locked for a while",
-                              [options](Session& session) {
-                                  return Send(session, *options, "retirestaker",
-                                              "Retired. Keep the node running until it "
-                                              "elects no more.\n");
-                              });
+    CLI::App* retire = subcommands.Add("retire", "Stop electing two epochs later; the bond stays locked for a while",
+                                       [options](Session& session) {
+                                           return Send(session, *options, "retirestaker",
+                                                       "Retired. Keep the node running until it "
+                                                       "elects no more.\n");
+                                       });
     AddStaker(*retire, *options);
     AddWait(*retire, *options);
-    CLI::App* release = action("release", "Take the bond back once its lock is over", [options](Session& session) {
-        return Send(session, *options, "releasebond", "The bond is free.\n");
-    });
+    CLI::App* release = subcommands.Add(
+        "release", "Take the bond back once its lock is over",
+        [options](Session& session) { return Send(session, *options, "releasebond", "The bond is free.\n"); });
     AddStaker(*release, *options);
     AddWait(*release, *options);
-    CLI::App* status = action("status", "Show keys, registration, weight and what came of won slots",
-                              [options](Session& session) { return ShowStatus(session, *options); });
+    CLI::App* status = subcommands.Add("status", "Show keys, registration, weight and what came of won slots",
+                                       [options](Session& session) { return ShowStatus(session, *options); });
     AddStaker(*status, *options);
-    CLI::App* slots = action("slots", "Show what came of the newest won slots",
-                             [options](Session& session) { return ShowSlots(session, *options); });
+    CLI::App* slots = subcommands.Add("slots", "Show what came of the newest won slots",
+                                      [options](Session& session) { return ShowSlots(session, *options); });
     slots->add_option("-n,--count", options->count, "How many")->type_name("N")->check(CLI::Range(1, 1000));
-    action("resume", "Go on staking: no other node has these keys", [](Session& session) -> CliResult<void> {
+    subcommands.Add("resume", "Go on staking: no other node has these keys", [](Session& session) -> CliResult<void> {
         ASSIGN_OR_RETURN(const Json done, session.Call("resumestaking"));
         session.Show(done, "Staking goes on.\n");
         return {};
     });
-    return [chosen](Session& session) { return (*chosen)(session); };
+    return subcommands.Chosen();
 }
 
 }  // namespace sluice::apps

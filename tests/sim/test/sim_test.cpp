@@ -4,26 +4,13 @@
 
 #include "consensus/genesis.h"
 #include "sim/scenario.h"
-#include "storage/temp_folder.h"
-#include "util/log.h"
+#include "util/quiet_log.h"
 
 // Short runs of the scenarios of honest networks, and the simulator itself.
 
 namespace sluice::sim {
 namespace {
 
-class QuietLog final : public ::testing::Environment {
-  public:
-    void SetUp() override {
-        m_folder = std::make_unique<TempFolder>();
-        const Status started = StartLog(*m_folder / "log", LogLevel::kError, false);
-        EXPECT_TRUE(started);
-    }
-    void TearDown() override { m_folder.reset(); }
-
-  private:
-    std::unique_ptr<TempFolder> m_folder;
-};
 const ::testing::Environment* const kQuietLog = ::testing::AddGlobalTestEnvironment(new QuietLog);
 
 Report RunNamed(std::string_view name, Arguments arguments) {

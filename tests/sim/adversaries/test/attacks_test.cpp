@@ -2,25 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include "storage/temp_folder.h"
-#include "util/log.h"
+#include "util/quiet_log.h"
 
 namespace sluice::sim {
 namespace {
 
-// What attacked nodes have to say goes to a file.
-class QuietLog final : public ::testing::Environment {
-  public:
-    void SetUp() override {
-        m_folder = std::make_unique<TempFolder>();
-        const Status started = StartLog(*m_folder / "log", LogLevel::kError, false);
-        EXPECT_TRUE(started);
-    }
-    void TearDown() override { m_folder.reset(); }
-
-  private:
-    std::unique_ptr<TempFolder> m_folder;
-};
 const ::testing::Environment* const kQuietLog = ::testing::AddGlobalTestEnvironment(new QuietLog);
 
 std::string Failures(const Report& report) { return ToTable(report); }
