@@ -88,6 +88,13 @@ Verdict<void> CheckPrices(const PublishRecord& record) {
     return {};
 }
 
+Verdict<void> CheckBundle(const PublishRecord& record) {
+    for (size_t i = 0; i < record.bundle.size(); ++i)
+        if (!crypto::IsValidPubKey(record.bundle[i].key))
+            return Reject("bad-publish-key", "title " + std::to_string(i) + " of the bundle has a key that is no point");
+    return {};
+}
+
 bool IsPayable(const Script& script) {
     const auto parsed = ParseOutputScript(script);
     return parsed && parsed->kind != OutputKind::kRecord;
@@ -102,6 +109,7 @@ Verdict<void> CheckForm(const PublishRecord& record) {
     if (!IsPayable(record.payout_script))
         return Reject("bad-publish-payout", "payout_script is neither a taproot nor a stake output");
     RETURN_IF_ERROR(CheckSegments(record));
+    RETURN_IF_ERROR(CheckBundle(record));
     return CheckPrices(record);
 }
 
@@ -123,6 +131,8 @@ Verdict<void> CheckForm(const ChannelRecord& record) {
 // What they name is compared with the inputs (record_rules_state.cpp).
 Verdict<void> CheckForm(const GrantRecord&) { return {}; }
 Verdict<void> CheckForm(const SettleRecord&) { return {}; }
+// What is sealed is for its recipient to judge.
+Verdict<void> CheckForm(const GiftRecord&) { return {}; }
 
 Verdict<void> CheckForm(const RegisterRecord& record) { return CheckRegister(record); }
 Verdict<void> CheckForm(const ExitRecord&) { return {}; }

@@ -207,13 +207,15 @@ Result<Record> DecodeRecord(ByteSpan bytes) {
             return DecodeAs<ExitRecord>(fields);
         case RecordType::kEvidence:
             return DecodeAs<EvidenceRecord>(fields);
+        case RecordType::kGift:
+            return DecodeAs<GiftRecord>(fields);
     }
     return Fail("the record type " + std::to_string(bytes[0]) + " is unknown");
 }
 
 std::string_view RecordTypeName(const Record& record) {
-    static constexpr std::string_view kNames[] = {"publish", "purchase", "grant", "channel",
-                                                  "settle",  "register", "exit",  "evidence"};
+    static constexpr std::string_view kNames[] = {"publish",  "purchase", "grant",    "channel", "settle",
+                                                  "register", "exit",     "evidence", "gift"};
     return kNames[record.index()];
 }
 

@@ -30,6 +30,8 @@ inline constexpr size_t kMaxEndpointBytes = 64;
 inline constexpr size_t kMaxGrantedPurchases = 64;
 inline constexpr size_t kMaxSettledChannels = 64;
 inline constexpr size_t kMaxPayoutScriptBytes = 42;
+inline constexpr size_t kMaxBundledTitles = 48;
+inline constexpr size_t kSealedGiftBytes = 32 + crypto::kSealedBoxOverheadBytes;
 
 enum class RecordType : uint8_t {
     kPublish = 1,
@@ -40,6 +42,7 @@ enum class RecordType : uint8_t {
     kRegister = 6,
     kExit = 7,
     kEvidence = 8,
+    kGift = 9,
 };
 
 using Salt = FixedBytes<32, struct SaltTag>;
@@ -52,6 +55,15 @@ struct Segment {
 
     friend bool operator==(const Segment&, const Segment&) = default;
     static void Serialize(auto& self, auto& archive) { archive(self.first_chunk, self.key, self.price); }
+};
+
+// A title whose key a bundle gives.
+struct BundledTitle {
+    ClaimId claim;
+    PubKey key;  // K of the title key that the buyer of the bundle gets
+
+    friend bool operator==(const BundledTitle&, const BundledTitle&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.claim, self.key); }
 };
 
 // What a creator publishes about a sealed file or folder. Binds to the next output of its transaction, the anchor: a
@@ -81,6 +93,7 @@ struct PublishRecord {
     std::optional<Hash256> profile;      // creator profile
     std::optional<OutPoint> previous;    // the publish outpoint of the previous version
     std::vector<std::string> endpoints;  // host:port of nodes that serve it
+    std::vector<BundledTitle> bundle;    // the content is the secret keys of these titles (content/bundle.h)
 
     friend bool operator==(const PublishRecord&, const PublishRecord&) = default;
     static constexpr RecordType kType = RecordType::kPublish;
@@ -109,6 +122,7 @@ struct PublishRecord {
         fields.Optional(22, self.profile);
         fields.Optional(23, self.previous);
         fields.Texts(24, self.endpoints, kMaxEndpoints, kMaxEndpointBytes);
+        fields.List(25, self.bundle, kMaxBundledTitles);
     }
 };
 
@@ -207,6 +221,23 @@ struct EvidenceRecord {
 
     friend bool operator==(const EvidenceRecord&, const EvidenceRecord&) = default;
     static constexpr RecordType kType = RecordType::kEvidence;
+using SealedGift = FixedBytes<kSealedGiftBytes, struct SealedGiftTag>;
+
+// A key that was bought for somebody else, passed on: only the recipient opens it, and anyone else sees no more than
+// that the purchase was given to someone. Found by phrase and chain alone. Whether the key is the one that the purchase
+// was for, the recipient checks against the purchase's K; consensus cannot.
+struct GiftRecord {
+    OutPoint purchase;
+    SealedGift sealed;  // SealBox of the 32-byte scalar to the recipient's key
+
+    friend bool operator==(const GiftRecord&, const GiftRecord&) = default;
+    static constexpr RecordType kType = RecordType::kGift;
+    static void Fields(auto& self, auto& fields) {
+        fields.Required(1, self.purchase);
+        fields.Required(2, self.sealed);
+    }
+};
+
     static void Fields(auto& self, auto& fields) {
         fields.Required(1, self.first);
         fields.Required(2, self.second);
@@ -214,7 +245,7 @@ struct EvidenceRecord {
 };
 
 using Record = std::variant<PublishRecord, PurchaseRecord, GrantRecord, ChannelRecord, SettleRecord, RegisterRecord,
-                            ExitRecord, EvidenceRecord>;
+                            ExitRecord, EvidenceRecord, GiftRecord>;
 
 Bytes EncodeRecord(const Record& record);
 // Only canonical encodings of known types; the error names the field. Checks form, not meaning.

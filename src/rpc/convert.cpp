@@ -107,6 +107,8 @@ Json FieldsOf(const PublishRecord& r, const std::string& hrp) {
     if (r.thumbnail) json["thumbnail"] = ContentJson(*r.thumbnail);
     if (r.profile) json["profile"] = r.profile->Hex();
     if (r.previous) json["previous"] = r.previous->ToString();
+    for (const BundledTitle& title : r.bundle)
+        json["bundle"].push_back({{"claim", title.claim.Hex()}, {"key", title.key.Hex()}});
     return json;
 }
 Json FieldsOf(const PurchaseRecord& r, const std::string&) {
@@ -139,6 +141,9 @@ Json FieldsOf(const RegisterRecord& r, const std::string& hrp) {
     return json;
 }
 Json FieldsOf(const ExitRecord& r, const std::string&) { return {{"staker", r.staker.Hex()}}; }
+Json FieldsOf(const GiftRecord& r, const std::string&) {
+    return {{"purchase", r.purchase.ToString()}, {"sealed", r.sealed.Hex()}};
+}
 Json FieldsOf(const EvidenceRecord& r, const std::string&) {
     return {{"first", HeaderJson(r.first, r.first.Hash())}, {"second", HeaderJson(r.second, r.second.Hash())}};
 }

@@ -140,6 +140,8 @@ std::vector<Golden> Goldens() {
     change.updates = Filled<StakerId>(0x33);
     change.commission_permille = 100;
     const std::string keys = "0220" + Repeat("31", 32) + "0320" + Repeat("32", 32);
+    PublishRecord bundle = SmallPublish();
+    bundle.bundle = {{Filled<ClaimId>(0x41), Filled<PubKey>(0x42)}};
     EvidenceRecord evidence;
     evidence.second.slot = Slot(1);
     const std::string header = "01000000" + Repeat("00", 96), rest = Repeat("00", 4 + 8 + 80 + 32 + 64);
@@ -199,6 +201,11 @@ std::vector<Golden> Goldens() {
          "01fd2801" +
              header + "0000000000000000" + rest + "02fd2801" + header + "0100000000000000" + rest},
     };
+        {"bundle", bundle, kSmallPublishHex + "1942" + "01" + Repeat("41", 32) + Repeat("42", 33)},
+        {"gift", GiftRecord{kOutPoint, Filled<SealedGift>(0x43)},
+         "09"
+         "0124" +
+             kOutPointHex + "0250" + Repeat("43", 80)},
 }
 
 TEST(Record, EachTypeHasGoldenBytesThatDecodeToIt) {
@@ -404,6 +411,7 @@ TEST(Record, TypeNamesFollowTheTypes) {
     EXPECT_EQ(RecordTypeName(ExitRecord{}), "exit");
     EXPECT_EQ(RecordTypeName(EvidenceRecord{}), "evidence");
 }
+    EXPECT_EQ(RecordTypeName(GiftRecord{}), "gift");
 
 }  // namespace
 }  // namespace sluice
