@@ -26,8 +26,10 @@ std::vector<uint8_t> VerifyChunk(const ContentId& content, ChunkIndex chunk, Byt
     return bad;
 }
 
-void Swarm::Impl::Start(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits, Instant now) {
-    Download& download = downloads.try_emplace(content, content, have, limits, random.Uint64() | 1).first->second;
+void Swarm::Impl::Start(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits,
+                        DownloadMode mode, Instant now) {
+    Download& download =
+        downloads.try_emplace(content, content, have, limits, random.Uint64() | 1, mode).first->second;
     for (ChunkIndex chunk; chunk.value < have.size(); ++chunk) {
         if (have.Has(chunk)) download.stored_bytes += ChunkBytes(content.size_bytes, chunk);
     }
@@ -257,6 +259,7 @@ void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, const Result<st
     const auto content = served.find(download.content);
     if (content != served.end() && content->second.have.Insert(chunk)) Announce(download.content, chunk);
     if (download.picker.IsDone()) return Finish(download, now);
+    if (download.picker.IsIdle()) actions.push_back(Progress(download));
     Schedule(download, now);
 }
 
@@ -292,25 +295,27 @@ DownloadProgress Swarm::Impl::Progress(const Download& download) const {
     progress.content = download.content;
     progress.stored_bytes = download.stored_bytes;
     progress.total_bytes = download.content.size_bytes;
+    progress.wanted_bytes = download.WantedBytes();
+    progress.wanted_stored_bytes = progress.wanted_bytes - download.WantedLeftBytes();
     progress.paid = download.meter.Owed();
     progress.bytes_per_s = download.bytes_per_s;
     for (const auto& [id, provider] : download.providers) {
         progress.peers += provider.active > 0;
         progress.providers += download.picker.IsUseful(id);
     }
-    progress.waiting_for = progress.peers > 0        ? ""
+    progress.waiting_for = progress.peers > 0 || download.picker.IsIdle() ? ""
                            : progress.providers == 0 ? "a peer that has it"
                                                      : download.waiting_for;
     return progress;
 }
 
 Status Swarm::StartDownload(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits,
-                            Amount ask_per_mib, Instant now) {
+                            Amount ask_per_mib, Instant now, DownloadMode mode) {
     RETURN_IF_ERROR(CheckContentSize(content.size_bytes));
     if (have.size() != ChunkCount(content.size_bytes)) return Fail("the set of chunks has not the size of the content");
     if (m_impl->downloads.contains(content)) return Fail("this content is being fetched already");
     AddContent(content, have, ask_per_mib);
-    m_impl->Start(content, have, limits, now);
+    m_impl->Start(content, have, limits, mode, now);
     return {};
 }
 
@@ -318,17 +323,25 @@ void Swarm::StopDownload(const ContentId& content, Instant) {
     m_impl->FailDownload(content, Error{ErrorKind::kUnavailable, "stopped"});
 }
 
-void Swarm::SetDeadlines(const ContentId& content, const std::vector<ChunkIndex>& soonest_first) {
+void Swarm::SetMode(const ContentId& content, DownloadMode mode, Instant now) {
     const auto found = m_impl->downloads.find(content);
     if (found == m_impl->downloads.end()) return;
-    for (const ChunkIndex chunk : found->second.hurried)
-        found->second.picker.SetPriority(chunk, ChunkPicker::kNormalPriority);
-    found->second.hurried = soonest_first;
-    uint32_t priority = 0;
-    for (const ChunkIndex chunk : soonest_first) {
-        found->second.picker.SetPriority(chunk, priority);
-        priority = std::min(priority + 1, ChunkPicker::kNormalPriority - 1);
-    }
+    found->second.picker.SetWantsAll(mode == DownloadMode::kWhole);
+    m_impl->Schedule(found->second, now);
+}
+
+void Swarm::Want(const ContentId& content, ChunkIndex first, ChunkIndex last, Instant now) {
+    const auto found = m_impl->downloads.find(content);
+    if (found == m_impl->downloads.end()) return;
+    found->second.picker.Want(first, last);
+    m_impl->Schedule(found->second, now);
+}
+
+void Swarm::SetDeadlines(const ContentId& content, const std::vector<ChunkIndex>& soonest_first, Instant now) {
+    const auto found = m_impl->downloads.find(content);
+    if (found == m_impl->downloads.end()) return;
+    found->second.picker.SetUrgent(soonest_first);
+    m_impl->Schedule(found->second, now);
 }
 
 void Swarm::OnHashesStored(const ContentId& content, const HashSpan& span, const Status& status, Instant now) {

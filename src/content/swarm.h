@@ -31,6 +31,10 @@ struct DownloadLimits {
     uint64_t target_bytes_per_s{4 << 20};  // dearer peers are used when cheaper ones give less
 };
 
+// kOnDemand: only what Want and SetDeadlines name is fetched, and the download ends when it is stopped or everything is
+// here.
+enum class DownloadMode : uint8_t { kWhole, kOnDemand };
+
 // ---- actions
 // -------------------------------------------------------------------------------------------------------------------------
 struct SendControl {
@@ -111,6 +115,8 @@ struct DownloadProgress {
     ContentId content;
     uint64_t stored_bytes{0};
     uint64_t total_bytes{0};
+    uint64_t wanted_bytes{0};         // all of it, or on demand what was named; reported at once when it is all stored
+    uint64_t wanted_stored_bytes{0};  // of those
     Amount paid;
     uint64_t bytes_per_s{0};
     uint32_t peers{0};        // that are asked for chunks
@@ -165,10 +171,15 @@ class Swarm {
 
     // ---- what we fetch (served as well from then on, at `ask_per_mib`)
     Status StartDownload(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits,
-                         Amount ask_per_mib, Instant now);
+                         Amount ask_per_mib, Instant now, DownloadMode mode = DownloadMode::kWhole);
     void StopDownload(const ContentId& content, Instant now);  // pause: start again with the set stored so far
-    // Streaming: these chunks first, in this order.
-    void SetDeadlines(const ContentId& content, const std::vector<ChunkIndex>& soonest_first);
+    void SetMode(const ContentId& content, DownloadMode mode, Instant now);
+    // These chunks, `first` to `last` and both included, are wanted in whatever mode: a file of a folder, a segment.
+    void Want(const ContentId& content, ChunkIndex first, ChunkIndex last, Instant now);
+    // Streaming: these chunks before all others, in this order, at most ChunkPicker::kMaxUrgent; in place of those given
+    // before. Acted upon at once: they overtake what peers were asked for, and those that a slow peer has are moved to a
+    // faster one. Chunks that are here already may be among them.
+    void SetDeadlines(const ContentId& content, const std::vector<ChunkIndex>& soonest_first, Instant now);
     void OnHashesStored(const ContentId& content, const HashSpan& span, const Status& status, Instant now);
     // `result`: the bad leaves (none: stored), or the error of storing it.
     void OnChunkVerified(const ContentId& content, ChunkIndex chunk, Result<std::vector<uint8_t>> result, Instant now);

@@ -66,15 +66,14 @@ struct PartialChunk {
 };
 
 struct Download {
-    Download(const ContentId& id, const ChunkSet& have, const DownloadLimits& l, uint64_t salt)
-        : content(id), limits(l), picker(have, salt), hashes(have.size()) {}
+    Download(const ContentId& id, const ChunkSet& have, const DownloadLimits& l, uint64_t salt, DownloadMode mode)
+        : content(id), limits(l), picker(have, salt, mode == DownloadMode::kWhole), hashes(have.size()) {}
 
     ContentId content;
     DownloadLimits limits;
     ChunkPicker picker;
     std::vector<Hash256> hashes;           // proven and stored; zero: unknown
     std::map<ChunkIndex, Hash256> proven;  // and being stored
-    std::vector<ChunkIndex> hurried;
     std::map<ChunkIndex, std::pair<PeerId, Instant>> spans_asked;  // by the span's first chunk
     std::map<PeerId, Provider> providers;
     std::map<ChunkIndex, PartialChunk> partials;
@@ -89,6 +88,14 @@ struct Download {
     std::optional<Error> failure;  // acted upon once nothing refers to the download
 
     uint64_t LeftBytes() const { return content.size_bytes - stored_bytes; }
+    // Of what is wanted; to the chunk.
+    uint64_t WantedBytes() const {
+        return std::min(content.size_bytes, uint64_t{picker.WantedCount()} * kChunkBytes);
+    }
+    uint64_t WantedLeftBytes() const {
+        if (picker.wants_all()) return LeftBytes();
+        return std::min(WantedBytes(), uint64_t{picker.WantedCount() - picker.WantedStored()} * kChunkBytes);
+    }
 };
 
 struct Upload {
@@ -187,7 +194,8 @@ struct Swarm::Impl {
     PeerState* FindNode(const NodeId& node, PeerId* id);
 
     // download.cpp
-    void Start(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits, Instant now);
+    void Start(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits, DownloadMode mode,
+               Instant now);
     void OnHave(PeerId peer, const Have& have, Instant now);
     void OnHaveUpdate(PeerId peer, const HaveUpdate& update, Instant now);
     void OnHashes(PeerId peer, const Hashes& hashes, Instant now);

@@ -1,5 +1,8 @@
 #include "node/swarm_service.h"
 
+#include <algorithm>
+
+#include "content/picker.h"
 #include "util/log.h"
 
 namespace sluice::node {
@@ -64,7 +67,8 @@ Status SwarmService::StopServing(const ContentId& content) {
     return {};
 }
 
-Status SwarmService::StartDownload(const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib) {
+Status SwarmService::StartDownload(const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib,
+                                   DownloadMode mode) {
     // The size is the publisher's claim, and memory in proportion to it is taken.
     if (content.size_bytes > m_chunks.quota_bytes() && !m_chunks.Find(content))
         return Fail(ErrorKind::kUnavailable, "the content has " + std::to_string(content.size_bytes) +
@@ -75,7 +79,8 @@ Status SwarmService::StartDownload(const ContentId& content, const DownloadLimit
         const Status saved = m_store.SaveSeed(seed);
         if (!saved) LogError("swarm", "what is seeded could not be saved: {}", saved.error().message);
     });
-    RETURN_IF_ERROR(m_swarm.StartDownload(content, stored->Have(), limits, ask_per_mib, Now()));
+    RETURN_IF_ERROR(m_swarm.StartDownload(content, stored->Have(), limits, ask_per_mib, Now(), mode));
+    MergeDeadlines(content);
     Run();
     return {};
 }
@@ -83,6 +88,57 @@ Status SwarmService::StartDownload(const ContentId& content, const DownloadLimit
 void SwarmService::StopDownload(const ContentId& content) {
     m_swarm.StopDownload(content, Now());
     Run();
+}
+
+void SwarmService::SetMode(const ContentId& content, DownloadMode mode) {
+    m_swarm.SetMode(content, mode, Now());
+    Run();
+}
+
+void SwarmService::Want(const ContentId& content, ChunkIndex first, ChunkIndex last) {
+    m_swarm.Want(content, first, last, Now());
+    Run();
+}
+
+void SwarmService::SetDeadlines(const ContentId& content, ReaderId reader, std::vector<ChunkIndex> soonest_first) {
+    auto& readers = m_deadlines[content];
+    if (soonest_first.empty()) {
+        readers.erase(reader);
+    } else {
+        readers.insert_or_assign(reader, std::move(soonest_first));
+    }
+    MergeDeadlines(content);
+    if (readers.empty()) m_deadlines.erase(content);
+    Run();
+}
+
+// The soonest of each reader, then the second of each, and so on.
+void SwarmService::MergeDeadlines(const ContentId& content) {
+    const auto readers = m_deadlines.find(content);
+    if (readers == m_deadlines.end()) return;
+    std::vector<ChunkIndex> merged;
+    for (size_t turn = 0, before = 1; merged.size() != before && merged.size() < ChunkPicker::kMaxUrgent; ++turn) {
+        before = merged.size();
+        for (const auto& [reader, chunks] : readers->second) {
+            if (turn < chunks.size()) merged.push_back(chunks[turn]);
+        }
+    }
+    m_swarm.SetDeadlines(content, merged, Now());
+}
+
+void SwarmService::RemoveChunkObserver(ChunkObserver& observer) {
+    std::replace(m_chunk_observers.begin(), m_chunk_observers.end(), &observer, static_cast<ChunkObserver*>(nullptr));
+    if (!m_telling_chunks) std::erase(m_chunk_observers, nullptr);
+}
+
+void SwarmService::NoteStored(const ContentId& content, ChunkIndex chunk) {
+    const bool outer = !std::exchange(m_telling_chunks, true);
+    for (size_t i = 0; i < m_chunk_observers.size(); ++i) {
+        if (ChunkObserver* observer = m_chunk_observers[i]) observer->OnChunkStored(content, chunk);
+    }
+    if (!outer) return;
+    m_telling_chunks = false;
+    std::erase(m_chunk_observers, nullptr);
 }
 
 void SwarmService::OnTip(Height height) {
@@ -211,9 +267,11 @@ void SwarmService::Do(VerifyAndStore& action) {
             return bad;
         }();
         PostBack([this, content = action->content, chunk = action->chunk, result = std::move(result)]() mutable {
-            if (result && result->empty()) FlushSoon(content);
+            const bool stored = result && result->empty();
+            if (stored) FlushSoon(content);
             m_swarm.OnChunkVerified(content, chunk, std::move(result), Now());
             Run();
+            if (stored) NoteStored(content, chunk);
         });
     });
 }

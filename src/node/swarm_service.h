@@ -31,6 +31,16 @@ class DownloadObserver {
     virtual void OnDownloadFailed(const content::DownloadFailed& failed) = 0;
 };
 
+// What came into the chunk store. Called on the network strand.
+class ChunkObserver {
+  public:
+    virtual ~ChunkObserver() = default;
+    virtual void OnChunkStored(const ContentId& content, content::ChunkIndex chunk) = 0;
+};
+
+// Who reads a content while it comes.
+using ReaderId = uint64_t;
+
 // Runs the swarm: feeds it messages, time and results, and carries out its actions on the workers, the disk strand and
 // the network. Belongs to the network strand.
 class SwarmService final : public ContentEndpoint {
@@ -51,8 +61,20 @@ class SwarmService final : public ContentEndpoint {
     Status Serve(const ContentId& content, Amount ask_per_mib);
     Status StopServing(const ContentId& content);
     // Fetches what is missing, and serves it as it comes. The observer hears of the rest.
-    Status StartDownload(const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib);
+    Status StartDownload(const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib,
+                         content::DownloadMode mode = content::DownloadMode::kWhole);
     void StopDownload(const ContentId& content);
+    // As content::Swarm's. Each reader of a content (a number that NewReader gives) has deadlines of its own, which take
+    // turns; an empty list, or DropReader, ends them.
+    void SetMode(const ContentId& content, content::DownloadMode mode);
+    void Want(const ContentId& content, content::ChunkIndex first, content::ChunkIndex last);
+    ReaderId NewReader() { return ++m_last_reader; }
+    void SetDeadlines(const ContentId& content, ReaderId reader, std::vector<content::ChunkIndex> soonest_first);
+    void DropReader(const ContentId& content, ReaderId reader) { SetDeadlines(content, reader, {}); }
+    // Told of every chunk that is stored (verified, readable in the chunk store) until it is removed. An observer may add
+    // and remove observers, itself too, and call the service while it is told.
+    void AddChunkObserver(ChunkObserver& observer) { m_chunk_observers.push_back(&observer); }
+    void RemoveChunkObserver(ChunkObserver& observer);
     std::optional<content::DownloadProgress> ProgressOf(const ContentId& content) const {
         return m_swarm.ProgressOf(content);
     }
@@ -90,6 +112,8 @@ class SwarmService final : public ContentEndpoint {
     void Do(content::DownloadFinished& action);
     void Do(content::DownloadFailed& action);
     void Do(content::DownloadProgress& action);
+    void NoteStored(const ContentId& content, content::ChunkIndex chunk);
+    void MergeDeadlines(const ContentId& content);
     void PersistWaiting();
     void SavePayersWaiting();
     // Makes what was stored survive a crash, at the latest kFlushDelay from now.
@@ -113,6 +137,10 @@ class SwarmService final : public ContentEndpoint {
     content::Swarm m_swarm;
     ChannelOutlet* m_channels{nullptr};
     DownloadObserver* m_observer{nullptr};
+    std::vector<ChunkObserver*> m_chunk_observers;  // nullptr: removed while they are told
+    bool m_telling_chunks{false};
+    ReaderId m_last_reader{0};
+    std::map<ContentId, std::map<ReaderId, std::vector<content::ChunkIndex>>> m_deadlines;
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;  // newest state of each channel that waits for the disk
     std::set<PeerId> m_sent_leaves;                       // by the actions being done

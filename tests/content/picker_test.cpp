@@ -28,8 +28,10 @@ TEST(Picker, TakesTheRarestFirst) {
     picker.AddPeer(kB, Set("####..#."));
     picker.AddPeer(kC, Set("##..#.#."));
     picker.AddPeer(kD, Set("#.....#."));
-    //                      32211 21  and 5, 7 are at the seed alone
-    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "5 7 2 3 4 1 0 6");
+    //                      copies: 4 3 2 2 2 1 4 1
+    std::vector<uint32_t> copies;
+    for (const ChunkIndex chunk : picker.Pick(kA, 8)) copies.push_back(picker.Availability(chunk));
+    EXPECT_EQ(copies, (std::vector<uint32_t>{1, 1, 2, 2, 2, 3, 4, 4}));
 }
 
 TEST(Picker, GivesAPeerOnlyWhatItHasAndNobodyElseIsAsked) {
@@ -48,10 +50,9 @@ TEST(Picker, DeadlinesComeBeforeRarity) {
     ChunkPicker picker(Set("......"), 0);
     picker.AddPeer(kA, Set("######"));
     picker.AddPeer(kB, Set("...###"));
-    picker.SetPriority(ChunkIndex(5), 0);
-    picker.SetPriority(ChunkIndex(4), 1);
+    picker.SetUrgent({ChunkIndex(5), ChunkIndex(4)});
     EXPECT_EQ(Draw(picker.Pick(kA, 3)), "5 4 0");
-    picker.SetPriority(ChunkIndex(3), 0);
+    picker.SetUrgent({ChunkIndex(3)});
     EXPECT_EQ(Draw(picker.Pick(kA, 1)), "3");
 }
 
