@@ -221,6 +221,12 @@ struct EvidenceRecord {
 
     friend bool operator==(const EvidenceRecord&, const EvidenceRecord&) = default;
     static constexpr RecordType kType = RecordType::kEvidence;
+    static void Fields(auto& self, auto& fields) {
+        fields.Required(1, self.first);
+        fields.Required(2, self.second);
+    }
+};
+
 using SealedGift = FixedBytes<kSealedGiftBytes, struct SealedGiftTag>;
 
 // A key that was bought for somebody else, passed on: only the recipient opens it, and anyone else sees no more than
@@ -235,12 +241,6 @@ struct GiftRecord {
     static void Fields(auto& self, auto& fields) {
         fields.Required(1, self.purchase);
         fields.Required(2, self.sealed);
-    }
-};
-
-    static void Fields(auto& self, auto& fields) {
-        fields.Required(1, self.first);
-        fields.Required(2, self.second);
     }
 };
 
