@@ -63,16 +63,24 @@ Aead& Aead::operator=(Aead&& other) noexcept {
 }
 
 void Aead::Seal(const AeadNonce& nonce, ByteSpan additional, ByteSpan plaintext, MutableByteSpan out) {
-    CHECK(plaintext.size() <= INT_MAX - kAeadTagBytes && additional.size() <= INT_MAX);
-    CHECK(out.size() == plaintext.size() + kAeadTagBytes);
+    SealParts(nonce, additional, {&plaintext, 1}, out);
+}
+
+void Aead::SealParts(const AeadNonce& nonce, ByteSpan additional, std::span<const ByteSpan> plaintext,
+                     MutableByteSpan out) {
+    CHECK(out.size() >= kAeadTagBytes && out.size() <= INT_MAX && additional.size() <= INT_MAX);
     EVP_CIPHER_CTX* context = Context(m_context);
     Begin(context, true, nonce, additional);
     int written = 0;
-    if (!plaintext.empty()) {
-        CHECK(EVP_CipherUpdate(context, out.data(), &written, plaintext.data(), static_cast<int>(plaintext.size())) ==
-              1);
+    size_t done = 0;
+    for (const ByteSpan part : plaintext) {
+        CHECK(part.size() <= out.size() - kAeadTagBytes - done);
+        if (part.empty()) continue;
+        CHECK(EVP_CipherUpdate(context, out.data() + done, &written, part.data(), static_cast<int>(part.size())) == 1);
+        done += part.size();
     }
-    uint8_t* const tag = out.data() + plaintext.size();
+    CHECK(out.size() == done + kAeadTagBytes);
+    uint8_t* const tag = out.data() + done;
     CHECK(EVP_CipherFinal_ex(context, tag, &written) == 1);
     CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kAeadTagBytes, tag) == 1);
 }

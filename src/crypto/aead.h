@@ -27,6 +27,9 @@ class Aead {
 
     // Writes plaintext.size() + kAeadTagBytes bytes to `out` (exactly that size; may start at plaintext's address).
     void Seal(const AeadNonce& nonce, ByteSpan additional, ByteSpan plaintext, MutableByteSpan out);
+    // The same of a plaintext in parts, one after the other; none of them may overlap `out`.
+    void SealParts(const AeadNonce& nonce, ByteSpan additional, std::span<const ByteSpan> plaintext,
+                   MutableByteSpan out);
     // Writes sealed.size() - kAeadTagBytes bytes to `out`; false, with `out` zeroed, if the tag does not fit.
     [[nodiscard]] bool Open(const AeadNonce& nonce, ByteSpan additional, ByteSpan sealed, MutableByteSpan out);
 

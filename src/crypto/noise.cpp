@@ -31,6 +31,11 @@ void NoiseCipher::Encrypt(ByteSpan additional, ByteSpan plaintext, MutableByteSp
     m_aead.Seal(CounterNonce(m_nonce++), additional, plaintext, out);
 }
 
+void NoiseCipher::EncryptParts(ByteSpan additional, std::span<const ByteSpan> plaintext, MutableByteSpan out) {
+    CHECK(m_nonce != std::numeric_limits<uint64_t>::max());
+    m_aead.SealParts(CounterNonce(m_nonce++), additional, plaintext, out);
+}
+
 bool NoiseCipher::Decrypt(ByteSpan additional, ByteSpan sealed, MutableByteSpan out) {
     CHECK(m_nonce != std::numeric_limits<uint64_t>::max());
     if (!m_aead.Open(CounterNonce(m_nonce), additional, sealed, out)) return false;

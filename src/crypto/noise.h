@@ -18,6 +18,8 @@ class NoiseCipher {
     explicit NoiseCipher(const AeadKey& key) : m_aead(key) {}
     // `out` has plaintext.size() + kAeadTagBytes bytes and may start where plaintext does.
     void Encrypt(ByteSpan additional, ByteSpan plaintext, MutableByteSpan out);
+    // The same of a plaintext in parts, none of which overlaps `out`.
+    void EncryptParts(ByteSpan additional, std::span<const ByteSpan> plaintext, MutableByteSpan out);
     [[nodiscard]] bool Decrypt(ByteSpan additional, ByteSpan sealed, MutableByteSpan out);
     uint64_t messages() const { return m_nonce; }
 

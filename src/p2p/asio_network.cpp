@@ -29,7 +29,10 @@ using Timer =
 
 constexpr size_t kReadBudgetBytes = 1 << 20;  // of one connection before others get their turn
 constexpr size_t kMaxGathered = 32;           // buffers of one system call
-constexpr milliseconds kAcceptRetry{200};     // after running out of file descriptors
+constexpr size_t kMaxSpare = 8;               // buffers that were sent and wait to be used again
+constexpr size_t kMinSpareBytes = 16 << 10;   // of one of them
+constexpr size_t kMaxSpareBytes = 1 << 20;
+constexpr milliseconds kAcceptRetry{200};  // after running out of file descriptors
 
 tcp::endpoint ToAsio(const Endpoint& endpoint) {
     if (endpoint.IsIpv4()) {
@@ -192,7 +195,7 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
         connection->flush_due = false;
         while (connection->open && connection->pending_bytes > 0) {
             error_code error;
-            const size_t size = connection->socket.write_some(Gather(*connection), error);
+            const size_t size = SendGathered(*connection, error);
             if (error == asio::error::would_block) {
                 connection->flush_due = true;
                 connection->socket.async_wait(Socket::wait_write,
@@ -211,23 +214,35 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
             events->OnWritable(connection->id);
     }
 
-    static std::vector<asio::const_buffer> Gather(const TcpConnection& connection) {
-        std::vector<asio::const_buffer> buffers;
-        buffers.reserve(std::min(kMaxGathered, connection.unsent.size()));
-        size_t skip = connection.sent_of_first;
-        for (const Bytes& bytes : connection.unsent) {
-            if (buffers.size() == kMaxGathered) break;
-            buffers.emplace_back(bytes.data() + skip, bytes.size() - skip);
+    // One system call for many buffers; how many bytes the system took.
+    static size_t SendGathered(TcpConnection& connection, error_code& error) {
+        std::array<iovec, kMaxGathered> parts;
+        size_t count = 0, skip = connection.sent_of_first;
+        for (Bytes& bytes : connection.unsent) {
+            if (count == parts.size()) break;
+            parts[count++] = {bytes.data() + skip, bytes.size() - skip};
             skip = 0;
         }
-        return buffers;
+        msghdr message{};
+        message.msg_iov = parts.data();
+        message.msg_iovlen = count;
+        for (;;) {
+            const ssize_t sent = sendmsg(connection.socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (sent >= 0) return static_cast<size_t>(sent);
+            if (errno == EINTR) continue;
+            error = error_code(errno == EAGAIN ? EWOULDBLOCK : errno, boost::system::system_category());
+            return 0;
+        }
     }
 
-    static void Sent(TcpConnection& connection, size_t size) {
+    void Sent(TcpConnection& connection, size_t size) {
         connection.pending_bytes -= size;
         size += connection.sent_of_first;
         while (!connection.unsent.empty() && size >= connection.unsent.front().size()) {
             size -= connection.unsent.front().size();
+            Bytes& sent = connection.unsent.front();
+            if (spare.size() < kMaxSpare && sent.size() >= kMinSpareBytes && sent.size() <= kMaxSpareBytes)
+                spare.push_back(std::move(sent));
             connection.unsent.pop_front();
         }
         connection.sent_of_first = size;
@@ -238,6 +253,7 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
     std::unordered_map<uint64_t, TcpConnectionRef> connections;
     std::vector<std::shared_ptr<Acceptor>> acceptors;
     Bytes read_buffer;
+    std::vector<Bytes> spare;
     uint64_t last_id{0};
 };
 
@@ -275,6 +291,13 @@ void AsioNetwork::Write(ConnectionId connection, Bytes bytes) {
     found->pending_bytes += bytes.size();
     found->unsent.push_back(std::move(bytes));
     m_impl->FlushSoon(found);
+}
+
+Bytes AsioNetwork::SpareBuffer() {
+    if (m_impl->spare.empty()) return {};
+    Bytes buffer = std::move(m_impl->spare.back());
+    m_impl->spare.pop_back();
+    return buffer;
 }
 
 size_t AsioNetwork::PendingBytes(ConnectionId connection) const {

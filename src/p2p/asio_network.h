@@ -23,6 +23,7 @@ class AsioNetwork final : public Network {
     ConnectionId Connect(const Endpoint& endpoint) override;
     Result<Endpoint> Listen(const Endpoint& endpoint) override;
     void Write(ConnectionId connection, Bytes bytes) override;
+    Bytes SpareBuffer() override;
     size_t PendingBytes(ConnectionId connection) const override;
     void SetReading(ConnectionId connection, bool reading) override;
     void Close(ConnectionId connection) override;

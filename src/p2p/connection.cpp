@@ -126,7 +126,7 @@ Status Connection::OnMessage(const Message& message, Instant now, ConnectionEven
     return {};
 }
 
-bool Connection::Send(MessageType type, Bytes payload) {
+bool Connection::Send(MessageType type, Payload payload) {
     CHECK(payload.size() <= MaxPayloadBytes(type));
     Queue& queue = m_queues[static_cast<size_t>(ClassOf(type))];
     const size_t limit = QueueLimitBytes(ClassOf(type));
@@ -157,34 +157,46 @@ bool Connection::HasWritable() const {
            std::any_of(m_queues.begin(), m_queues.end(), [](const Queue& queue) { return !queue.messages.empty(); });
 }
 
-Bytes Connection::TakeWritable(size_t max_bytes) {
-    Bytes out = std::exchange(m_handshake_out, {});
-    size_t waiting = out.size();
-    for (const Queue& queue : m_queues) waiting += queue.bytes;
-    out.reserve(std::min(waiting + kMaxFrameBytes, max_bytes));
+Bytes Connection::TakeWritable(size_t max_bytes, Bytes buffer) {
+    size_t used = 0;
+    if (!m_handshake_out.empty()) {
+        buffer = std::exchange(m_handshake_out, {});
+        used = buffer.size();
+    }
+    // Each message is counted with more than one frame's overhead; further fragments add less than a part in 512.
+    const size_t waiting = QueuedBytes();
+    const size_t room = std::min(used + waiting + waiting / 512, max_bytes);
+    if (buffer.size() < room) buffer.resize(room);
     for (size_t i = 0; i < kMessageClasses; ++i) {
         Queue& queue = m_queues[i];
         while (!queue.messages.empty()) {
             const size_t left = queue.messages.front().payload.size() - queue.sent_of_first;
             const size_t frame_bytes = std::min(left, kMaxFramePayload) + kFrameOverheadBytes;
-            if (!out.empty() && out.size() + frame_bytes > max_bytes) return out;
-            AppendNextFrame(queue, out);
+            if (used > 0 && used + frame_bytes > max_bytes) {
+                buffer.resize(used);
+                return buffer;
+            }
+            WriteNextFrame(queue, frame_bytes, buffer, used);
             if (queue.over_half && queue.bytes <= kQueueLimits[i] / 2) {
                 queue.over_half = false;
                 m_drained |= static_cast<uint8_t>(1u << i);
             }
         }
     }
-    return out;
+    buffer.resize(used);
+    return buffer;
 }
 
-void Connection::AppendNextFrame(Queue& queue, Bytes& out) {
+void Connection::WriteNextFrame(Queue& queue, size_t frame_bytes, Bytes& out, size_t& used) {
+    if (out.size() < used + frame_bytes) out.resize(used + frame_bytes);
     const Queued& message = queue.messages.front();
-    const ByteSpan left = ByteSpan(message.payload).subspan(queue.sent_of_first);
-    const bool more = left.size() > kMaxFramePayload;
-    AppendFrame(*m_send_cipher, message.type, more, left.first(more ? kMaxFramePayload : left.size()), out);
+    const size_t payload_bytes = frame_bytes - kFrameOverheadBytes;
+    const bool more = queue.sent_of_first + payload_bytes < message.payload.size();
+    const auto [own, shared] = message.payload.Parts(queue.sent_of_first, payload_bytes);
+    WriteFrame(*m_send_cipher, message.type, more, own, shared, MutableByteSpan(out).subspan(used, frame_bytes));
+    used += frame_bytes;
     if (more) {
-        queue.sent_of_first += kMaxFramePayload;
+        queue.sent_of_first += payload_bytes;
         return;
     }
     queue.bytes -= message.payload.size() + kMessageOverheadBytes;

@@ -6,6 +6,7 @@
 
 #include "p2p/frame.h"
 #include "p2p/identity.h"
+#include "p2p/payload.h"
 #include "util/clock.h"
 
 namespace sluice::p2p {
@@ -46,10 +47,11 @@ class Connection {
 
     bool secure() const { return m_send_cipher.has_value(); }
     // Queues a message; false if the class's queue has no room. Before the channel is secure nothing can be sent.
-    [[nodiscard]] bool Send(MessageType type, Bytes payload);
+    [[nodiscard]] bool Send(MessageType type, Payload payload);
     bool HasWritable() const;
-    // The next bytes for the wire: as many whole frames as fit in `max_bytes` (at least one if there is any).
-    Bytes TakeWritable(size_t max_bytes);
+    // The next bytes for the wire: as many whole frames as fit in `max_bytes` (at least one if there is any). They are
+    // written over `buffer`, which is enlarged as needed: one that was used before costs no clearing.
+    Bytes TakeWritable(size_t max_bytes, Bytes buffer = {});
 
     static size_t QueueLimitBytes(MessageClass message_class);
     size_t QueuedBytes(MessageClass message_class) const { return m_queues[static_cast<size_t>(message_class)].bytes; }
@@ -68,7 +70,7 @@ class Connection {
   private:
     struct Queued {
         MessageType type;
-        Bytes payload;
+        Payload payload;
     };
     struct Queue {
         std::deque<Queued> messages;
@@ -81,7 +83,8 @@ class Connection {
     Status CheckGreeting();
     void Secure(ConnectionEvents& events);
     Status OnMessage(const Message& message, Instant now, ConnectionEvents& events);
-    void AppendNextFrame(Queue& queue, Bytes& out);
+    // Writes the queue's next frame at `used` of `out`, which has room for it, and moves `used` behind it.
+    void WriteNextFrame(Queue& queue, size_t frame_bytes, Bytes& out, size_t& used);
 
     NetworkId m_network;
     crypto::NoiseHandshake m_handshake;

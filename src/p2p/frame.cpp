@@ -14,19 +14,22 @@ size_t SealedBytes(ByteSpan frame) { return static_cast<size_t>(frame[0]) | stat
 
 }  // namespace
 
+void WriteFrame(crypto::NoiseCipher& cipher, MessageType type, bool more, ByteSpan first, ByteSpan second,
+                MutableByteSpan out) {
+    CHECK(first.size() <= kMaxFramePayload && second.size() <= kMaxFramePayload - first.size());
+    CHECK(out.size() == first.size() + second.size() + kFrameOverheadBytes);
+    const size_t sealed_bytes = out.size() - kFrameLengthBytes;
+    out[0] = static_cast<uint8_t>(sealed_bytes & 0xff);
+    out[1] = static_cast<uint8_t>(sealed_bytes >> 8);
+    const auto kind = static_cast<uint8_t>(static_cast<uint8_t>(type) | (more ? kMoreFragments : 0));
+    const std::array<ByteSpan, 3> plaintext{ByteSpan(&kind, 1), first, second};
+    cipher.EncryptParts(out.first(kFrameLengthBytes), plaintext, out.subspan(kFrameLengthBytes));
+}
+
 void AppendFrame(crypto::NoiseCipher& cipher, MessageType type, bool more, ByteSpan payload, Bytes& out) {
-    CHECK(payload.size() <= kMaxFramePayload);
     const size_t start = out.size();
-    const size_t sealed_bytes = 1 + payload.size() + crypto::kAeadTagBytes;
-    out.reserve(start + kFrameLengthBytes + sealed_bytes);
-    out.push_back(static_cast<uint8_t>(sealed_bytes & 0xff));
-    out.push_back(static_cast<uint8_t>(sealed_bytes >> 8));
-    out.push_back(static_cast<uint8_t>(static_cast<uint8_t>(type) | (more ? kMoreFragments : 0)));
-    out.insert(out.end(), payload.begin(), payload.end());
-    out.insert(out.end(), crypto::kAeadTagBytes, uint8_t{0});
-    const MutableByteSpan frame = MutableByteSpan(out).subspan(start);
-    const MutableByteSpan sealed = frame.subspan(kFrameLengthBytes);
-    cipher.Encrypt(frame.first(kFrameLengthBytes), sealed.first(1 + payload.size()), sealed);
+    out.resize(start + payload.size() + kFrameOverheadBytes);
+    WriteFrame(cipher, type, more, payload, {}, MutableByteSpan(out).subspan(start));
 }
 
 FrameReader::FrameReader(crypto::NoiseCipher cipher) : m_cipher(std::move(cipher)), m_plaintext(1 + kMaxFramePayload) {

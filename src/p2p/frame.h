@@ -27,6 +27,10 @@ inline constexpr size_t kMaxFrameBytes = kMaxFramePayload + kFrameOverheadBytes;
 inline constexpr uint8_t kMoreFragments = 0x80;
 static_assert(kMaxFrameBytes - kFrameLengthBytes <= crypto::kNoiseMaxMessageBytes);
 
+// Writes a frame whose payload is `first` and `second` together, at most kMaxFramePayload bytes, to all of `out`, which
+// overlaps neither and has kFrameOverheadBytes more.
+void WriteFrame(crypto::NoiseCipher& cipher, MessageType type, bool more, ByteSpan first, ByteSpan second,
+                MutableByteSpan out);
 // Appends a frame to `out`: `payload` is at most kMaxFramePayload bytes.
 void AppendFrame(crypto::NoiseCipher& cipher, MessageType type, bool more, ByteSpan payload, Bytes& out);
 

@@ -43,6 +43,8 @@ class Network {
     virtual Result<Endpoint> Listen(const Endpoint& endpoint) = 0;
     // Queues bytes, which leave soon. Unknown and closed connections are ignored (their OnClosed may be on its way).
     virtual void Write(ConnectionId connection, Bytes bytes) = 0;
+    // A buffer of an earlier Write to use again, of any size and content; an empty one if there is none.
+    virtual Bytes SpareBuffer() { return {}; }
     // Bytes written that the system has not taken yet.
     virtual size_t PendingBytes(ConnectionId connection) const = 0;
     // While false, no OnBytes for the connection and the sender is slowed down by its full window. True at the start.

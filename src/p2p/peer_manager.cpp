@@ -109,7 +109,7 @@ void PeerManager::Impl::Pump(Peer& peer) {
     peer.dirty = false;
     Connection& connection = *peer.connection;
     while (!peer.closed && connection.HasWritable() && network.PendingBytes(peer.connection_id) < kWindowBytes) {
-        Bytes bytes = connection.TakeWritable(kWriteBytes);
+        Bytes bytes = connection.TakeWritable(kWriteBytes, network.SpareBuffer());
         peer.info.bytes_sent += bytes.size();
         peer.info.last_sent = clock.Monotonic();
         network.Write(peer.connection_id, std::move(bytes));
@@ -123,7 +123,7 @@ void PeerManager::Impl::CountQueued(Peer& peer) {
     queued_bytes += now - std::exchange(peer.counted_bytes, now);
 }
 
-bool PeerManager::Impl::Send(Peer& peer, MessageType type, Bytes payload) {
+bool PeerManager::Impl::Send(Peer& peer, MessageType type, Payload payload) {
     CHECK(payload.size() <= MaxPayloadBytes(type));
     if (queued_bytes + payload.size() > config.max_queued_bytes) return false;
     if (!peer.connection->Send(type, std::move(payload))) return false;
@@ -172,6 +172,22 @@ PeerManager::PeerManager(Network& network, const Clock& clock, RandomSource& ran
 
 PeerManager::~PeerManager() = default;
 
+const char* NameOf(Direction direction) {
+    switch (direction) {
+        case Direction::kInbound:
+            return "inbound";
+        case Direction::kOutbound:
+            return "outbound";
+        case Direction::kManual:
+            return "manual";
+        case Direction::kSeed:
+            return "seed";
+        case Direction::kProvider:
+            return "provider";
+    }
+    return "unknown";
+}
+
 const NodeId& PeerManager::node_id() const { return m_impl->own_id; }
 
 Result<Endpoint> PeerManager::Listen(const Endpoint& endpoint) {
@@ -182,7 +198,7 @@ Result<Endpoint> PeerManager::Listen(const Endpoint& endpoint) {
 
 void PeerManager::SetBestHeight(Height height) { m_impl->best_height = height; }
 
-bool PeerManager::Send(PeerId peer, MessageType type, Bytes payload) {
+bool PeerManager::Send(PeerId peer, MessageType type, Payload payload) {
     Impl::Peer* const found = m_impl->FindReady(peer);
     return found != nullptr && m_impl->Send(*found, type, std::move(payload));
 }

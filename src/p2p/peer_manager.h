@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "p2p/address_book.h"
 #include "p2p/identity.h"
 #include "p2p/message.h"
 #include "p2p/network.h"
+#include "p2p/payload.h"
 #include "util/clock.h"
 #include "util/random.h"
 
@@ -18,7 +20,10 @@ enum class Direction {
     kInbound,   // the peer dialled us
     kOutbound,  // we chose it from the addresses we know
     kManual,    // the operator asked for it (-addnode, -connect, addnode)
+    kSeed,      // -seednode: asked for addresses, then left
+    kProvider,  // dialled because it may serve what is downloaded
 };
+const char* NameOf(Direction direction);
 
 struct PeerInfo {
     PeerId id;
@@ -54,6 +59,9 @@ class PeerEvents {
     virtual void OnPeerReady(PeerId peer, const PeerInfo& info) = 0;
     // After this nothing more is heard of `peer`. Only for peers that were ready.
     virtual void OnPeerGone(PeerId peer, const std::string& reason) = 0;
+    // A dial for DialProvider ended without a connection, or because there is one to the same node already: `node` is
+    // who answered, if anybody did.
+    virtual void OnProviderDialEnded(const Endpoint& /*endpoint*/, const std::optional<NodeId>& /*node*/) {}
     // A whole message of any type but hello, ping and pong; `payload` is within the type's limit and valid during the
     // call.
     virtual void OnMessage(PeerId peer, MessageType type, ByteSpan payload) = 0;
@@ -68,8 +76,11 @@ struct PeerManagerConfig {
     uint64_t services{services::kFullBlocks};
     uint16_t listen_port{0};  // what we tell peers; 0: none
     size_t max_peers{125};
-    size_t max_outbound{8};              // of the addresses we know; manual ones come on top
-    size_t max_inbound_per_ip{4};        // but for loopback
+    size_t max_outbound{8};        // of the addresses we know; manual ones come on top
+    size_t max_local_outbound{2};  // of those, to loopback and private addresses; with allow_local no limit
+    size_t max_providers{16};      // on top of max_peers, so that they take no other's place
+    size_t max_inbound_per_ip{4};  // but for loopback
+    bool allow_local{false};       // dial loopback and private addresses that others tell: networks on one machine
     size_t max_queued_bytes{256 << 20};  // over all peers
     seconds discourage_for{3600};
     // Limit on bulk data of one peer, both 0 for none; further bytes wait in the peer.
@@ -79,8 +90,9 @@ struct PeerManagerConfig {
 // All connections of the node: who is connected, in which direction, with which limits. Reads no socket and no clock
 // but those given to it; lives on the network strand.
 //
-// Invariants: 1. one ready peer for each node id; 2. never more than max_peers connections; 3. a peer that is ready has
-// a version, node id and network that were checked; 4. what is queued and buffered for a peer is bounded.
+// Invariants: 1. one ready peer for each node id; 2. never more than max_peers connections, and max_providers
+// besides; 3. a peer that is ready has a version, node id and network that were checked; 4. what is queued and buffered
+// for a peer is bounded.
 //
 // Two nodes that dial each other keep the connection that the node with the lower id dialled; of two in the same
 // direction the older one stays.
@@ -106,14 +118,28 @@ class PeerManager final : private NetworkEvents {
     std::vector<ManualNodeInfo> ManualNodes() const;
     // Whether connections are made to addresses heard of (false with -connect). True at the start.
     void SetAutomaticOutbound(bool enabled);
-    // An address to choose outbound connections from: seeds, the LAN, the DHT. Those that peers gossip are taken by
-    // themselves.
-    void AddAddress(const AddressEntry& entry);
-    std::vector<AddressEntry> KnownAddresses() const;
+    // An address to choose outbound connections from: the LAN, the DHT. Those that peers gossip are taken by
+    // themselves. What came from afar (kGossip, kDht) is taken only if IsDialable.
+    void AddAddress(const AddressEntry& entry, AddressSource source = AddressSource::kOperator);
+    // Where to ask for addresses when none is left to dial.
+    void AddSeed(const Endpoint& endpoint);
+    std::vector<KnownAddress> KnownAddresses() const;
+    // The address book with the outbound peers of now as anchors, for LoadAddresses at the next start.
+    Bytes SaveAddresses();
+    Status LoadAddresses(ByteSpan saved);
+    // Grows with each change that is worth saving.
+    uint64_t AddressChanges() const;
+
+    // Dials a node that may serve content, in one of the slots kept for that. Hearsay: an error if it is not
+    // IsDialable, its place was dialled too often (DialBudget), all slots are taken, or there is a connection already.
+    // OnPeerReady or OnProviderDialEnded follows. `on_lan`: the node itself told us over the local network, so the
+    // address may be a local one.
+    Status DialProvider(const Endpoint& endpoint, bool on_lan = false);
+    size_t ProviderConnections() const;  // dialling ones too
 
     // Queues a message. False if the peer is not ready, or the class's queue or the queues of all peers are full. A
     // payload over the type's limit is our bug.
-    [[nodiscard]] bool Send(PeerId peer, MessageType type, Bytes payload);
+    [[nodiscard]] bool Send(PeerId peer, MessageType type, Payload payload);
     // Payloads waiting in the class's queue, each counted with 64 bytes for itself.
     size_t QueuedBytes(PeerId peer, MessageClass message_class) const;
     static size_t QueueLimitBytes(MessageClass message_class);

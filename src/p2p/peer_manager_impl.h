@@ -4,7 +4,9 @@
 #include <set>
 
 #include "p2p/address_book.h"
+#include "p2p/bounded_set.h"
 #include "p2p/connection.h"
+#include "p2p/dial_budget.h"
 #include "p2p/discouraged.h"
 #include "p2p/peer_manager.h"
 #include "p2p/token_bucket.h"
@@ -23,6 +25,7 @@ struct PeerManager::Impl {
         Instant started{};
         bool greeted{false};  // its hello was right
         bool ready{false};
+        bool was_ready{false};    // its end is an OnPeerGone
         size_t counted_bytes{0};  // its share of queued_bytes
         bool closed{false};       // waits to be removed
         bool dirty{false};        // has something to write
@@ -33,6 +36,8 @@ struct PeerManager::Impl {
         std::optional<Instant> resume_at;  // not read from before
     };
     using PeerPtr = std::unique_ptr<Peer>;
+
+    static constexpr size_t kMaxVerified = 4096;
 
     // An endpoint that the operator wants to be connected to.
     struct Manual {
@@ -67,7 +72,7 @@ struct PeerManager::Impl {
     void Punish(Peer& peer, const std::string& reason);
     void Pump(Peer& peer);
     void CountQueued(Peer& peer);
-    bool Send(Peer& peer, MessageType type, Bytes payload);
+    bool Send(Peer& peer, MessageType type, Payload payload);
 
     // peer_messages.cpp
     void Receive(Peer& peer, ByteSpan bytes);
@@ -85,7 +90,13 @@ struct PeerManager::Impl {
     Peer* Dial(const Endpoint& endpoint, Direction direction);
     void DialManual();
     void DialAutomatic();
+    bool DialAnchor();
+    void DialSeed();
     bool WantsAutomatic() const;
+    bool IsVerified(const Endpoint& endpoint) const { return verified.Has(endpoint) || addresses.IsTried(endpoint); }
+    bool MayDial(const Endpoint& endpoint);
+    size_t ProviderConnections() const;
+    size_t ChainConnections() const { return by_connection.size() - ProviderConnections(); }
     void DialEnded(const Peer& peer);
     bool ConnectedTo(const Endpoint& endpoint) const;
 
@@ -109,6 +120,12 @@ struct PeerManager::Impl {
     bool automatic{true};
     Instant next_automatic{};
     AddressBook addresses;
+    std::vector<Endpoint> last_anchors;  // the outbound peers when there were any
+    std::vector<Endpoint> anchors;       // of the last run, not yet dialled
+    std::map<Endpoint, Instant> seeds;   // and when each may be dialled again
+    DialBudget dial_budget;
+    BoundedSet<Endpoint> verified{kMaxVerified};  // where we met a node
+    uint64_t outbound_changes{0};
     std::set<Endpoint> own_endpoints;  // where we reached ourselves
     Discouraged discouraged;
 };

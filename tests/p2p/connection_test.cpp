@@ -98,6 +98,38 @@ TEST(Connection, MessagesOfEverySizeArriveWhole) {
     EXPECT_EQ(pair.a.QueuedBytes(), 0u);
 }
 
+TEST(Connection, OwnAndSharedPartsOfAPayloadArriveAsOne) {
+    Pair pair;
+    ASSERT_TRUE(pair.Exchange());
+    const auto shared = std::make_shared<const Bytes>(Pattern(3 * kMaxFramePayload, 9));
+    std::vector<Bytes> sent;
+    for (const size_t own : {size_t{0}, size_t{1}, kMaxFramePayload - 1, kMaxFramePayload, kMaxFramePayload + 1}) {
+        for (const size_t size : {size_t{0}, size_t{1}, kMaxFramePayload - own % 7, 2 * kMaxFramePayload}) {
+            const size_t offset = 13 + own % 5;
+            Bytes whole = Pattern(own, own + size);
+            ASSERT_TRUE(pair.a.Send(MessageType::kBlock, Payload(whole, shared, offset, size)));
+            const auto part = shared->begin() + static_cast<ptrdiff_t>(offset);
+            whole.insert(whole.end(), part, part + static_cast<ptrdiff_t>(size));
+            sent.push_back(std::move(whole));
+        }
+    }
+    ASSERT_TRUE(pair.Exchange(4099));
+    ASSERT_EQ(pair.b_saw.messages.size(), sent.size());
+    for (size_t i = 0; i < sent.size(); ++i) EXPECT_EQ(pair.b_saw.messages[i].second, sent[i]);
+    EXPECT_EQ(pair.a.QueuedBytes(), 0u);
+    EXPECT_EQ(shared.use_count(), 1) << "a sent payload is still held";
+}
+
+TEST(Connection, AUsedBufferIsWrittenOverAndGivesTheSameBytes) {
+    Pair fresh, used;
+    ASSERT_TRUE(fresh.Exchange() && used.Exchange());
+    for (const size_t size : {size_t{10}, size_t{40'000}, size_t{100}}) {
+        const Bytes payload = Pattern(size, 3);
+        ASSERT_TRUE(fresh.a.Send(MessageType::kBlock, payload) && used.a.Send(MessageType::kBlock, payload));
+        EXPECT_EQ(fresh.a.TakeWritable(1 << 20), used.a.TakeWritable(1 << 20, Bytes(size % 3 * 20'000, 0xee)));
+    }
+}
+
 TEST(Connection, AnotherMagicHasAClearReason) {
     Pair pair(TestNetwork(1), TestNetwork(9));
     const Status status = pair.Exchange();
