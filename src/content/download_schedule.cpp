@@ -193,4 +193,11 @@ void Swarm::Impl::TickDownload(Download& download, Instant now) {
     Schedule(download, now);
 }
 
+void Swarm::SetLimits(const ContentId& content, const DownloadLimits& limits, Instant now) {
+    const auto found = m_impl->downloads.find(content);
+    if (found == m_impl->downloads.end()) return;
+    found->second.limits = limits;
+    m_impl->Schedule(found->second, now);
+}
+
 }  // namespace sluice::content

@@ -174,6 +174,7 @@ class Swarm {
                          Amount ask_per_mib, Instant now, DownloadMode mode = DownloadMode::kWhole);
     void StopDownload(const ContentId& content, Instant now);  // pause: start again with the set stored so far
     void SetMode(const ContentId& content, DownloadMode mode, Instant now);
+    void SetLimits(const ContentId& content, const DownloadLimits& limits, Instant now);
     // These chunks, `first` to `last` and both included, are wanted in whatever mode: a file of a folder, a segment.
     void Want(const ContentId& content, ChunkIndex first, ChunkIndex last, Instant now);
     // Streaming: these chunks before all others, in this order, at most ChunkPicker::kMaxUrgent; in place of those given

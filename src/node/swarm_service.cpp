@@ -95,6 +95,11 @@ void SwarmService::SetMode(const ContentId& content, DownloadMode mode) {
     Run();
 }
 
+void SwarmService::SetLimits(const ContentId& content, const DownloadLimits& limits) {
+    m_swarm.SetLimits(content, limits, Now());
+    Run();
+}
+
 void SwarmService::Want(const ContentId& content, ChunkIndex first, ChunkIndex last) {
     m_swarm.Want(content, first, last, Now());
     Run();

@@ -67,6 +67,7 @@ class SwarmService final : public ContentEndpoint {
     // As content::Swarm's. Each reader of a content (a number that NewReader gives) has deadlines of its own, which take
     // turns; an empty list, or DropReader, ends them.
     void SetMode(const ContentId& content, content::DownloadMode mode);
+    void SetLimits(const ContentId& content, const content::DownloadLimits& limits);
     void Want(const ContentId& content, content::ChunkIndex first, content::ChunkIndex last);
     ReaderId NewReader() { return ++m_last_reader; }
     void SetDeadlines(const ContentId& content, ReaderId reader, std::vector<content::ChunkIndex> soonest_first);
