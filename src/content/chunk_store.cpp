@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "content/hash_file.h"
 #include "util/check.h"
 #include "util/log.h"
 
@@ -40,12 +41,16 @@ std::string_view StripSuffix(std::string_view name) {
     return {};
 }
 
+// What an empty content takes: its hashes and the first block of its journal.
+uint64_t EmptyFootprint(uint64_t size_bytes) { return BlocksBytes(HashFileBytes(size_bytes)) + kBlockBytes; }
+uint64_t WholeFootprint(uint64_t size_bytes) { return BlocksBytes(size_bytes) + EmptyFootprint(size_bytes); }
+
 }  // namespace
 
 Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(storage::FileSystem& files, std::string folder,
-                                                     uint64_t quota_bytes) {
+                                                     uint64_t quota_bytes, const Clock* clock) {
     RETURN_IF_ERROR(files.CreateDirectories(folder));
-    std::unique_ptr<ChunkStore> store(new ChunkStore(files, std::move(folder), quota_bytes));
+    std::unique_ptr<ChunkStore> store(new ChunkStore(files, std::move(folder), quota_bytes, clock));
     RETURN_IF_ERROR(store->Load());
     return store;
 }
@@ -82,7 +87,8 @@ Status ChunkStore::LoadContent(const ContentId& content) {
     if (!stored->m_named) return {};
     RETURN_IF_ERROR(stored->OpenFiles());
     RETURN_IF_ERROR(stored->DropWhatIsNotThere());
-    m_used_bytes += stored->StoredBytes();
+    stored->DiscardHoles();
+    m_used_bytes += stored->MeasureFootprint();
     m_contents.emplace(content, std::move(stored));
     return {};
 }
@@ -101,18 +107,28 @@ std::string ChunkStore::PathOf(const ContentId& content) const {
 
 Result<std::shared_ptr<StoredContent>> ChunkStore::Create(const ContentId& content) {
     RETURN_IF_ERROR(CheckContentSize(content.size_bytes));
-    const std::lock_guard names_lock(m_names_mutex);
     if (auto found = Find(content)) return found;
-    auto stored = std::make_shared<StoredContent>(*this, content, PathOf(content));
-    RETURN_IF_ERROR(stored->OpenJournal());
-    RETURN_IF_ERROR(stored->OpenFiles());
-    RETURN_IF_ERROR(stored->WriteHead(false));
-    // A creation that failed halfway may have left chunks.
-    RETURN_IF_ERROR(stored->DropWhatIsNotThere());
-    const std::lock_guard lock(m_mutex);
-    m_used_bytes += stored->StoredBytes();
-    m_contents.emplace(content, stored);
-    return stored;
+    const uint64_t overhead_bytes = EmptyFootprint(content.size_bytes);
+    RETURN_IF_ERROR(Reserve(overhead_bytes));
+    const auto created = [&]() -> Result<std::shared_ptr<StoredContent>> {
+        const std::lock_guard names_lock(m_names_mutex);
+        if (auto found = Find(content)) return found;
+        auto stored = std::make_shared<StoredContent>(*this, content, PathOf(content));
+        RETURN_IF_ERROR(stored->OpenJournal());
+        RETURN_IF_ERROR(stored->OpenFiles());
+        RETURN_IF_ERROR(stored->WriteHead(false));
+        // A creation that failed halfway may have left chunks.
+        RETURN_IF_ERROR(stored->DropWhatIsNotThere());
+        stored->DiscardHoles();
+        stored->Touch();
+        Charge(stored->MeasureFootprint());
+        const std::lock_guard lock(m_mutex);
+        m_contents.emplace(content, stored);
+        return stored;
+    }();
+    // It is measured by now, or was there, or is not.
+    Release(overhead_bytes);
+    return created;
 }
 
 std::shared_ptr<StoredContent> ChunkStore::Find(const ContentId& content) const {
@@ -132,21 +148,18 @@ Status ChunkStore::Remove(const ContentId& content) {
     const std::lock_guard names_lock(m_names_mutex);
     const auto stored = Find(content);
     if (!stored) return Fail(ErrorKind::kNotFound, fmt::format("content {} is not in the store", content.root.Hex()));
-    return RemoveContent(stored);
+    RETURN_IF_ERROR(RemoveContent(stored));
+    const std::lock_guard lock(m_mutex);
+    m_contents.erase(content);
+    return {};
 }
 
 Status ChunkStore::RemoveContent(const std::shared_ptr<StoredContent>& content) {
-    uint64_t bytes = 0;
-    {
-        const std::lock_guard write_lock(content->m_write_mutex);
-        RETURN_IF_ERROR(content->RemoveFiles());
-        const std::lock_guard content_lock(content->m_mutex);
-        content->m_removed = true;
-        bytes = content->StoredBytes();
-    }
-    Release(bytes);
-    const std::lock_guard lock(m_mutex);
-    m_contents.erase(content->id());
+    const std::lock_guard write_lock(content->m_write_mutex);
+    RETURN_IF_ERROR(content->RemoveFiles());
+    const std::lock_guard content_lock(content->m_mutex);
+    content->m_removed = true;
+    Release(content->m_footprint_bytes.exchange(0));
     return {};
 }
 
@@ -163,39 +176,6 @@ Status ChunkStore::FlushAll() {
         if (first && !gone) first = std::move(flushed);
     }
     return first;
-}
-
-uint64_t ChunkStore::used_bytes() const {
-    const std::lock_guard lock(m_mutex);
-    return m_used_bytes;
-}
-
-uint64_t ChunkStore::quota_bytes() const {
-    const std::lock_guard lock(m_mutex);
-    return m_quota_bytes;
-}
-
-void ChunkStore::SetQuota(uint64_t quota_bytes) {
-    const std::lock_guard lock(m_mutex);
-    m_quota_bytes = quota_bytes;
-}
-
-Status ChunkStore::Reserve(uint64_t bytes) {
-    const std::lock_guard lock(m_mutex);
-    if (m_used_bytes > m_quota_bytes || bytes > m_quota_bytes - m_used_bytes) {
-        return Fail(ErrorKind::kUnavailable,
-                    fmt::format("the content store is full: {} of its quota of {} bytes are used; remove content or "
-                                "raise the quota",
-                                m_used_bytes, m_quota_bytes));
-    }
-    m_used_bytes += bytes;
-    return {};
-}
-
-void ChunkStore::Release(uint64_t bytes) {
-    const std::lock_guard lock(m_mutex);
-    CHECK(bytes <= m_used_bytes);
-    m_used_bytes -= bytes;
 }
 
 Result<std::unique_ptr<StagedContent>> ChunkStore::Stage() {
@@ -220,41 +200,21 @@ StagedContent::~StagedContent() {
     m_store.Release(m_reserved_bytes);
 }
 
+Status StagedContent::ReserveFor(uint64_t size_bytes) {
+    const uint64_t wanted = WholeFootprint(size_bytes);
+    if (wanted <= m_reserved_bytes) return {};
+    RETURN_IF_ERROR(m_store.Reserve(wanted - m_reserved_bytes));
+    m_reserved_bytes = wanted;
+    return {};
+}
+
 Status StagedContent::Put(ChunkIndex chunk, ByteSpan sealed, std::span<const Hash256> leaf_hashes) {
     CHECK(chunk.value == m_root.chunks());
-    RETURN_IF_ERROR(m_store.Reserve(sealed.size()));
-    m_reserved_bytes += sealed.size();
+    RETURN_IF_ERROR(ReserveFor(m_size_bytes + sealed.size()));
     RETURN_IF_ERROR(m_data->WriteAt(m_size_bytes, sealed));
     m_size_bytes += sealed.size();
     const Hash256 hash = m_root.Add(leaf_hashes);
     return m_hashes->WriteAt(uint64_t{chunk.value} * Hash256::kSize, hash.bytes);
-}
-
-Status StagedContent::WriteTree(uint64_t size_bytes) {
-    constexpr size_t kNodesAtOnce = 2048;
-    const uint32_t depth = TreeDepth(size_bytes);
-    if (depth == 0) return m_hashes->Truncate(0);
-    uint64_t from = 0;  // offset of the level below
-    for (uint32_t level = 0; level + 1 < depth; ++level) {
-        const uint64_t nodes = NodesAtLevel(size_bytes, level);
-        const uint64_t to = from + nodes * Hash256::kSize;
-        for (uint64_t first = 0; first < nodes; first += kNodesAtOnce) {
-            std::vector<Hash256> row(std::min<uint64_t>(kNodesAtOnce, nodes - first));
-            Bytes bytes(row.size() * Hash256::kSize);
-            RETURN_IF_ERROR(m_hashes->ReadAt(from + first * Hash256::kSize, bytes));
-            for (size_t i = 0; i < row.size(); ++i)
-                std::copy_n(bytes.begin() + static_cast<ptrdiff_t>(i * 32), 32, row[i].begin());
-            if (row.size() % 2 != 0) row.push_back(PaddingHash(level));
-            Bytes above;
-            for (size_t i = 0; i < row.size(); i += 2) {
-                const Hash256 node = crypto::Sha256Pair(row[i], row[i + 1]);
-                above.insert(above.end(), node.begin(), node.end());
-            }
-            RETURN_IF_ERROR(m_hashes->WriteAt(to + first / 2 * Hash256::kSize, above));
-        }
-        from = to;
-    }
-    return {};
 }
 
 Result<std::shared_ptr<StoredContent>> StagedContent::Commit(const ContentId& content) {
@@ -264,7 +224,8 @@ Result<std::shared_ptr<StoredContent>> StagedContent::Commit(const ContentId& co
         return Fail(fmt::format("the sealed data has root {} and {} bytes, not {} and {}", root.Hex(), m_size_bytes,
                                 content.root.Hex(), content.size_bytes));
     }
-    RETURN_IF_ERROR(WriteTree(m_size_bytes));
+    RETURN_IF_ERROR(WriteHashLevels(*m_hashes, m_size_bytes));
+    RETURN_IF_ERROR(m_hashes->Truncate(HashFileBytes(m_size_bytes)));
     RETURN_IF_ERROR(m_data->Sync());
     RETURN_IF_ERROR(m_hashes->Sync());
     m_data.reset();
@@ -272,8 +233,14 @@ Result<std::shared_ptr<StoredContent>> StagedContent::Commit(const ContentId& co
 
     const std::lock_guard names_lock(m_store.m_names_mutex);
     if (const auto found = m_store.Find(content)) {
-        if (found->IsComplete()) return found;
+        if (found->IsComplete()) {
+            if (m_pin) RETURN_IF_ERROR(found->SetPinned(true));
+            return found;
+        }
+        m_pin = m_pin || found->IsPinned();
         RETURN_IF_ERROR(m_store.RemoveContent(found));
+        const std::lock_guard lock(m_store.m_mutex);
+        m_store.m_contents.erase(content);
     }
     auto stored = std::make_shared<StoredContent>(m_store, content, m_store.PathOf(content));
     RETURN_IF_ERROR(m_store.m_files.Rename(m_path + kDataSuffix, stored->Path(kDataSuffix)));
@@ -281,7 +248,11 @@ Result<std::shared_ptr<StoredContent>> StagedContent::Commit(const ContentId& co
     RETURN_IF_ERROR(stored->OpenJournal());
     RETURN_IF_ERROR(stored->OpenFiles());
     RETURN_IF_ERROR(stored->WriteHead(true));
-    m_reserved_bytes = 0;  // they are the content's now
+    stored->Touch();
+    // What was reserved is the content's now.
+    m_store.Charge(stored->MeasureFootprint());
+    m_store.Release(std::exchange(m_reserved_bytes, 0));
+    if (m_pin) RETURN_IF_ERROR(stored->SetPinned(true));
     const std::lock_guard lock(m_store.m_mutex);
     m_store.m_contents.emplace(content, stored);
     return stored;

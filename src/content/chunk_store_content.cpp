@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "content/chunk_store.h"
+#include "content/hash_file.h"
 #include "util/check.h"
 #include "util/log.h"
 #include "util/serialize.h"
@@ -19,7 +20,10 @@ using storage::OpenMode;
 constexpr uint8_t kHeadRecord = 0;   // content id, runs: the content is here, with these chunks
 constexpr uint8_t kAddedRecord = 1;  // runs: these chunks are synced
 constexpr uint8_t kGoneRecord = 2;   // runs: these chunks are not to be trusted any more
+constexpr uint8_t kPinRecord = 3;    // pinned (1)
+constexpr uint8_t kUseRecord = 4;    // when it was used, ms since 1970 (8)
 constexpr size_t kMaxRunsPerRecord = 64 << 10;
+constexpr milliseconds kUseKnownWithin = std::chrono::hours(1);
 
 struct Run {
     uint32_t first{0};
@@ -53,15 +57,6 @@ Status AppendRuns(storage::AppendLog& journal, uint8_t kind, const std::vector<C
     }
     return {};
 }
-
-uint64_t NodeOffset(uint64_t size_bytes, const TreeNode& node) {
-    uint64_t before = node.index;
-    for (uint32_t level = 0; level < node.level; ++level) before += NodesAtLevel(size_bytes, level);
-    return before * Hash256::kSize;
-}
-
-// Of the whole hashes file: every level below the root.
-uint64_t TreeBytes(uint64_t size_bytes) { return NodeOffset(size_bytes, {TreeDepth(size_bytes), 0}); }
 
 }  // namespace
 
@@ -113,7 +108,7 @@ Status StoredContent::OpenFiles() {
     ASSIGN_OR_RETURN(m_data, m_store.m_files.Open(Path(".data"), OpenMode::kCreateOrOpen));
     ASSIGN_OR_RETURN(m_hashes, m_store.m_files.Open(Path(".hashes"), OpenMode::kCreateOrOpen));
     ASSIGN_OR_RETURN(const uint64_t size, m_hashes->Size());
-    if (size != TreeBytes(m_id.size_bytes)) RETURN_IF_ERROR(m_hashes->Truncate(TreeBytes(m_id.size_bytes)));
+    if (size != HashFileBytes(m_id.size_bytes)) RETURN_IF_ERROR(m_hashes->Truncate(HashFileBytes(m_id.size_bytes)));
     return {};
 }
 
@@ -125,8 +120,13 @@ Status StoredContent::Replay(ByteSpan record) {
         reader(id);
         if (id != m_id) return Fail("its journal is another content's");
         m_named = true;
-    } else if (!m_named || (kind != kAddedRecord && kind != kGoneRecord)) {
+    } else if (!m_named || kind > kUseRecord) {
         return Fail("its journal is not one of this version");
+    } else if (kind == kPinRecord || kind == kUseRecord) {
+        kind == kPinRecord ? m_pinned = reader.Integer<uint8_t>() != 0
+                           : m_saved_use_ms = static_cast<int64_t>(reader.Integer<uint64_t>());
+        m_last_used_ms = m_saved_use_ms;
+        return reader.Ok() && reader.Left() == 0 ? Status() : Fail("its journal is damaged");
     }
     std::vector<Run> runs;
     reader.Vector(runs, kMaxRunsPerRecord, 8);
@@ -170,11 +170,62 @@ Status StoredContent::DropWhatIsNotThere() {
     return AppendRuns(*m_journal, kGoneRecord, gone);
 }
 
-uint64_t StoredContent::StoredBytes() const {
-    if (m_have.count() == 0) return 0;
-    const ChunkIndex last(m_have.size() - 1);
-    const uint64_t short_by = m_have.Has(last) ? kChunkBytes - ChunkBytes(m_id.size_bytes, last) : 0;
-    return uint64_t{m_have.count()} * kChunkBytes - short_by;
+uint64_t StoredContent::MeasureFootprint() {
+    m_journal_bytes = BlocksBytes(m_journal->size_bytes());
+    uint64_t bytes = BlocksBytes(HashFileBytes(m_id.size_bytes)) + m_journal_bytes;
+    for (ChunkIndex chunk(0); chunk.value < m_have.size(); ++chunk)
+        if (m_have.Has(chunk)) bytes += BlocksBytes(ChunkBytes(m_id.size_bytes, chunk));
+    m_footprint_bytes = bytes;
+    return bytes;
+}
+
+void StoredContent::DiscardHoles() {
+    const auto size = m_data->Size();
+    for (uint32_t first = 0; size && first < m_have.size();) {
+        uint32_t end = first;
+        while (end < m_have.size() && !m_have.Has(ChunkIndex(end))) ++end;
+        const uint64_t from = ChunkOffset(ChunkIndex(first));
+        if (end > first && from < *size)
+            (void)m_data->Discard(from, std::min(*size, ChunkOffset(ChunkIndex(end))) - from);
+        first = end + 1;
+    }
+}
+
+void StoredContent::ChargeJournal() {
+    const uint64_t now = BlocksBytes(m_journal->size_bytes());
+    if (now <= m_journal_bytes) return;
+    m_store.Charge(now - m_journal_bytes);
+    m_footprint_bytes += now - m_journal_bytes;
+    m_journal_bytes = now;
+}
+
+void StoredContent::Touch() const {
+    if (m_store.m_clock != nullptr) m_last_used_ms = m_store.m_clock->Now().time_since_epoch().count();
+}
+
+Status StoredContent::SetPinned(bool pinned) {
+    const std::lock_guard write_lock(m_write_mutex);
+    if (m_removed) return Fail(ErrorKind::kNotFound, "the content was removed from the store");
+    if (m_pinned == pinned) return {};
+    Writer writer;
+    writer(kPinRecord, uint8_t{pinned});
+    RETURN_IF_ERROR(m_journal->Append(writer.bytes(), true));
+    m_pinned = pinned;
+    ChargeJournal();
+    return {};
+}
+
+Status StoredContent::SaveUse() {
+    const std::lock_guard write_lock(m_write_mutex);
+    if (m_removed) return Fail(ErrorKind::kNotFound, "the content was removed from the store");
+    const int64_t used_ms = m_last_used_ms;
+    if (used_ms - m_saved_use_ms < kUseKnownWithin.count()) return {};
+    Writer writer;
+    writer(kUseRecord, static_cast<uint64_t>(used_ms));
+    RETURN_IF_ERROR(m_journal->Append(writer.bytes(), false));
+    m_saved_use_ms = used_ms;
+    ChargeJournal();
+    return {};
 }
 
 ChunkSet StoredContent::Have() const {
@@ -195,7 +246,7 @@ bool StoredContent::IsComplete() const {
 std::optional<Hash256> StoredContent::ReadNode(const TreeNode& node) const {
     if (node.level == TreeDepth(m_id.size_bytes)) return CastHash<Hash256>(m_id.root);
     Hash256 hash;
-    if (!m_hashes->ReadAt(NodeOffset(m_id.size_bytes, node), hash.bytes) || hash.IsZero()) return std::nullopt;
+    if (!m_hashes->ReadAt(HashOffset(m_id.size_bytes, node), hash.bytes) || hash.IsZero()) return std::nullopt;
     return hash;
 }
 
@@ -228,30 +279,37 @@ Status StoredContent::AddHashes(const HashSpan& span, const HashProof& proof) {
         }
         at += row.size() / Hash256::kSize;
         if (first.level < TreeDepth(m_id.size_bytes))
-            RETURN_IF_ERROR(m_hashes->WriteAt(NodeOffset(m_id.size_bytes, first), row));
+            RETURN_IF_ERROR(m_hashes->WriteAt(HashOffset(m_id.size_bytes, first), row));
     }
     return {};
 }
 
 Status StoredContent::AddChunk(ChunkIndex chunk, ByteSpan bytes) {
+    bool added = false;
     if (HasChunk(chunk)) return {};
     const auto hash = HashOf(chunk);
     if (!hash) return Fail(ErrorKind::kUnavailable, fmt::format("the hash of chunk {} is not known yet", chunk.value));
     if (!CheckChunk(m_id.size_bytes, chunk, bytes, *hash)) {
         return Fail(fmt::format("chunk {} is not the one of content {}", chunk.value, m_id.root.Hex()));
     }
+    // Before the mutexes: it may evict other contents.
+    const uint64_t blocks_bytes = BlocksBytes(bytes.size());
+    RETURN_IF_ERROR(m_store.Reserve(blocks_bytes));
     const std::lock_guard write_lock(m_write_mutex);
-    if (m_removed) return Fail(ErrorKind::kNotFound, "the content was removed from the store");
-    if (HasChunk(chunk)) return {};
-    RETURN_IF_ERROR(m_store.Reserve(bytes.size()));
-    if (Status written = m_data->WriteAt(ChunkOffset(chunk), bytes); !written) {
-        m_store.Release(bytes.size());
-        return written;
-    }
-    const std::lock_guard lock(m_mutex);
-    m_have.Insert(chunk);
-    m_unsynced.push_back(chunk);
-    return {};
+    const Status written = [&]() -> Status {
+        if (m_removed) return Fail(ErrorKind::kNotFound, "the content was removed from the store");
+        if (HasChunk(chunk)) return {};
+        RETURN_IF_ERROR(m_data->WriteAt(ChunkOffset(chunk), bytes));
+        const std::lock_guard lock(m_mutex);
+        m_have.Insert(chunk);
+        m_unsynced.push_back(chunk);
+        m_footprint_bytes += blocks_bytes;
+        added = true;
+        return {};
+    }();
+    if (!added) m_store.Release(blocks_bytes);
+    Touch();
+    return written;
 }
 
 Status StoredContent::CheckHere(ChunkIndex chunk) const {
@@ -262,12 +320,18 @@ Status StoredContent::CheckHere(ChunkIndex chunk) const {
 }
 
 Status StoredContent::Read(ChunkIndex chunk, MutableByteSpan into) const {
+    Touch();
+    return ReadBytes(chunk, into);
+}
+
+Status StoredContent::ReadBytes(ChunkIndex chunk, MutableByteSpan into) const {
     RETURN_IF_ERROR(CheckHere(chunk));
     CHECK(into.size() == ChunkBytes(m_id.size_bytes, chunk));
     return m_data->ReadAt(ChunkOffset(chunk), into);
 }
 
 Result<Bytes> StoredContent::ReadLeaf(ChunkIndex chunk, uint32_t leaf) const {
+    Touch();
     RETURN_IF_ERROR(CheckHere(chunk));
     const uint32_t leaf_bytes = LeafBytes(m_id.size_bytes, chunk, leaf);
     if (leaf_bytes == 0) return Fail(fmt::format("chunk {} has no leaf {}", chunk.value, leaf));
@@ -278,7 +342,7 @@ Result<Bytes> StoredContent::ReadLeaf(ChunkIndex chunk, uint32_t leaf) const {
 
 Result<std::vector<Hash256>> StoredContent::ReadLeafHashes(ChunkIndex chunk) {
     Bytes bytes(ChunkBytes(m_id.size_bytes, chunk));
-    RETURN_IF_ERROR(Read(chunk, bytes));
+    RETURN_IF_ERROR(ReadBytes(chunk, bytes));
     const auto hash = HashOf(chunk);
     if (!hash)
         return Fail(ErrorKind::kUnavailable, fmt::format("the hash of chunk {} has to be fetched again", chunk.value));
@@ -300,7 +364,12 @@ Status StoredContent::Drop(ChunkIndex chunk) {
         if (!m_have.Erase(chunk)) return {};
         std::erase(m_unsynced, chunk);
     }
-    m_store.Release(ChunkBytes(m_id.size_bytes, chunk));
+    ChargeJournal();
+    const uint32_t bytes = ChunkBytes(m_id.size_bytes, chunk);
+    (void)m_data->Discard(ChunkOffset(chunk),
+                          bytes);  // where the file system cannot, the chunk to come takes the place
+    m_footprint_bytes -= BlocksBytes(bytes);
+    m_store.Release(BlocksBytes(bytes));
     return {};
 }
 
@@ -330,7 +399,57 @@ Status StoredContent::Flush() {
 Status StoredContent::FlushData(const std::vector<ChunkIndex>& chunks) {
     RETURN_IF_ERROR(m_data->Sync());
     RETURN_IF_ERROR(m_hashes->Sync());
-    return AppendRuns(*m_journal, kAddedRecord, chunks);
+    const Status named = AppendRuns(*m_journal, kAddedRecord, chunks);
+    ChargeJournal();
+    return named;
+}
+
+Result<VerifyOutcome> StoredContent::Verify(const Progress& progress) {
+    const ChunkSet have = Have();
+    VerifyOutcome outcome;
+    std::vector<ChunkIndex> without_hash;
+    Bytes bytes(kChunkBytes);
+    for (ChunkIndex chunk(0); chunk.value < have.size(); ++chunk) {
+        if (!have.Has(chunk)) continue;
+        const auto hash = HashOf(chunk);
+        if (!hash) {
+            without_hash.push_back(chunk);
+        } else {
+            const auto into = MutableByteSpan(bytes).first(ChunkBytes(m_id.size_bytes, chunk));
+            const Status read = ReadBytes(chunk, into);
+            if (!read && read.error().kind == ErrorKind::kNotFound) return Fail(read.error());
+            // A sector that cannot be read is damaged, too.
+            if (!read || !CheckChunk(m_id.size_bytes, chunk, into, *hash)) {
+                LogWarning("store", "chunk {} of {} was damaged on the disk and is dropped", chunk.value, m_path);
+                RETURN_IF_ERROR(Drop(chunk));
+                ++outcome.damaged;
+            }
+        }
+        ++outcome.checked;
+        if (progress && !progress(ChunkOffset(chunk) + kChunkBytes, uint64_t{have.size()} * kChunkBytes))
+            return Fail(ErrorKind::kUnavailable, "stopped before the end");
+    }
+    if (!without_hash.empty() && IsComplete() && RebuildHashes()) return outcome;
+    for (const ChunkIndex chunk : without_hash) {
+        RETURN_IF_ERROR(Drop(chunk));
+        ++outcome.damaged;
+    }
+    return outcome;
+}
+
+Status StoredContent::RebuildHashes() {
+    const std::lock_guard write_lock(m_write_mutex);
+    Bytes bytes(kChunkBytes);
+    const bool only_chunk = m_have.size() == 1;
+    for (ChunkIndex chunk(0); chunk.value < m_have.size() && !only_chunk; ++chunk) {
+        const auto into = MutableByteSpan(bytes).first(ChunkBytes(m_id.size_bytes, chunk));
+        RETURN_IF_ERROR(ReadBytes(chunk, into));
+        RETURN_IF_ERROR(
+            m_hashes->WriteAt(HashOffset(m_id.size_bytes, {0, chunk.value}), ChunkHash(LeafHashes(into), false).bytes));
+    }
+    ASSIGN_OR_RETURN(const auto root, WriteHashLevels(*m_hashes, m_id.size_bytes));
+    if (root != CastHash<Hash256>(m_id.root)) return Fail("the data is not the content's");
+    return m_hashes->Sync();
 }
 
 Status StoredContent::RemoveFiles() {

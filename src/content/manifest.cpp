@@ -40,7 +40,8 @@ Status CheckClashes(const std::vector<ManifestEntry>& entries) {
     for (const ManifestEntry& entry : entries) {
         if (!paths.insert(FoldCase(entry.path)).second) {
             return Fail(
-                fmt::format("the path {} differs from another only in case: rename one of them", Quoted(entry.path)));
+                fmt::format("the path {} is there twice, or differs from another only in case: rename one of them",
+                            Quoted(entry.path)));
         }
     }
     for (const ManifestEntry& entry : entries) {
@@ -62,7 +63,7 @@ Result<uint64_t> AddSizes(const Manifest& manifest) {
             return Fail(fmt::format("the file {} has {} bytes, over the limit of {}", Quoted(entry.path),
                                     entry.size_bytes, kMaxContentBytes));
         }
-        if (manifest.aligned && entry.size_bytes > 0) total = RoundUpToSlice(total);
+        if (entry.aligned) total = RoundUpToSlice(total);
         total += entry.size_bytes;
         if (total > kMaxContentBytes)
             return Fail(fmt::format("the folder is over the limit of {} bytes: split it", kMaxContentBytes));
@@ -193,11 +194,10 @@ Status Manifest::Check() const {
     if (entries.size() > kMaxManifestEntries) {
         return Fail(fmt::format("the folder has {} files, over the limit of {}", entries.size(), kMaxManifestEntries));
     }
-    for (size_t i = 0; i < entries.size(); ++i) {
-        RETURN_IF_ERROR(CheckPath(entries[i].path));
-        if (i > 0 && entries[i].path <= entries[i - 1].path) {
-            return Fail(fmt::format("the path {} is not in order, or there twice", Quoted(entries[i].path)));
-        }
+    for (const ManifestEntry& entry : entries) {
+        RETURN_IF_ERROR(CheckPath(entry.path));
+        if (entry.aligned && entry.size_bytes == 0)
+            return Fail(fmt::format("the file {} has no bytes that could be aligned", Quoted(entry.path)));
     }
     RETURN_IF_ERROR(CheckClashes(entries));
     ASSIGN_OR_RETURN(const uint64_t total, AddSizes(*this));
@@ -210,7 +210,7 @@ std::vector<uint64_t> Manifest::Offsets() const {
     offsets.reserve(entries.size() + 1);
     uint64_t end = 0;
     for (const ManifestEntry& entry : entries) {
-        if (aligned && entry.size_bytes > 0) end = RoundUpToSlice(end);
+        if (entry.aligned) end = RoundUpToSlice(end);
         offsets.push_back(end);
         end += entry.size_bytes;
     }
@@ -219,9 +219,9 @@ std::vector<uint64_t> Manifest::Offsets() const {
 }
 
 const ManifestEntry* Manifest::Find(std::string_view path) const {
-    const auto found = std::lower_bound(entries.begin(), entries.end(), path,
-                                        [](const ManifestEntry& entry, std::string_view p) { return entry.path < p; });
-    return found != entries.end() && found->path == path ? &*found : nullptr;
+    const auto found =
+        std::find_if(entries.begin(), entries.end(), [&](const ManifestEntry& entry) { return entry.path == path; });
+    return found != entries.end() ? &*found : nullptr;
 }
 
 Result<Bytes> EncodeManifest(const Manifest& manifest, uint32_t slot_bytes) {
@@ -252,10 +252,8 @@ Result<Manifest> DecodeManifest(ByteSpan padded) {
     return manifest;
 }
 
-Result<Manifest> ScanFolder(storage::FileSystem& files, const std::string& folder, bool aligned,
-                            const FileModes& modes) {
+Result<Manifest> ScanFolder(storage::FileSystem& files, const std::string& folder, const FileModes& modes) {
     Manifest manifest;
-    manifest.aligned = aligned;
     std::vector<std::string> waiting{""};
     while (!waiting.empty()) {
         const std::string prefix = std::move(waiting.back());

@@ -12,12 +12,11 @@
 // Folders. A sealed folder is its manifest (names, sizes, executable bits) in chunks of its own, then all files one
 // after the other.
 //
-//   manifest plaintext = version (1) || aligned (1) || count || entry*   padded with zeros to whole slices
-//   entry              = path (length-prefixed) || size (8) || executable (1)
+//   manifest plaintext = version (1) || count || entry*   padded with zeros to whole slices
+//   entry              = path (length-prefixed) || size (8) || executable (1) || aligned (1)
 //
-// With `aligned` every file starts at a slice, so that files or groups of files can be segments with keys of their own;
-// the gaps are zeros. Entries are sorted by the bytes of their paths. A folder exists by the files in it: empty folders
-// are not kept.
+// Entries are in the order of their bytes. An `aligned` file starts at a slice, so that a segment with a key of its own
+// can begin with it; the gap before it is zeros. A folder exists by the files in it: empty folders are not kept.
 //
 // Path safety holds on both ends: whoever seals cannot make, and whoever opens cannot be given, a path that leaves the
 // folder, hides control characters, or collides with another on some file system.
@@ -32,16 +31,16 @@ struct ManifestEntry {
     std::string path;  // relative, '/' between parts
     uint64_t size_bytes{0};
     bool executable{false};
+    bool aligned{false};  // not of a file without bytes
 
     friend bool operator==(const ManifestEntry&, const ManifestEntry&) = default;
     static void Serialize(auto& self, auto& archive) {
         archive.VarBytes(self.path, kMaxPathBytes);
-        archive(self.size_bytes, self.executable);
+        archive(self.size_bytes, self.executable, self.aligned);
     }
 };
 
 struct Manifest {
-    bool aligned{false};
     std::vector<ManifestEntry> entries;
 
     friend bool operator==(const Manifest&, const Manifest&) = default;
@@ -53,8 +52,7 @@ struct Manifest {
         } else {
             archive(version);
         }
-        archive(self.aligned);
-        archive.Vector(self.entries, kMaxManifestEntries, 10);
+        archive.Vector(self.entries, kMaxManifestEntries, 11);
     }
 
     // Every rule of this page; the error names the path.
@@ -80,10 +78,9 @@ struct FileModes {
     std::function<Status(const std::string& path)> make_executable;
 };
 
-// A folder's manifest, from the disk. Symbolic links and special files are refused by name; so are folders without a
-// byte in them.
-Result<Manifest> ScanFolder(storage::FileSystem& files, const std::string& folder, bool aligned,
-                            const FileModes& modes = {});
+// A folder's manifest, from the disk, by the bytes of the paths. Symbolic links and special files are refused by name;
+// so are folders without a byte in them.
+Result<Manifest> ScanFolder(storage::FileSystem& files, const std::string& folder, const FileModes& modes = {});
 
 // A folder as plaintext: manifest, then files. A file that changes its size meanwhile is an error.
 struct FolderSource {

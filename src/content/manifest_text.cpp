@@ -1,6 +1,9 @@
 #include "content/manifest_text.h"
 
+#include <utf8proc.h>
+
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 
 namespace sluice::content {
@@ -32,18 +35,6 @@ bool IsControl(uint32_t code) {
            (code >= 0x2066 && code <= 0x2069) || code == 0x200e || code == 0x200f || code == 0x061c || code == 0xfeff;
 }
 
-uint32_t LowerCase(uint32_t code) {
-    if (code >= 'A' && code <= 'Z') return code + 0x20;
-    if (code >= 0xc0 && code <= 0xde && code != 0xd7) return code + 0x20;
-    if (code == 0x178) return 0xff;
-    if ((code >= 0x100 && code <= 0x137) || (code >= 0x14a && code <= 0x177)) return code | 1;
-    if ((code >= 0x139 && code <= 0x148) || (code >= 0x179 && code <= 0x17e)) return code + (code & 1);
-    if (code >= 0x391 && code <= 0x3a9) return code + 0x20;
-    if (code >= 0x400 && code <= 0x40f) return code + 0x50;
-    if (code >= 0x410 && code <= 0x42f) return code + 0x20;
-    return code;
-}
-
 }  // namespace
 
 bool IsPlainText(std::string_view text) {
@@ -55,22 +46,13 @@ bool IsPlainText(std::string_view text) {
 }
 
 std::string FoldCase(std::string_view text) {
-    std::string folded;
-    folded.reserve(text.size());
-    while (!text.empty()) {
-        const std::string_view before = text;
-        const auto code = NextCodePoint(text);
-        if (!code) return folded += text;
-        const uint32_t lower = LowerCase(*code);
-        if (lower == *code) {
-            folded += before.substr(0, before.size() - text.size());
-        } else if (lower < 0x80) {
-            folded += static_cast<char>(lower);
-        } else {  // every lower-case letter above has two bytes
-            folded += static_cast<char>(0xc0 | lower >> 6);
-            folded += static_cast<char>(0x80 | (lower & 0x3f));
-        }
-    }
+    uint8_t* mapped = nullptr;
+    const auto size = utf8proc_map(
+        reinterpret_cast<const uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &mapped,
+        static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE));
+    if (size < 0) return std::string(text);
+    std::string folded(reinterpret_cast<const char*>(mapped), static_cast<size_t>(size));
+    std::free(mapped);
     return folded;
 }
 

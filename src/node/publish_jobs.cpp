@@ -60,7 +60,7 @@ Result<PublishSource> PublishJobs::Inspect(const std::string& path) const {
     source.folder = entry->kind == storage::DirectoryEntry::Kind::kDirectory;
     if (source.folder) {
         ASSIGN_OR_RETURN(source.manifest,
-                         ScanFolder(m_tasks.environment().files, path, false, m_tasks.environment().file_modes));
+                         ScanFolder(m_tasks.environment().files, path, m_tasks.environment().file_modes));
     } else {
         ASSIGN_OR_RETURN(const auto opened, OpenPlainFile(m_tasks.environment().files, path));
     }

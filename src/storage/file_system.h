@@ -22,6 +22,9 @@ class File {
     virtual Status WriteAt(uint64_t offset, ByteSpan bytes) = 0;
     virtual Result<uint64_t> Size() const = 0;
     virtual Status Truncate(uint64_t size) = 0;
+    // Nobody needs these bytes any more: they read as zeros from now on and take no space, where the file system can do
+    // that; else they stay.
+    virtual Status Discard(uint64_t /*offset*/, uint64_t /*size*/) { return {}; }
     // Returns once what was written survives power loss.
     virtual Status Sync() = 0;
 };

@@ -77,6 +77,17 @@ class PosixFile final : public File {
         return {};
     }
 
+    Status Discard(uint64_t offset, uint64_t size) override {
+        RETURN_IF_ERROR(CheckRange("discard", m_path, offset, size));
+        if (size == 0) return {};
+        while (fallocate(m_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                         static_cast<off_t>(size)) != 0) {
+            if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
+            if (errno != EINTR) return Fail(SystemError("discard a part of", m_path, errno));
+        }
+        return {};
+    }
+
     Status Sync() override {
         // Rationale: after a failed sync the kernel may call the lost pages clean, so a later success would be a lie.
         if (m_sync_failed) return Fail(SystemError("sync", m_path, EIO));

@@ -98,8 +98,7 @@ std::vector<Seed> ManifestSeeds() {
     manifest.entries = {
         {"Season 1/01.mkv", 1'000'000, false}, {"Season 1/02.mkv", 2'000'000, false}, {"play", 100, true}};
     Manifest aligned;
-    aligned.aligned = true;
-    aligned.entries = {{"a", 1, false}, {"b/\xc3\xa9", 2, false}};
+    aligned.entries = {{"a", 1, false, true}, {"b/\xc3\xa9", 2, false, true}};
     Bytes padded = Encode(manifest);
     padded.resize(padded.size() + 100);
     return {{"files", Encode(manifest)}, {"aligned", Encode(aligned)}, {"padded", padded}};

@@ -140,7 +140,7 @@ CommandResult SealCommand(const SealOptions& options) {
     content::FolderSource folder;
     if (entry.kind == DirectoryEntry::Kind::kDirectory) {
         ASSIGN_OR_RETURN(const content::Manifest manifest,
-                         content::ScanFolder(*files, options.input, false, PosixModes()));
+                         content::ScanFolder(*files, options.input, PosixModes()));
         ASSIGN_OR_RETURN(folder, content::OpenPlainFolder(*files, options.input, manifest));
     } else {
         ASSIGN_OR_RETURN(folder.source, content::OpenPlainFile(*files, options.input));
