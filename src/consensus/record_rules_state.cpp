@@ -209,10 +209,10 @@ class Applier {
 
     Verdict<void> Apply(const PlacedRecord&, const GrantRecord&) { return {}; }  // CheckNamed
     Verdict<void> Apply(const PlacedRecord&, const SettleRecord&) { return {}; }
+    Verdict<void> Apply(const PlacedRecord&, const GiftRecord&) { return {}; }
     Verdict<void> Apply(const PlacedRecord& placed, const RegisterRecord& record) {
         const OutPoint bond = m_tx.Output(placed.output + 1);
         if (!record.updates)
-    Verdict<void> Apply(const PlacedRecord&, const GiftRecord&) { return {}; }
             return RegisterStaker(m_staking, m_state, record, MakeStakerId(m_tx.inputs()[0].prevout, placed.output),
                                   bond);
         RETURN_IF_ERROR(UseBond("bad-register-bond", *record.updates));

@@ -200,12 +200,12 @@ std::vector<Golden> Goldens() {
          "08"
          "01fd2801" +
              header + "0000000000000000" + rest + "02fd2801" + header + "0100000000000000" + rest},
-    };
         {"bundle", bundle, kSmallPublishHex + "1942" + "01" + Repeat("41", 32) + Repeat("42", 33)},
         {"gift", GiftRecord{kOutPoint, Filled<SealedGift>(0x43)},
          "09"
          "0124" +
              kOutPointHex + "0250" + Repeat("43", 80)},
+    };
 }
 
 TEST(Record, EachTypeHasGoldenBytesThatDecodeToIt) {
@@ -410,8 +410,8 @@ TEST(Record, TypeNamesFollowTheTypes) {
     EXPECT_EQ(RecordTypeName(RegisterRecord{}), "register");
     EXPECT_EQ(RecordTypeName(ExitRecord{}), "exit");
     EXPECT_EQ(RecordTypeName(EvidenceRecord{}), "evidence");
-}
     EXPECT_EQ(RecordTypeName(GiftRecord{}), "gift");
+}
 
 }  // namespace
 }  // namespace sluice
