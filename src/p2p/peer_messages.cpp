@@ -139,19 +139,23 @@ void PeerManager::Impl::OnHello(Peer& peer, ByteSpan payload) {
     peer.info.hello = *hello;
     peer.greeted = true;
     if (!ResolveDuplicate(peer)) return;
-    peer.ready = true;
+    peer.ready = peer.was_ready = true;
     LogDebug("net", "peer {} ({}) ready, node {}", peer.info.id.value, peer.info.endpoint.ToString(),
              peer.info.node_id.Hex());
     const auto unix_s =
         static_cast<uint64_t>(std::chrono::duration_cast<seconds>(clock.Now().time_since_epoch()).count());
     if (peer.info.Inbound()) {
         const auto listening = peer.info.Listening();
-        if (listening && listening->IsRoutable()) addresses.Add({*listening, hello->services, unix_s});
+        if (listening && IsDialable(*listening, false))
+            addresses.Add({*listening, hello->services, unix_s}, AddressSource::kInbound,
+                          AddressBook::GroupOf(*listening));
     } else {
+        verified.Add(peer.info.endpoint);
+        if (peer.info.direction == Direction::kOutbound) ++outbound_changes;
         addresses.Succeeded(peer.info.endpoint, hello->services, unix_s, clock.Monotonic());
         const auto found = manual.find(peer.info.endpoint);
         if (found != manual.end()) found->second.node = peer.info.node_id;
-        (void)Send(peer, MessageType::kGetAddresses, {});
+        if (peer.info.direction != Direction::kProvider) (void)Send(peer, MessageType::kGetAddresses, {});
     }
     events.OnPeerReady(peer.info.id, peer.info);
 }
@@ -164,6 +168,9 @@ bool PeerManager::Impl::ResolveDuplicate(Peer& peer) {
     const bool opposite = older->info.Inbound() != peer.info.Inbound();
     const NodeId& dialled_newer = peer.info.Inbound() ? peer.info.node_id : own_id;
     const bool keep_newer = opposite && dialled_newer == std::min(own_id, peer.info.node_id);
+    // The operator's wish, or the network's need, outlives the download.
+    if (!peer.info.Inbound() && !keep_newer && older->info.direction == Direction::kProvider)
+        older->info.direction = peer.info.direction;
     Close(keep_newer ? *older : peer, "there is another connection to the same node");
     if (keep_newer) ReportGone(*older);
     return keep_newer;
@@ -182,13 +189,20 @@ void PeerManager::Impl::OnAddresses(Peer& peer, ByteSpan payload) {
         Punish(peer, "addr: " + told.error().message);
         return;
     }
-    if (peer.info.Inbound()) return;  // not asked for
+    if (peer.info.Inbound() || peer.info.direction == Direction::kProvider) return;  // not asked for
     const auto now_s =
         static_cast<uint64_t>(std::chrono::duration_cast<seconds>(clock.Now().time_since_epoch()).count());
     const auto oldest_s = static_cast<uint64_t>(kOldestAddress.count());
     for (AddressEntry entry : told->entries) {
         entry.last_seen_s = std::min(entry.last_seen_s, now_s);
-        if (entry.endpoint.IsRoutable() && entry.last_seen_s + oldest_s >= now_s) addresses.Add(entry);
+        if (IsDialable(entry.endpoint, false) && entry.last_seen_s + oldest_s >= now_s)
+            addresses.Add(entry, AddressSource::kGossip, AddressBook::GroupOf(peer.info.endpoint));
+    }
+    if (peer.info.direction != Direction::kSeed) return;
+    if (told->entries.empty()) {
+        peer.info.direction = Direction::kOutbound;  // the only node there is
+    } else {
+        Close(peer, "the seed told us addresses");
     }
 }
 
