@@ -5,6 +5,7 @@
 
 #include "chain/store_keys.h"
 #include "consensus/templates.h"
+#include "util/check.h"
 
 namespace sluice::chain {
 namespace {
@@ -19,6 +20,7 @@ enum Table : char {
     kGrant = 'g',           // claim, tier, buyer, lock -> GrantEntry
     kGrantOf = 'k',         // lock -> GrantEntry
     kSpender = 'o',         // outpoint -> SpenderEntry
+    kContent = 'n',         // root, size, place -> PublishEntry
     kSettle = 'z',          // place, newest first -> SettleEntry
 };
 
@@ -30,6 +32,7 @@ class Key {
         return *this;
     }
     Key& Add(const OutPoint& outpoint) { return Add(ByteSpan(outpoint.txid.bytes)).Number(outpoint.index); }
+    Key& Add(const ContentId& content) { return Add(ByteSpan(content.root.bytes)).Number(content.size_bytes); }
     Key& Add(const ChainPlace& place) {
         return Number(place.height.value).Number(place.tx_position).Number(place.output);
     }
@@ -122,6 +125,9 @@ class EntryMaker {
             Put(Key(kFeed).AddNewestFirst(place), entry);
             Put(Key(kPublish).Add(bound), entry);
             Put(Key(kClaimPublishes).Add(ByteSpan(entry.claim.bytes)).Add(place), entry);
+            Put(Key(kContent).Add(publish->content).Add(place), entry);
+            for (const auto& clear : {publish->preview, publish->thumbnail})
+                if (clear) Put(Key(kContent).Add(*clear).Add(place), entry);
         } else if (const auto* purchase = std::get_if<PurchaseRecord>(&record)) {
             std::optional<PublishEntry> publish_entry;
             if (const auto found = m_publishes.find(purchase->publish); found != m_publishes.end()) {
@@ -140,7 +146,10 @@ class EntryMaker {
         } else if (const auto* grant = std::get_if<GrantRecord>(&record)) {
             for (const OutPoint& lock : grant->purchases) RETURN_IF_ERROR(Grant(lock, tx, place));
         } else if (const auto* settle = std::get_if<SettleRecord>(&record)) {
-            Put(Key(kSettle).AddNewestFirst(place), SettleEntry{place, tx.txid(), settle->channels});
+            SettleEntry entry{place, tx.txid(), {}};
+            for (size_t i = 0; i < settle->served_bytes.size(); ++i)
+                entry.channels.push_back({tx.inputs()[i].prevout, settle->served_bytes[i]});
+            Put(Key(kSettle).AddNewestFirst(place), entry);
         } else if (std::holds_alternative<ChannelRecord>(record) || std::holds_alternative<RegisterRecord>(record)) {
             m_bound.insert(bound);
         }
@@ -209,6 +218,26 @@ Result<std::optional<PublishEntry>> Indexes::FindPublish(const OutPoint& anchor)
 
 Result<std::vector<PublishEntry>> Indexes::PublishesOf(const ClaimId& claim, size_t limit) const {
     return List<PublishEntry>(m_store, Key(kClaimPublishes).Add(ByteSpan(claim.bytes)).Take(), {}, limit);
+}
+
+Result<std::vector<PublishEntry>> Indexes::PublishesWith(const ContentId& content, size_t limit) const {
+    return List<PublishEntry>(m_store, Key(kContent).Add(content).Take(), {}, limit);
+}
+
+Result<std::vector<ClaimId>> Indexes::ClaimsByPrefix(const std::string& hex, size_t limit) const {
+    // The first id that the digits can begin, and the digits that make whole bytes of a key.
+    const auto least = ClaimId::FromHex(hex + std::string(2 * ClaimId::kSize - hex.size(), '0'));
+    CHECK(least.has_value());
+    const Bytes prefix = Key(kClaimPublishes).Add(ByteSpan(least->bytes).first(hex.size() / 2)).Take();
+    Bytes from = Key(kClaimPublishes).Add(ByteSpan(least->bytes)).Take();
+    std::vector<ClaimId> claims;
+    while (claims.size() < limit) {
+        ASSIGN_OR_RETURN(const auto next, List<PublishEntry>(m_store, prefix, from, 1));
+        if (next.empty() || !next[0].claim.Hex().starts_with(hex)) break;
+        claims.push_back(next[0].claim);
+        from = Key(kClaimPublishes).Add(ByteSpan(next[0].claim.bytes)).Add(Bytes(13, 0xff)).Take();
+    }
+    return claims;
 }
 
 Result<std::optional<PurchaseEntry>> Indexes::FindPurchase(const OutPoint& lock) const {

@@ -66,6 +66,14 @@ struct GrantEntry {
     }
 };
 
+struct SettledChannel {
+    OutPoint channel;
+    uint64_t served_bytes{0};
+
+    friend bool operator==(const SettledChannel&, const SettledChannel&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.channel, self.served_bytes); }
+};
+
 struct SettleEntry {
     ChainPlace place;
     Txid txid;
@@ -104,6 +112,10 @@ class Indexes {
     Result<std::optional<PublishEntry>> FindPublish(const OutPoint& anchor) const;
     // Oldest first.
     Result<std::vector<PublishEntry>> PublishesOf(const ClaimId& claim, size_t limit = 1000) const;
+    // The publishes that name this content, as what they sell or as preview or thumbnail. Oldest first.
+    Result<std::vector<PublishEntry>> PublishesWith(const ContentId& content, size_t limit = 1000) const;
+    // The claims whose ids begin with these digits (lower case, at most 64), in order of their ids.
+    Result<std::vector<ClaimId>> ClaimsByPrefix(const std::string& hex, size_t limit) const;
     Result<std::optional<PurchaseEntry>> FindPurchase(const OutPoint& lock) const;
     // Oldest first, those after `after`.
     Result<std::vector<PurchaseEntry>> PurchasesOf(const ClaimId& claim, std::optional<ChainPlace> after,

@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kMinClaimPrefix = 6;
 constexpr size_t kFeedPage = 200;
+constexpr size_t kMostNamed = 100;
 
 }  // namespace
 
@@ -36,19 +37,13 @@ Result<ClaimId> Claims::Resolve(const std::string& text) const {
                                 text.substr(0, 80), kMinClaimPrefix));
     std::string lower = text;
     for (char& c : lower) c = c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
-    std::set<ClaimId> found;
-    std::optional<chain::ChainPlace> before;
-    for (;;) {
-        ASSIGN_OR_RETURN(const auto page, m_chain.chain().indexes().Feed(before, kFeedPage));
-        if (page.empty()) break;
-        for (const chain::PublishEntry& entry : page)
-            if (entry.claim.Hex().starts_with(lower)) found.insert(entry.claim);
-        before = page.back().place;
-    }
+    ASSIGN_OR_RETURN(const auto found, m_chain.chain().indexes().ClaimsByPrefix(lower, kMostNamed));
     if (found.empty())
         return Fail(ErrorKind::kNotFound, "no claim begins with " + text + ": see 'feed' for claims that are known");
-    if (found.size() > 1) return Fail(fmt::format("{} claims begin with {}: give more digits", found.size(), text));
-    return *found.begin();
+    if (found.size() > 1)
+        return Fail(fmt::format("{}{} claims begin with {}: give more digits",
+                                found.size() == kMostNamed ? "over " : "", found.size(), text));
+    return found[0];
 }
 
 Result<ClaimInfo> Claims::Find(const ClaimId& claim) const {
@@ -81,16 +76,69 @@ Result<std::vector<ClaimInfo>> Claims::List(size_t count, size_t skip) const {
     return result;
 }
 
+Result<std::vector<ClaimUse>> Claims::UsesOf(const ContentId& content) const {
+    ASSIGN_OR_RETURN(const auto publishes, m_chain.chain().indexes().PublishesWith(content));
+    std::vector<ClaimUse> uses;
+    for (const chain::PublishEntry& entry : publishes) {
+        auto info = InfoOf(entry.anchor);
+        if (!info) continue;
+        const ClaimUse::As as = info->record.content == content   ? ClaimUse::As::kSealed
+                                : info->record.preview == content ? ClaimUse::As::kPreview
+                                                                  : ClaimUse::As::kThumbnail;
+        uses.push_back({std::move(*info), as});
+    }
+    return uses;
+}
+
+std::optional<OutPoint> Claims::FindPurchase(const ClaimInfo& info, uint16_t tier) const {
+    const auto wallet = m_wallet.Get();
+    if (!wallet || tier > info.record.segments.size()) return std::nullopt;
+    const PubKey& key = tier == 0 ? info.record.title_key : info.record.segments[tier - 1].key;
+    for (const auto& [lock, purchase] : (*wallet)->Purchases()) {
+        // Rationale: by the key, not by the publish: an update keeps the key that earlier buyers have.
+        const bool same =
+            purchase.publish == info.anchor ? purchase.tier == tier : purchase.terms && purchase.terms->key == key;
+        if (same && purchase.status != wallet::PurchaseStatus::kRefunded &&
+            purchase.status != wallet::PurchaseStatus::kFailed)
+            return lock;
+    }
+    return std::nullopt;
+}
+
+std::optional<ContentKeys> Claims::KeysOf(const PublishRecord& record,
+                                          const std::vector<crypto::SecretKey>& bought) const {
+    if (record.free_key) {
+        auto key = crypto::SecretKey::FromBytes(record.free_key->bytes);
+        if (key) return ContentKeys::FromTitleKey(std::move(*key));
+    }
+    for (const crypto::SecretKey& key : bought)
+        if (key.Public() == record.title_key) return ContentKeys::FromTitleKey(key.Clone());
+    if (const auto wallet = m_wallet.Get()) {
+        crypto::SecretKey own =
+            DeriveTitleKey((*wallet)->ContentMasterKey(), m_chain.chain().genesis_hash(), record.title_salt);
+        if (own.Public() == record.title_key) return ContentKeys::FromTitleKey(std::move(own));
+    }
+    std::optional<ContentKeys> keys;
+    for (const crypto::SecretKey& key : bought) {
+        const PubKey public_key = key.Public();
+        for (uint32_t segment = 0; segment < record.segments.size(); ++segment) {
+            if (record.segments[segment].key != public_key) continue;
+            if (!keys) keys.emplace(ContentKeys::FromSegmentKey(segment, key.Clone()));
+            keys->AddSegmentKey(segment, key.Clone());
+        }
+    }
+    return keys;
+}
+
 Result<Claims::Openable> Claims::FindOpenable(const ClaimId& claim) const {
-    ASSIGN_OR_RETURN(auto publishes, m_chain.chain().indexes().PublishesOf(claim));
+    ASSIGN_OR_RETURN(const auto publishes, m_chain.chain().indexes().PublishesOf(claim));
     if (publishes.empty())
         return Fail(ErrorKind::kNotFound, "the claim " + claim.Hex() + " is not known: see 'feed' for claims that are");
-    const auto wallet = m_wallet.Get();
     std::string waiting;
     std::vector<crypto::SecretKey> bought;
-    if (wallet) {
+    if (const auto wallet = m_wallet.Get()) {
         for (const auto& [lock, purchase] : (*wallet)->Purchases()) {
-            if (!purchase.terms || purchase.terms->claim != claim || purchase.tier != 0) continue;
+            if (!purchase.terms || purchase.terms->claim != claim) continue;
             auto key = (*wallet)->BoughtKey(lock);
             if (key)
                 bought.push_back(std::move(*key));
@@ -101,20 +149,7 @@ Result<Claims::Openable> Claims::FindOpenable(const ClaimId& claim) const {
     for (auto entry = publishes.rbegin(); entry != publishes.rend(); ++entry) {
         auto info = InfoOf(entry->anchor);
         if (!info) continue;
-        const PublishRecord& record = info->record;
-        if (record.free_key) {
-            auto key = crypto::SecretKey::FromBytes(record.free_key->bytes);
-            if (key) return Openable{std::move(*info), ContentKeys::FromTitleKey(std::move(*key))};
-        }
-        for (const crypto::SecretKey& key : bought)
-            if (key.Public() == record.title_key)
-                return Openable{std::move(*info), ContentKeys::FromTitleKey(key.Clone())};
-        if (wallet) {
-            crypto::SecretKey own =
-                DeriveTitleKey((*wallet)->ContentMasterKey(), m_chain.chain().genesis_hash(), record.title_salt);
-            if (own.Public() == record.title_key)
-                return Openable{std::move(*info), ContentKeys::FromTitleKey(std::move(own))};
-        }
+        if (auto keys = KeysOf(info->record, bought)) return Openable{std::move(*info), std::move(*keys)};
     }
     if (!waiting.empty())
         return Fail(ErrorKind::kUnavailable,

@@ -18,6 +18,12 @@ struct ClaimInfo {
     PublishRecord record;
 };
 
+// That a publish names a content, and as what.
+struct ClaimUse {
+    ClaimInfo claim;
+    enum class As { kSealed, kPreview, kThumbnail } as{As::kSealed};
+};
+
 // What was published, and what of it this wallet can open. Belongs to the chain strand.
 class Claims {
   public:
@@ -28,7 +34,13 @@ class Claims {
     Result<ClaimInfo> Find(const ClaimId& claim) const;
     // Newest first, each claim once with its newest terms.
     Result<std::vector<ClaimInfo>> List(size_t count, size_t skip) const;
-    // The newest publish of the claim that this wallet can open, with its keys. The error says what to do.
+    // The publishes that name a content, oldest first; none: nobody published it, as far as this chain knows.
+    Result<std::vector<ClaimUse>> UsesOf(const ContentId& content) const;
+    // A purchase of this wallet that brings, or brought, the key that the claim's newest terms sell as `tier`, under
+    // whatever terms it was made; none if it came to nothing.
+    std::optional<OutPoint> FindPurchase(const ClaimInfo& info, uint16_t tier) const;
+    // The newest publish of the claim that this wallet can open, at least in part (segments), with all its keys of it.
+    // The error says what to do.
     struct Openable {
         ClaimInfo info;
         content::ContentKeys keys;
@@ -37,6 +49,9 @@ class Claims {
 
   private:
     std::optional<ClaimInfo> InfoOf(const OutPoint& anchor) const;
+    // What opens a publish: its free key, a bought or own title key, else those of the bought keys that are segments'.
+    std::optional<content::ContentKeys> KeysOf(const PublishRecord& record,
+                                               const std::vector<crypto::SecretKey>& bought) const;
 
     ChainService& m_chain;
     WalletService& m_wallet;

@@ -80,6 +80,7 @@ Status SwarmService::StartDownload(const ContentId& content, const DownloadLimit
         if (!saved) LogError("swarm", "what is seeded could not be saved: {}", saved.error().message);
     });
     RETURN_IF_ERROR(m_swarm.StartDownload(content, stored->Have(), limits, ask_per_mib, Now(), mode));
+    m_fetched[content] = stored;
     MergeDeadlines(content);
     Run();
     return {};
@@ -87,6 +88,7 @@ Status SwarmService::StartDownload(const ContentId& content, const DownloadLimit
 
 void SwarmService::StopDownload(const ContentId& content) {
     m_swarm.StopDownload(content, Now());
+    m_fetched.erase(content);
     Run();
 }
 
@@ -363,6 +365,7 @@ void SwarmService::Flush(const ContentId& content) const {
 }
 
 void SwarmService::Do(DownloadFinished& action) {
+    m_fetched.erase(action.content);
     m_environment.workers.Post([this, action] {
         Flush(action.content);
         PostBack([this, action] {
@@ -372,6 +375,7 @@ void SwarmService::Do(DownloadFinished& action) {
 }
 
 void SwarmService::Do(DownloadFailed& action) {
+    m_fetched.erase(action.content);
     if (m_observer) m_observer->OnDownloadFailed(action);
 }
 

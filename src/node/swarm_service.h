@@ -148,6 +148,7 @@ class SwarmService final : public ContentEndpoint {
     bool m_saving{false};
     std::map<OutPoint, content::PayerChannel> m_unsaved_payers;  // likewise, of those that we pay
     bool m_saving_payers{false};
+    std::map<ContentId, std::shared_ptr<content::StoredContent>> m_fetched;  // held, so that it is not evicted
     std::set<ContentId> m_flushing;  // that FlushSoon waits with
     bool m_running{false};
     std::optional<Instant> m_wakeup;

@@ -68,7 +68,7 @@ class Market {
         return Unlock(purchase, GrantRecord{{purchase->Output(1)}}, PurchaseLock(), "buyer", "seller");
     }
     TransactionRef Settle(const TransactionRef& channel) const {
-        return Unlock(channel, SettleRecord{{{channel->Output(1), 123}}}, ChannelLock(), "payer", "payee");
+        return Unlock(channel, SettleRecord{{123}}, ChannelLock(), "payer", "payee");
     }
 
   private:
@@ -150,6 +150,46 @@ TEST_F(IndexesTest, TheFeedIsPagedFromTheNewestOn) {
     }
     ASSERT_EQ(seen.size(), 5u);
     for (size_t i = 0; i < 5; ++i) EXPECT_EQ(seen[i], published[4 - i]->Output(1));
+}
+
+TEST_F(IndexesTest, ClaimsAreFoundByTheFirstDigitsOfTheirIds) {
+    std::vector<ClaimId> claims;
+    for (uint32_t i = 0; i < 5; ++i) {
+        const auto tx = m_market.Publish(i, m_market.Record("title " + std::to_string(i)));
+        Confirm({tx});
+        claims.push_back(consensus::MakeClaimId(tx->Output(1)));
+    }
+    std::sort(claims.begin(), claims.end());
+    EXPECT_EQ(*indexes().ClaimsByPrefix("", 10), claims);
+    EXPECT_EQ(indexes().ClaimsByPrefix("", 2)->size(), 2u);
+    for (const ClaimId& claim : claims) {
+        for (const size_t digits : {size_t{1}, size_t{6}, size_t{7}, size_t{63}, size_t{64}}) {
+            const std::string prefix = claim.Hex().substr(0, digits);
+            std::vector<ClaimId> expected;
+            for (const ClaimId& one : claims)
+                if (one.Hex().starts_with(prefix)) expected.push_back(one);
+            EXPECT_EQ(*indexes().ClaimsByPrefix(prefix, 10), expected) << prefix;
+        }
+    }
+    std::string none = claims[0].Hex().substr(0, 8);
+    none.back() = none.back() == '0' ? '1' : '0';
+    EXPECT_TRUE(indexes().ClaimsByPrefix(none, 10)->empty());
+}
+
+TEST_F(IndexesTest, ContentIsFoundByWhoeverPublishedIt) {
+    PublishRecord record = m_market.Record("title");
+    record.preview = ContentId{ContentRoot(crypto::TaggedHash("clear", {}).bytes), 5};
+    const auto tx = m_market.Publish(0, record);
+    const BlockRef block = Confirm({tx});
+    for (const ContentId& content : {record.content, *record.preview}) {
+        const auto found = indexes().PublishesWith(content);
+        ASSERT_TRUE(found);
+        ASSERT_EQ(found->size(), 1u);
+        EXPECT_EQ((*found)[0].anchor, tx->Output(1));
+        EXPECT_TRUE(indexes().PublishesWith({content.root, content.size_bytes + 1})->empty());
+    }
+    ASSERT_TRUE(m_node.chain().InvalidateBlock(block->header.Hash(), m_node.now));
+    EXPECT_TRUE(indexes().PublishesWith(record.content)->empty());
 }
 
 TEST_F(IndexesTest, AnUpdateIsListedWithItsClaim) {
