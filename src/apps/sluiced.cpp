@@ -18,6 +18,7 @@
 #include "p2p/asio_network.h"
 #include "rpc/cookie.h"
 #include "rpc/http_server.h"
+#include "rpc/content_gateway.h"
 #include "rpc/methods.h"
 
 // sluiced: gives the node real sockets, threads, files and clocks, and ends it in order.
@@ -72,8 +73,10 @@ struct Threads {
     p2p::ThreadPool chain, workers, long_tasks, disk;
 };
 
-Status WriteEndpoints(storage::FileSystem& files, const std::string& path, uint16_t rpc_port, uint16_t p2p_port) {
-    const std::string text = nlohmann::json{{"rpc", rpc_port}, {"p2p", p2p_port}}.dump() + "\n";
+Status WriteEndpoints(storage::FileSystem& files, const std::string& path, uint16_t rpc_port, uint16_t p2p_port,
+                      uint16_t gateway_port) {
+    const std::string text =
+        nlohmann::json{{"rpc", rpc_port}, {"p2p", p2p_port}, {"gateway", gateway_port}}.dump() + "\n";
     return storage::WriteFileAtomically(files, path, AsBytes(text));
 }
 
@@ -94,6 +97,17 @@ Result<std::unique_ptr<rpc::HttpServer>> StartRpc(const node::NodeConfig& config
 
 // Runs the node until it is asked to stop, or has to.
 Status RunDaemon(const node::NodeConfig& config) {
+// Null if the operator wants none.
+Result<std::unique_ptr<rpc::ContentGateway>> StartGateway(const node::NodeConfig& config, node::Node& node,
+                                                          const rpc::Cookie& cookie, RandomSource& random) {
+    if (!config.gateway) return std::unique_ptr<rpc::ContentGateway>();
+    rpc::GatewayOptions options;
+    options.port = config.gateway_port;
+    options.credentials = cookie.credentials();
+    options.read_timeout = config.gateway_timeout;
+    return rpc::ContentGateway::Start(options, node.streams(), node.content_tokens(), random);
+}
+
     const auto files = storage::MakePosixFileSystem();
     const std::string folder = config.ChainDir();
     RETURN_IF_ERROR(files->CreateDirectories(folder));
@@ -151,7 +165,9 @@ Status RunDaemon(const node::NodeConfig& config) {
         rpc::AddAllMethods(table, *node);
         ASSIGN_OR_RETURN(const rpc::Cookie cookie, rpc::Cookie::Write(*files, random, folder + "/.cookie"));
         ASSIGN_OR_RETURN(const auto server, StartRpc(config, node->params(), table, cookie));
-        RETURN_IF_ERROR(WriteEndpoints(*files, folder + "/endpoints.json", server->port(), node->listening_port()));
+        ASSIGN_OR_RETURN(const auto gateway, StartGateway(config, *node, cookie, random));
+        RETURN_IF_ERROR(WriteEndpoints(*files, folder + "/endpoints.json", server->port(), node->listening_port(),
+                                       gateway ? gateway->port() : 0));
         const std::string p2p = config.listen ? "127.0.0.1:" + std::to_string(node->listening_port()) : "off";
         std::printf("Sluice is ready: chain %s, rpc 127.0.0.1:%u, p2p %s\n", config.chain.c_str(), server->port(),
                     p2p.c_str());
@@ -165,6 +181,7 @@ Status RunDaemon(const node::NodeConfig& config) {
     }();
     if (node) node->Shutdown();
     network.Stop();
+        if (gateway) gateway->Stop();
     threads.Stop();
     node.reset();
     LogInfo("node", "stopped");

@@ -43,3 +43,6 @@ struct NodeConfig {
 };
 
 }  // namespace sluice::node
+    bool gateway{true};                            // -gateway: serves content to browsers and players on loopback
+    uint16_t gateway_port{0};                      // -gatewayport; 0: any free one
+    seconds gateway_timeout{60};                   // -gatewaytimeout: that a read waits for the network

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "content/manifest.h"
-#include "content/voucher.h"
 
 namespace sluice::node {
 
@@ -13,40 +12,25 @@ using namespace content;
 
 namespace {
 
-// Channels lock more than is paid in the end: what is left over comes back when they are settled.
-constexpr uint64_t kBudgetFactor = 4;
-constexpr Amount kBudgetFloor{kDropsPerSlu / 100};
+constexpr std::string_view kStopped = "stopped by 'stopjob': what was fetched stays, and the same command goes on with it";
+// Of a file that is got by itself; a get as a whole waits without end.
+constexpr milliseconds kFileTimeout{600'000};
 
 }  // namespace
-
-DownloadLimits FetchJobs::LimitsFor(const ContentId& content, const FetchLimits& limits) const {
-    DownloadLimits result;
-    result.max_price_per_mib = limits.max_price_per_mib.value_or(m_prices.max_per_mib);
-    Meter meter;
-    meter.Add(content.size_bytes, result.max_price_per_mib);
-    const uint64_t full = std::min(meter.Owed().drops, kMaxSupply.drops / kBudgetFactor);
-    result.budget =
-        limits.max_cost.value_or(Amount(std::min(full * kBudgetFactor + kBudgetFloor.drops, kMaxSupply.drops)));
-    return result;
-}
 
 void FetchJobs::FetchThen(JobId job, const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib,
                           WhenFetched then) {
     m_tasks.PostToNetwork([this, job, content, limits, ask_per_mib, then = std::move(then)] {
         const auto stored = m_chunks.Find(content);
         if (stored && stored->IsComplete()) return then(Amount(0));
-        auto& fetches = m_fetches[content];
-        fetches.push_back({job, then});
         m_tasks.jobs().SetProgress(job, JobTasks::Phase("downloading"));
-        if (fetches.size() > 1) return;
-        const Status started = m_swarm.StartDownload(content, limits, ask_per_mib);
-        if (started) return;
-        m_fetches.erase(content);
-        then(Fail(started.error()));
+        const auto wish = m_desk.Join({content, limits, ask_per_mib, DownloadMode::kWhole}, *this);
+        if (!wish) return then(Fail(wish.error()));
+        m_fetches[content].push_back({job, *wish, then});
     });
 }
 
-void FetchJobs::OnDownloadProgress(const DownloadProgress& progress) {
+void FetchJobs::OnProgress(const DownloadProgress& progress) {
     const auto found = m_fetches.find(progress.content);
     if (found == m_fetches.end()) return;
     JobProgress shown;
@@ -60,18 +44,11 @@ void FetchJobs::OnDownloadProgress(const DownloadProgress& progress) {
     for (const Fetch& fetch : found->second) m_tasks.jobs().SetProgress(fetch.job, shown);
 }
 
-void FetchJobs::OnDownloadFinished(const DownloadFinished& finished) {
-    const auto found = m_fetches.extract(finished.content);
-    m_events.Publish("download", finished.content.root.Hex(), "finished");
+void FetchJobs::OnEnded(const ContentId& content, const Result<Amount>& paid) {
+    const auto found = m_fetches.extract(content);
+    m_events.Publish("download", content.root.Hex(), paid ? "finished" : "failed");
     if (found.empty()) return;
-    for (const Fetch& fetch : found.mapped()) fetch.then(finished.paid);
-}
-
-void FetchJobs::OnDownloadFailed(const DownloadFailed& failed) {
-    const auto found = m_fetches.extract(failed.content);
-    m_events.Publish("download", failed.content.root.Hex(), "failed");
-    if (found.empty()) return;
-    for (const Fetch& fetch : found.mapped()) fetch.then(Fail(failed.error));
+    for (const Fetch& fetch : found.mapped()) fetch.then(paid);
 }
 
 Status FetchJobs::StopJob(JobId id) {
@@ -81,25 +58,37 @@ Status FetchJobs::StopJob(JobId id) {
     if (job->kind == "publish")
         return Fail(fmt::format("job {} publishes, and cannot be stopped: it ends by itself", id));
     m_tasks.PostToNetwork([this, id] {
+        if (const auto file = m_files.find(id); file != m_files.end()) return m_streams.Close(file->second);
         for (auto& [content, fetches] : m_fetches) {
             const auto fetch =
                 std::find_if(fetches.begin(), fetches.end(), [&](const Fetch& one) { return one.job == id; });
             if (fetch == fetches.end()) continue;
-            const WhenFetched then = std::move(fetch->then);
+            const Fetch stopped = std::move(*fetch);
             fetches.erase(fetch);
-            if (fetches.empty()) {
-                const ContentId unwanted = content;
-                m_fetches.erase(unwanted);
-                m_swarm.StopDownload(unwanted);
-            }
-            return then(Fail(ErrorKind::kUnavailable,
-                             "stopped by 'stopjob': what was fetched stays, and the same command goes on with it"));
+            if (fetches.empty()) m_fetches.erase(ContentId(content));
+            m_desk.Leave(stopped.wish);
+            return stopped.then(Fail(ErrorKind::kUnavailable, std::string(kStopped)));
         }
     });
     return {};
 }
 
-Result<JobId> FetchJobs::StartGet(const ClaimId& claim, const std::string& path, const FetchLimits& limits) {
+// The job that writes to `path` already; 0: none does.
+Result<JobId> FetchJobs::FindOpening(const std::string& path, const ClaimId& claim, const std::string& file) {
+    std::erase_if(m_openings, [this](const auto& entry) {
+        const auto job = m_tasks.jobs().Find(entry.second.job);
+        return !job || job->state != JobState::kRunning;
+    });
+    const auto running = m_openings.find(path);
+    if (running == m_openings.end()) return JobId(0);
+    // Rationale: two that write to one path would give it its name before it is whole.
+    if (running->second.claim == claim && running->second.file == file) return running->second.job;
+    return Fail(ErrorKind::kUnavailable,
+                fmt::format("job {} already writes to {}: choose another path", running->second.job, path));
+}
+
+Result<JobId> FetchJobs::StartGet(const ClaimId& claim, const std::string& path, const FetchLimits& limits,
+                                  const std::string& file) {
     if (path.empty() || path[0] != '/') return Fail("path must be absolute, not '" + path.substr(0, 200) + "'");
     if (m_tasks.environment().files.Exists(path))
         return Fail(path + " exists already: choose another path, or move it away");
@@ -108,22 +97,18 @@ Result<JobId> FetchJobs::StartGet(const ClaimId& claim, const std::string& path,
     const auto parent_entry = m_tasks.environment().files.Stat(parent);
     if (!parent_entry || parent_entry->kind != storage::DirectoryEntry::Kind::kDirectory)
         return Fail("the folder " + parent + " does not exist: make it first, or choose another path");
-    std::erase_if(m_openings, [this](const auto& entry) {
-        const auto job = m_tasks.jobs().Find(entry.second.job);
-        return !job || job->state != JobState::kRunning;
-    });
-    if (const auto running = m_openings.find(path); running != m_openings.end()) {
-        // Rationale: two that write to one path would give it its name before it is whole.
-        if (running->second.claim == claim) return running->second.job;
-        return Fail(ErrorKind::kUnavailable,
-                    fmt::format("job {} already writes to {}: choose another path", running->second.job, path));
-    }
+    ASSIGN_OR_RETURN(const JobId running, FindOpening(path, claim, file));
+    if (running != 0) return running;
     ASSIGN_OR_RETURN(Claims::Openable found, m_claims.FindOpenable(claim));
     auto openable = std::make_shared<Claims::Openable>(std::move(found));
     const ContentId content = openable->info.record.content;
     ASSIGN_OR_RETURN(const JobId job, m_tasks.jobs().Start("get", path));
-    m_openings[path] = {claim, job};
-    FetchThen(job, content, LimitsFor(content, limits), openable->info.record.seed_price_per_mib,
+    m_openings[path] = {claim, file, job};
+    if (!file.empty()) {
+        GetFile(job, claim, path, limits, file);
+        return job;
+    }
+    FetchThen(job, content, LimitsFor(content, limits, m_prices), openable->info.record.seed_price_per_mib,
               [this, job, openable, path](Result<Amount> paid) {
                   if (!paid) return m_tasks.jobs().Fail(job, paid.error());
                   OpenThen(job, openable, path, *paid);
@@ -166,6 +151,63 @@ void FetchJobs::OpenThen(JobId job, std::shared_ptr<Claims::Openable> openable, 
     });
 }
 
+void FetchJobs::GetFile(JobId job, const ClaimId& claim, const std::string& path, const FetchLimits& limits,
+                        const std::string& file) {
+    StreamRequest request{claim.Hex(), file, limits, kFileTimeout};
+    m_tasks.jobs().SetProgress(job, JobTasks::Phase("downloading"));
+    m_streams.Open(request, [this, job, path](Result<StreamInfo> info) {
+        if (!info) return m_tasks.jobs().Fail(job, info.error());
+        if (info->folder) return m_tasks.jobs().Fail(job, {ErrorKind::kInvalid, "file is a folder: name a file in it"});
+        m_tasks.PostToNetwork([this, job, id = info->id] { m_files.emplace(job, id); });
+        auto get = std::make_shared<FileGet>();
+        get->job = job;
+        get->info = std::move(*info);
+        get->path = path;
+        m_tasks.PostLong([this, get] {
+            auto part = PartFile::Create(m_tasks.environment().files, get->path);
+            if (!part) return EndFile(get, Fail(part.error()));
+            get->part.emplace(std::move(*part));
+            ReadOn(get);
+        });
+    });
+}
+
+// Reads the next part and appends it, where the answer comes.
+void FetchJobs::ReadOn(std::shared_ptr<FileGet> get) {
+    const uint64_t size = get->info.size_bytes;
+    if (get->done_bytes == size) {
+        m_tasks.PostLong([this, get] { EndFile(get, get->part->Commit()); });
+        return;
+    }
+    m_streams.Read(get->info.id, get->done_bytes, kSliceBytes, size, [this, get](Result<Bytes> bytes) {
+        if (!bytes) return EndFile(get, Fail(bytes.error()));
+        const Status appended = get->part->Append(*bytes);
+        if (!appended) return EndFile(get, appended);
+        get->done_bytes += bytes->size();
+        JobProgress progress = JobTasks::Phase("downloading");
+        progress.done_bytes = get->done_bytes;
+        progress.total_bytes = get->info.size_bytes;
+        m_tasks.jobs().SetProgress(get->job, progress);
+        ReadOn(get);
+    });
+}
+
+void FetchJobs::EndFile(const std::shared_ptr<FileGet>& get, const Status& status) {
+    m_streams.Close(get->info.id);
+    m_tasks.PostToNetwork([this, job = get->job] { m_files.erase(job); });
+    if (!status) {
+        get->part.reset();
+        return m_tasks.jobs().Fail(get->job, status.error().message == "the stream is closed"
+                                                 ? Error{ErrorKind::kUnavailable, std::string(kStopped)}
+                                                 : status.error());
+    }
+    m_tasks.jobs().Finish(get->job, {{"path", get->path},
+                                     {"claim", get->info.claim.Hex()},
+                                     {"title", get->info.title},
+                                     {"file", get->info.path},
+                                     {"size", std::to_string(get->info.size_bytes)}});
+}
+
 Result<JobId> FetchJobs::StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib,
                                    const FetchLimits& limits) {
     ASSIGN_OR_RETURN(const ClaimInfo info, m_claims.Find(claim));
@@ -173,7 +215,7 @@ Result<JobId> FetchJobs::StartSeed(const ClaimId& claim, std::optional<Amount> p
     const Amount hint = info.record.seed_price_per_mib;
     const Amount ask = price_per_mib.value_or(hint > Amount(0) ? hint : m_prices.seed_per_mib);
     ASSIGN_OR_RETURN(const JobId job, m_tasks.jobs().Start("seed", info.record.title));
-    FetchThen(job, content, LimitsFor(content, limits), ask,
+    FetchThen(job, content, LimitsFor(content, limits, m_prices), ask,
               [this, job, content, ask, claim, title = info.record.title](Result<Amount> paid) {
                   if (!paid) return m_tasks.jobs().Fail(job, paid.error());
                   const Status served = m_swarm.Serve(content, ask);

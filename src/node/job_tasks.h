@@ -18,6 +18,7 @@ class JobTasks {
 
     const Environment& environment() const { return m_environment; }
     JobTable& jobs() const { return m_jobs; }
+    const Alive& alive() const { return m_alive; }
 
     template <class Task>
     void PostToChain(Task task) const {

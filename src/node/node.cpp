@@ -47,7 +47,8 @@ Node::Node(const Environment& environment, AdjustableClock& clock, const NodeCon
       m_clock(clock),
       m_config(config),
       m_params(std::move(params)),
-      m_started(clock.Monotonic()) {}
+      m_started(clock.Monotonic()),
+      m_content_tokens(environment.clock, environment.random) {}
 
 Node::~Node() { Shutdown(); }
 
@@ -131,9 +132,13 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_claims = std::make_unique<Claims>(*node->m_chain, *node->m_wallet);
     node->m_publish_jobs = std::make_unique<PublishJobs>(*node->m_job_tasks, *node->m_chain, *node->m_wallet,
                                                          *node->m_swarm, *node->m_chunks, node->m_events);
-    node->m_fetch_jobs = std::make_unique<FetchJobs>(
-        *node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_chunks, node->m_events,
-        DefaultPrices{config.max_price_per_mib, config.seed_price_per_mib});
+    const DefaultPrices prices{config.max_price_per_mib, config.seed_price_per_mib};
+    node->m_desk = std::make_unique<DownloadDesk>(*node->m_swarm);
+    node->m_streams = std::make_unique<Streams>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_desk,
+                                                *node->m_chunks, prices);
+    node->m_fetch_jobs =
+        std::make_unique<FetchJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_desk,
+                                    *node->m_streams, *node->m_chunks, node->m_events, prices);
     // The wallet first: the agents ask it.
     node->m_chain->AddListener(*node->m_wallet);
     node->m_chain->AddListener(*node->m_sales);
@@ -142,7 +147,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_chain->AddListener(*node->m_staking);
     node->m_chain->AddListener(*node->m_evidence);
     node->m_swarm->SetChannels(*node->m_payments);
-    node->m_swarm->SetObserver(*node->m_fetch_jobs);
+    node->m_swarm->SetObserver(*node->m_desk);
     node->m_network->SetContent(*node->m_swarm);
     return node;
 }

@@ -6,6 +6,8 @@
 #include "node/adjustable_clock.h"
 #include "node/call.h"
 #include "node/config.h"
+#include "node/content_tokens.h"
+#include "node/discovery.h"
 #include "node/evidence_agent.h"
 #include "node/fetch_jobs.h"
 #include "node/payment_agent.h"
@@ -55,6 +57,8 @@ class Node {
     uint16_t listening_port() const { return m_listening_port; }
     Instant started() const { return m_started; }
     content::ChunkStore& chunks() { return *m_chunks; }
+    Streams& streams() { return *m_streams; }
+    ContentTokens& content_tokens() { return m_content_tokens; }
 
     // Runs a task (returning a Result) on a strand and waits. Front ends only.
     template <class Task>
@@ -121,5 +125,8 @@ class Node {
     std::unique_ptr<PublishJobs> m_publish_jobs;
     std::unique_ptr<FetchJobs> m_fetch_jobs;
 };
+    ContentTokens m_content_tokens;
+    std::unique_ptr<DownloadDesk> m_desk;
+    std::unique_ptr<Streams> m_streams;
 
 }  // namespace sluice::node

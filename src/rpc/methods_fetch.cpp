@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "rpc/content_arguments.h"
+#include "rpc/content_url.h"
 
 namespace sluice::rpc {
 
@@ -28,6 +29,42 @@ RpcResult<Json> FindJob(Node& node, const Call& call) {
     return JobJson(*job);
 }
 
+void AddContentUrl(MethodTable& table, Node& node, const ArgSpec& max_price, const ArgSpec& max_cost) {
+    table.Add({"getcontenturl",
+               "content",
+               "Makes a URL of the content gateway that plays a claim while it is fetched and paid: in a browser, mpv, "
+               "VLC. Whoever has the URL may read the claim, until it expires or the node stops.",
+               {kClaimArg,
+                {"path", ArgType::kString, false, "of a file in a folder (default: the single file, or the listing)"},
+                {"ttl", ArgType::kNumber, false, "seconds that the URL is good for, 1 to 604800 (default 86400)"},
+                max_price,
+                max_cost},
+               "{url, expires_in}",
+               [&node](const Call& call) {
+                   return OnChain(node, [&]() -> RpcResult<Json> {
+                       const uint16_t port = node.content_tokens().port();
+                       if (port == 0)
+                           return RpcFail(RpcCode::kUnavailable,
+                                          "the content gateway is off: start sluiced without -nogateway");
+                       ASSIGN_OR_RETURN(const ClaimId id, ClaimArg(node, call));
+                       ASSIGN_OR_RETURN(const node::FetchLimits limits, LimitsArg(call));
+                       ASSIGN_OR_RETURN(const int64_t ttl, call.Integer("ttl", 86'400, 1, 604'800));
+                       const auto openable = node.claims().FindOpenable(id);
+                       if (!openable) return RpcFail(openable.error());
+                       ContentTarget target;
+                       target.claim = id.Hex();
+                       target.path = call.String("path");
+                       const auto checked = ParseContentTarget(FormatContentTarget(target));
+                       if (!checked || checked->path != target.path)
+                           return RpcFail(RpcCode::kInvalidParameter,
+                                          "path is not of a file in a folder: relative, without empty parts or '..'");
+                       target.token = node.content_tokens().Issue(id, limits, seconds(ttl));
+                       return Json{{"url", fmt::format("http://127.0.0.1:{}{}", port, FormatContentTarget(target))},
+                                   {"expires_in", ttl}};
+                   });
+               }});
+}
+
 }  // namespace
 
 void AddFetchMethods(MethodTable& table, Node& node) {
@@ -40,13 +77,17 @@ void AddFetchMethods(MethodTable& table, Node& node) {
         {"getcontent",
          category,
          "Fetches a claim's content, paying seeders, and opens it with the key that this wallet has.",
-         {kClaimArg, {"path", ArgType::kString, true, "absolute path that does not exist yet"}, max_price, max_cost},
+         {kClaimArg,
+          {"path", ArgType::kString, true, "absolute path that does not exist yet"},
+          max_price,
+          max_cost,
+          {"file", ArgType::kString, false, "of a folder only this file (default: everything)"}},
          "{job}; its result has the path and what was paid",
          [&node](const Call& call) {
              return OnChain(node, [&]() -> RpcResult<Json> {
                  ASSIGN_OR_RETURN(const ClaimId id, ClaimArg(node, call));
                  ASSIGN_OR_RETURN(const node::FetchLimits limits, LimitsArg(call));
-                 return Started(node.fetch_jobs().StartGet(id, call.String("path"), limits));
+                 return Started(node.fetch_jobs().StartGet(id, call.String("path"), limits, call.String("file")));
              });
          }});
     table.Add({"seedcontent",
@@ -68,6 +109,7 @@ void AddFetchMethods(MethodTable& table, Node& node) {
                        return Started(node.fetch_jobs().StartSeed(id, price, limits));
                    });
                }});
+    AddContentUrl(table, node, max_price, max_cost);
     table.Add({"getjob", category, "How far a job is.", {job}, "object", [&node](const Call& call) {
                    return FindJob(node, call);
                }});

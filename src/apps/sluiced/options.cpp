@@ -211,6 +211,16 @@ const Option* FindOption(std::string_view name) {
     return nullptr;
 }
 
+        {"RPC", "gateway", "", Kind::kFlag,
+         "Serve content to browsers and players of this machine over HTTP (default: 1).",
+         Flag("gateway", &NodeConfig::gateway)},
+        {"RPC", "gatewayport", "PORT", Kind::kValue,
+         "Port of the content gateway on 127.0.0.1; 0: any free one (default: 0).",
+         Number("gatewayport", 0, 65535,
+                [](NodeConfig& c, uint64_t n) { c.gateway_port = static_cast<uint16_t>(n); })},
+        {"RPC", "gatewaytimeout", "SECONDS", Kind::kValue,
+         "How long the content gateway waits for a part from the network, 1 to 3600 (default: 60).",
+         Number("gatewaytimeout", 1, 3600, [](NodeConfig& c, uint64_t n) { c.gateway_timeout = seconds(n); })},
 struct Given {
     const Option* option;
     std::string value;
