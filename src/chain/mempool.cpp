@@ -38,6 +38,12 @@ bool BearsEvidence(const Transaction& tx) {
     return found;
 }
 
+bool IsSettlement(const Transaction& tx) {
+    bool found = false;
+    ForEachRecord(tx, [&](const Record& record) { found |= std::holds_alternative<SettleRecord>(record); });
+    return found;
+}
+
 // The memory that an entry takes, about.
 size_t UsageBytes(const MempoolEntry& entry) {
     constexpr size_t kOverhead = 1500;
@@ -79,9 +85,9 @@ Verdict<void> Mempool::CheckStandard(const Transaction& tx) const {
     constexpr auto kPolicy = Invalid::What::kPolicy;
     if (tx.tx().version < 1 || tx.tx().version > 3)
         return Reject(kPolicy, "version", fmt::format("version {} is not 1 to 3", tx.tx().version));
-    if (tx.weight() > m_policy.max_weight)
-        return Reject(kPolicy, "tx-size",
-                      fmt::format("weight {} is over the limit of {}", tx.weight(), m_policy.max_weight));
+    const size_t max_weight = IsSettlement(tx) ? m_policy.max_settlement_weight : m_policy.max_weight;
+    if (tx.weight() > max_weight)
+        return Reject(kPolicy, "tx-size", fmt::format("weight {} is over the limit of {}", tx.weight(), max_weight));
     // Grants and settlements pay amounts that were agreed on before.
     bool agreed = false;
     ForEachRecord(tx, [&](const Record& record) {
@@ -106,6 +112,16 @@ Verdict<void> Mempool::CheckPurchases(const Transaction& tx) const {
     if (!confirmed)
         return Reject(Invalid::What::kPolicy, "purchase-of-unconfirmed",
                       "the publish that is bought is not in a block yet: buy it once it is");
+    return {};
+}
+
+Verdict<void> Mempool::CheckParents(const Transaction& tx) const {
+    for (const TxInput& input : tx.inputs()) {
+        const MempoolEntry* parent = Find(input.prevout.txid);
+        if (parent != nullptr && IsSettlement(*parent->tx))
+            return Reject(Invalid::What::kPolicy, "child-of-settlement",
+                          "it spends an output of an unconfirmed settlement: wait until that is in a block");
+    }
     return {};
 }
 
@@ -258,6 +274,7 @@ Verdict<Mempool::Plan> Mempool::Check(const TransactionRef& tx, UnixMillis now) 
     if (evidence)
         if (const auto conflict = SpenderOf(tx->inputs()[0].prevout))
             return CheckConflictingEvidence(tx, *conflict, now);
+    RETURN_IF_ERROR(CheckParents(*tx));
     Plan plan;
     ASSIGN_OR_RETURN(plan.leaving, FindReplaced(*tx));
     if (!plan.leaving.empty()) {

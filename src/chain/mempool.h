@@ -15,6 +15,9 @@ struct MempoolPolicy {
     uint64_t incremental_fee_per_kvb{1'000};  // what a replacement pays for its own relay
     Amount dust{330};                         // least value of an output that can be spent
     size_t max_weight{100'000};
+    // Of a settlement: one of kMaxSettledChannels has about 318,000. Rationale: batching many channels into one
+    // transaction is what spares the chain their weight.
+    size_t max_settlement_weight{350'000};
     size_t max_ancestors{25};     // with the transaction itself
     size_t max_descendants{100};  // of each ancestor, with itself
     size_t max_replaced{100};
@@ -138,6 +141,9 @@ class Mempool {
     consensus::Verdict<void> CheckStandard(const Transaction& tx) const;
     // Purchases are relayed for confirmed publishes only.
     consensus::Verdict<void> CheckPurchases(const Transaction& tx) const;
+    // Nothing is built on an unconfirmed settlement. Rationale: it pays out to many payers, and what one of them hangs
+    // on his output would make it dearer for the payee, or impossible, to replace it by one with a higher fee.
+    consensus::Verdict<void> CheckParents(const Transaction& tx) const;
     consensus::Verdict<std::set<Txid>> FindReplaced(const Transaction& tx) const;
     consensus::Verdict<void> CheckFee(const Transaction& tx, Amount fee, const std::set<Txid>& leaving) const;
     consensus::Verdict<void> CheckPackageLimits(const Transaction& tx, const std::set<Txid>& leaving) const;

@@ -99,7 +99,7 @@ class Applier {
         if (leaf == LockLeaf::kNeither)
             return Reject("bad-channel-spend", "input " + std::to_string(input) + " shows neither leaf of its channel");
         if (leaf == LockLeaf::kPay) {
-            m_settled.push_back(lock);
+            m_settled.push_back(input);
             m_effect.pay_leaf_inputs.push_back(input);
         }
         m_state.Erase<ChannelState>(lock);
@@ -125,13 +125,15 @@ class Applier {
         return {};
     }
 
-    // The grant and the settle record name exactly what is spent through leaf 1, in order.
+    // The grant record names exactly the purchases that are spent through leaf 1, in order; the settle record is of
+    // the first inputs, which are exactly the channels that are.
     Verdict<void> CheckNamed() const {
-        std::vector<OutPoint> granted, settled;
+        std::vector<OutPoint> granted;
+        std::vector<uint32_t> settled;
         for (const PlacedRecord& placed : m_records) {
             if (const auto* grant = std::get_if<GrantRecord>(&placed.record)) granted = grant->purchases;
             if (const auto* settle = std::get_if<SettleRecord>(&placed.record)) {
-                for (const SettledChannel& channel : settle->channels) settled.push_back(channel.channel);
+                for (uint32_t i = 0; i < settle->served_bytes.size(); ++i) settled.push_back(i);
             }
         }
         if (granted != m_granted)
@@ -139,7 +141,8 @@ class Applier {
                           "the grant record does not name exactly the purchases spent through leaf 1, in order");
         if (settled != m_settled)
             return Reject("bad-settle",
-                          "the settle record does not name exactly the channels spent through leaf 1, in order");
+                          "the settle record is not of exactly the first inputs, which alone spend channels through "
+                          "leaf 1");
         return {};
     }
 
@@ -275,7 +278,7 @@ class Applier {
     std::map<OutPoint, uint32_t> m_anchors;  // spent and not (yet) updated, with their inputs
     std::map<StakerId, uint32_t> m_bonds;    // spent and not (yet) used by a record, with their inputs
     std::vector<OutPoint> m_granted;
-    std::vector<OutPoint> m_settled;
+    std::vector<uint32_t> m_settled;  // inputs
     RecordEffect m_effect;
 };
 

@@ -24,6 +24,24 @@ crypto::SecretKey DerivePayeeKey(const SecretBytes<32>& seed, const BlockHash& g
     }
 }
 
+PayeeSeeds PayeeSeeds::Clone() const {
+    PayeeSeeds copy;
+    for (const auto& seed : m_seeds) copy.m_seeds.push_back(seed.Clone());
+    return copy;
+}
+
+void PayeeSeeds::Add(SecretBytes<32> seed) { m_seeds.insert(m_seeds.begin(), std::move(seed)); }
+void PayeeSeeds::AddOlder(SecretBytes<32> seed) { m_seeds.push_back(std::move(seed)); }
+
+std::optional<crypto::SecretKey> PayeeSeeds::Find(const BlockHash& genesis, const crypto::X25519PublicKey& payer_node,
+                                                  const ChannelSalt& salt, const XOnlyPubKey& payee_key) const {
+    for (const auto& seed : m_seeds) {
+        crypto::SecretKey key = DerivePayeeKey(seed, genesis, payer_node, salt);
+        if (key.XOnly() == payee_key) return key;
+    }
+    return std::nullopt;
+}
+
 Hash256 ChannelOpenHash(const BlockHash& genesis, const ChannelLock& lock, const ChannelSalt& salt,
                         const crypto::X25519PublicKey& payer_node, const crypto::X25519PublicKey& payee_node) {
     Writer writer;

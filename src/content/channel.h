@@ -21,6 +21,33 @@ bool TakesDebt(const consensus::Params& params, const ChannelLock& lock, Height 
 crypto::SecretKey DerivePayeeKey(const SecretBytes<32>& seed, const BlockHash& genesis,
                                  const crypto::X25519PublicKey& payer_node, const ChannelSalt& salt);
 
+// Where a payee's channel keys come from: the newest seed gives those of new channels, older ones (of a node that had
+// no wallet yet, or of another one whose vouchers were restored) those of channels from their time.
+class PayeeSeeds {
+  public:
+    PayeeSeeds(SecretBytes<32> seed) { m_seeds.push_back(std::move(seed)); }
+    PayeeSeeds(PayeeSeeds&&) = default;
+    PayeeSeeds& operator=(PayeeSeeds&&) = default;
+    PayeeSeeds Clone() const;
+
+    // The newest from now on.
+    void Add(SecretBytes<32> seed);
+    // Behind the others.
+    void AddOlder(SecretBytes<32> seed);
+    const SecretBytes<32>& newest() const { return m_seeds.front(); }
+    crypto::SecretKey NewKey(const BlockHash& genesis, const crypto::X25519PublicKey& payer_node,
+                             const ChannelSalt& salt) const {
+        return DerivePayeeKey(newest(), genesis, payer_node, salt);
+    }
+    // The secret of `payee_key`; nullopt if it is of none of the seeds.
+    std::optional<crypto::SecretKey> Find(const BlockHash& genesis, const crypto::X25519PublicKey& payer_node,
+                                          const ChannelSalt& salt, const XOnlyPubKey& payee_key) const;
+
+  private:
+    PayeeSeeds() = default;
+    std::vector<SecretBytes<32>> m_seeds;  // at least one, newest first
+};
+
 // taggedhash("Sluice/channel-open", genesis || lock || salt || payer node || payee node): what the payer key signs in
 // ChannelOpen.
 Hash256 ChannelOpenHash(const BlockHash& genesis, const ChannelLock& lock, const ChannelSalt& salt,
@@ -36,11 +63,12 @@ struct PayerChannel {
     Meter meter;           // everything received and verified
     uint64_t received_bytes{0};
     bool closed{false};
+    Amount opening_cost;  // its share of the fees of its opening
 
     friend bool operator==(const PayerChannel&, const PayerChannel&) = default;
     static void Serialize(auto& self, auto& archive) {
         archive(self.lock, self.payee_node, self.salt, self.first_voucher, self.returned, self.meter,
-                self.received_bytes, self.closed);
+                self.received_bytes, self.closed, self.opening_cost);
     }
 
     Amount Paid() const { return Amount(lock.capacity.drops - returned.drops); }

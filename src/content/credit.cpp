@@ -28,8 +28,50 @@ CreditBook::Answer CreditBook::MayDeliver(const PayerId& payer, AddressGroup gro
     return Answer::kYes;
 }
 
-void CreditBook::OnDelivered(const PayerId& payer, AddressGroup group, uint64_t bytes) {
+CreditBook::Payer& CreditBook::Use(const PayerId& payer) {
     Payer& entry = m_payers[payer];
+    m_by_use.erase(entry.used);
+    entry.used = ++m_uses;
+    m_by_use.emplace(entry.used, payer);
+    // Who owes something is not forgotten: its debt is bounded by the budget, and so is the number of them.
+    for (auto oldest = m_by_use.begin(); m_payers.size() > kMaxRememberedPayers && oldest != m_by_use.end();) {
+        const auto found = m_payers.find(oldest->second);
+        if (found->second.unpaid_bytes > 0 || oldest->second == payer) {
+            ++oldest;
+            continue;
+        }
+        m_payers.erase(found);
+        oldest = m_by_use.erase(oldest);
+    }
+    return m_payers.at(payer);
+}
+
+void CreditBook::Restore(const PayerHistory& history) {
+    Payer& entry = Use(history.payer);
+    entry.paid_bytes = history.paid_bytes;
+    entry.defaulted = history.defaulted;
+}
+
+std::vector<PayerHistory> CreditBook::TakeChanged(Instant now) {
+    std::vector<PayerHistory> changed;
+    if (m_changed.empty()) return changed;
+    if (!m_changed_since) m_changed_since = now;
+    if (!m_urgent && now - *m_changed_since < seconds(60)) return changed;
+    for (const PayerId& payer : m_changed) {
+        const auto found = m_payers.find(payer);
+        if (found == m_payers.end())
+            changed.push_back({payer, 0, false});
+        else
+            changed.push_back({payer, found->second.paid_bytes, found->second.defaulted});
+    }
+    m_changed.clear();
+    m_changed_since.reset();
+    m_urgent = false;
+    return changed;
+}
+
+void CreditBook::OnDelivered(const PayerId& payer, AddressGroup group, uint64_t bytes) {
+    Payer& entry = Use(payer);
     if (entry.unpaid_bytes > 0 && entry.group != group) {  // it came back from elsewhere: its debt comes along
         m_group_unpaid_bytes[entry.group] -= std::min(m_group_unpaid_bytes[entry.group], entry.unpaid_bytes);
         m_group_unpaid_bytes[group] += entry.unpaid_bytes;
@@ -58,6 +100,7 @@ void CreditBook::OnPaid(const PayerId& payer, uint64_t bytes) {
     Release(found->second, covered);
     found->second.paid_bytes += covered;
     found->second.defaulted = false;
+    m_changed.insert(payer);
 }
 
 void CreditBook::OnReturned(const PayerId& payer, uint64_t bytes) {
@@ -72,6 +115,8 @@ void CreditBook::OnDefault(const PayerId& payer) {
     if (found == m_payers.end() || found->second.unpaid_bytes == 0) return;
     found->second.paid_bytes = 0;
     found->second.defaulted = true;
+    m_changed.insert(payer);
+    m_urgent = true;
 }
 
 void CreditBook::Tick(Instant now) {
@@ -89,6 +134,7 @@ void CreditBook::Tick(Instant now) {
             left -= forgotten;
         }
         const bool forget = entry->second.defaulted && entry->second.unpaid_bytes == 0;
+        if (forget) m_by_use.erase(entry->second.used);
         entry = forget ? m_payers.erase(entry) : std::next(entry);
     }
 }

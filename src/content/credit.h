@@ -1,6 +1,8 @@
 #pragma once
 
 #include <map>
+#include <set>
+#include <vector>
 
 #include "content/merkle.h"
 #include "crypto/aead.h"
@@ -30,6 +32,17 @@ struct CreditLimits {
 using PayerId = crypto::X25519PublicKey;  // a payer's node id
 using AddressGroup = uint64_t;            // equal for addresses of one /24 or /48
 
+// What is remembered of a payer for as long as it lasts.
+struct PayerHistory {
+    PayerId payer;
+    uint64_t paid_bytes{0};  // since the last default
+    bool defaulted{false};
+
+    friend bool operator==(const PayerHistory&, const PayerHistory&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.payer, self.paid_bytes, self.defaulted); }
+};
+inline constexpr size_t kMaxRememberedPayers = 10'000;
+
 class CreditBook {
   public:
     explicit CreditBook(CreditLimits limits = {}) : m_limits(limits) {}
@@ -54,6 +67,11 @@ class CreditBook {
     // Free uploads widen the budget too.
     void OnFreeUpload(uint64_t bytes) { m_uploaded_bytes += bytes; }
     void Tick(Instant now);
+    // From before a restart; at most kMaxRememberedPayers are kept, those that were longest away leave first.
+    void Restore(const PayerHistory& history);
+    // The payers whose history changed since the last call; at once after a default, else at most once a minute.
+    std::vector<PayerHistory> TakeChanged(Instant now);
+    size_t remembered() const { return m_payers.size(); }
 
   private:
     struct Payer {
@@ -61,7 +79,9 @@ class CreditBook {
         uint64_t unpaid_bytes{0};
         uint64_t paid_bytes{0};  // since the last default
         bool defaulted{false};
+        uint64_t used{0};  // rises: the lowest was longest away
     };
+    Payer& Use(const PayerId& payer);
     void Release(Payer& payer, uint64_t bytes);
 
     CreditLimits m_limits;
@@ -70,6 +90,11 @@ class CreditBook {
     uint64_t m_unpaid_bytes{0};
     uint64_t m_uploaded_bytes{0};
     std::optional<Instant> m_last_write_off;
+    std::map<uint64_t, PayerId> m_by_use;
+    uint64_t m_uses{0};
+    std::set<PayerId> m_changed;
+    bool m_urgent{false};  // a default is among them
+    std::optional<Instant> m_changed_since;
 };
 
 }  // namespace sluice::content

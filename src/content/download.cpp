@@ -43,13 +43,14 @@ void Swarm::Impl::Start(const ContentId& content, const ChunkSet& have, const Do
 }
 
 void Swarm::Impl::OnHave(PeerId peer, const Have& have, Instant now) {
+    NoteOffer(peer, have);
     const auto found = downloads.find(have.content);
     if (found == downloads.end()) return;
     Download& download = found->second;
     const auto [entry, fresh] = download.providers.try_emplace(peer);
     Provider& provider = entry->second;
     if (fresh) provider.last_progress = provider.rate_since = now;
-    provider.ask = have.ask_per_mib;
+    TakeAsk(download, peer, provider, have.ask_per_mib, now);
     if (have.all) {
         download.picker.AddSeed(peer);
     } else {
@@ -137,6 +138,7 @@ void Swarm::Impl::OnLeaf(PeerId peer, const Leaf& leaf, Instant now) {
         partial->hashes.try_emplace(peer, request.leaf_hashes);
         const auto ask = partial->asks.try_emplace(peer, request.ask).first;
         ask->second = std::min(ask->second, request.ask);
+        partial->links[peer] = request.link;
         filled = partial->received == LeafMask(leaf.content, leaf.chunk);
     } else if (provider.ask.drops > 0) {
         // Somebody else was faster: a true copy is paid all the same.
@@ -144,7 +146,7 @@ void Swarm::Impl::OnLeaf(PeerId peer, const Leaf& leaf, Instant now) {
         if (!chunk_hash.IsZero() &&
             CheckLeafHashes(leaf.content.size_bytes, leaf.chunk, request.leaf_hashes, chunk_hash) &&
             CheckLeaf(leaf.content.size_bytes, leaf.chunk, leaf.leaf, leaf.bytes, request.leaf_hashes[leaf.leaf]))
-            PayLeaves(download, peer, leaf.bytes.size(), request.ask, now);
+            PayLeaves(download, peer, leaf.bytes.size(), request.ask, request.link, true, now);
     }
     if (request.received == request.wanted) {
         if (!request.late) {
@@ -201,25 +203,6 @@ void Swarm::Impl::TryVerify(Download& download, ChunkIndex chunk, Instant now) {
     ReleaseIdle(download, chunk);
 }
 
-void Swarm::Impl::PayLeaves(Download& download, PeerId peer, uint64_t bytes, Amount agreed, Instant now) {
-    const auto provider = download.providers.find(peer);
-    PayerLink* link = PayerLinkOf(peer);
-    if (provider == download.providers.end() || link == nullptr) return;
-    const Amount ask = std::min(agreed, provider->second.ask);
-    if (ask.drops == 0) return;
-    download.meter.Add(bytes, ask);
-    link->channel.meter.Add(bytes, ask);
-    link->channel.received_bytes += bytes;
-    link->unpaid_bytes += bytes;
-    // The payee's window is a sixteenth of what was paid; a quarter of that keeps it open.
-    const uint64_t batch_chunks = std::clamp<uint64_t>(link->channel.received_bytes / kChunkBytes / 64, 1, 16);
-    if (link->unpaid_bytes >= batch_chunks * kChunkBytes || provider->second.active == 0) {
-        Pay(*link);
-    } else if (!link->pay_at) {
-        link->pay_at = now + kPayDelay;
-    }
-}
-
 void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, const Result<std::vector<uint8_t>>& result,
                            Instant now) {
     const auto found = download.partials.find(chunk);
@@ -253,7 +236,7 @@ void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, const Result<st
     std::map<PeerId, uint64_t> gave;
     for (uint32_t leaf = 0; leaf < LeavesOfChunk(download.content.size_bytes, chunk); ++leaf)
         gave[whole.from[leaf]] += LeafBytes(download.content.size_bytes, chunk, leaf);
-    for (const auto& [peer, bytes] : gave) PayLeaves(download, peer, bytes, whole.asks.at(peer), now);
+    for (const auto& [peer, bytes] : gave) PayLeaves(download, peer, bytes, whole.asks.at(peer), whole.links.at(peer), false, now);
     download.stored_bytes += ChunkBytes(download.content.size_bytes, chunk);
     download.last_stored = now;
     const auto content = served.find(download.content);
@@ -265,10 +248,10 @@ void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, const Result<st
 
 void Swarm::Impl::Finish(Download& download, Instant) {
     for (auto& [id, provider] : download.providers) {
-        if (PayerLink* link = PayerLinkOf(id)) Pay(*link);
+        PayAll(id);
     }
     actions.push_back(Progress(download));
-    actions.push_back(DownloadFinished{download.content, download.meter.Owed()});
+    actions.push_back(DownloadFinished{download.content, download.meter.Owed(), download.fees});
     downloads.erase(download.content);
 }
 
@@ -276,7 +259,7 @@ void Swarm::Impl::FailDownload(const ContentId content, Error error) {
     const auto found = downloads.find(content);
     if (found == downloads.end()) return;
     for (auto& [id, provider] : found->second.providers) {
-        if (PayerLink* link = PayerLinkOf(id)) Pay(*link);
+        PayAll(id);
         CancelChunks cancel{content, {}};
         for (const auto& [chunk, request] : provider.requests) cancel.chunks.push_back(chunk);
         for (size_t at = 0; at < cancel.chunks.size(); at += kMaxRequestedChunks) {
@@ -298,6 +281,8 @@ DownloadProgress Swarm::Impl::Progress(const Download& download) const {
     progress.wanted_bytes = download.WantedBytes();
     progress.wanted_stored_bytes = progress.wanted_bytes - download.WantedLeftBytes();
     progress.paid = download.meter.Owed();
+    progress.fees = download.fees;
+    progress.cost_at_most = CostAtMost(download);
     progress.bytes_per_s = download.bytes_per_s;
     for (const auto& [id, provider] : download.providers) {
         progress.peers += provider.active > 0;

@@ -7,34 +7,20 @@
 namespace sluice::content {
 
 // Chunks that may be asked of a provider now.
-size_t Swarm::Impl::RoomAt(const Download& download, PeerId peer, const Provider& provider, Instant now) {
+size_t Swarm::Impl::RoomAt(Download& download, PeerId peer, const Provider& provider, Instant now) {
     if (provider.paused_until && now < *provider.paused_until) return 0;
     const double ahead = provider.bytes_per_s * 2 / kChunkBytes;
     size_t limit = std::clamp<size_t>(2 + static_cast<size_t>(ahead), 2, kMaxInFlightAtPeer);
     if (provider.snubbed) limit = 1;
-    if (provider.ask.drops > 0) {
-        if (provider.ask > download.limits.max_price_per_mib) return 0;
-        PayerLink* link = PayerLinkOf(peer);
-        if (link == nullptr || !link->accepted || provider.needs_finality) return 0;
-        if (!TakesDebt(config.params, link->channel.lock, tip)) return 0;
-        if (!link->final) limit = 1;
-        const uint64_t ahead_bytes = (provider.active + 1) * uint64_t{kChunkBytes};
-        if (!link->channel.CanPay(ahead_bytes, provider.ask)) limit = std::min<size_t>(limit, 1);
-        uint64_t smallest = std::min<uint64_t>(kChunkBytes, download.LeftBytes());
-        if (provider.active == 0 && !link->channel.CanPay(smallest, provider.ask)) {
-            link->useless = true;  // full: another one is wanted
-            return 0;
-        }
-        if (download.meter.OwedAfter(std::min(ahead_bytes, download.LeftBytes()), provider.ask) >
-            download.limits.budget)
-            return 0;
-    }
+    if (provider.ask.drops > 0) limit = PaidRoom(download, peer, provider, limit);
     return limit > provider.active ? limit - provider.active : 0;
 }
 
 void Swarm::Impl::RequestFrom(Download& download, PeerId peer, Provider& provider,
                               const std::vector<ChunkIndex>& chunks, Instant now) {
     RequestChunks message{download.content, {}};
+    const PeerState* state = Find(peer);
+    const OutPoint link = state != nullptr && state->paid_by_us ? *state->paid_by_us : OutPoint{};
     for (const ChunkIndex chunk : chunks) {
         const uint32_t leaves = LeavesOfChunk(download.content.size_bytes, chunk);
         uint16_t wanted = static_cast<uint16_t>((1u << leaves) - 1);
@@ -44,7 +30,7 @@ void Swarm::Impl::RequestFrom(Download& download, PeerId peer, Provider& provide
         AskForHashes(download, peer, chunk, now);
         if (provider.requests.contains(chunk)) provider.requests.erase(chunk);  // a late one, asked anew
         if (provider.active == 0) provider.last_progress = now;
-        provider.requests.emplace(chunk, ChunkRequest{wanted, 0, now, {}, provider.ask, false});
+        provider.requests.emplace(chunk, ChunkRequest{wanted, 0, now, {}, provider.ask, false, link});
         ++provider.active;
         message.chunks.push_back({chunk, wanted});
     }
@@ -145,6 +131,9 @@ std::optional<Error> Swarm::Impl::TooExpensive(const Download& download) const {
         if (!download.picker.IsUseful(id)) continue;
         if (!cheapest || provider.ask < *cheapest) cheapest = provider.ask;
     }
+    if (cheapest && *cheapest <= download.limits.max_price_per_mib && download.over_budget)
+        return Error{ErrorKind::kFunds, "the rest would cost more than the budget of " +
+                                            FormatSlu(download.limits.budget) + " SLU leaves: raise max_cost"};
     if (!cheapest || *cheapest <= download.limits.max_price_per_mib) return std::nullopt;
     return Error{ErrorKind::kFunds, "every seeder asks more than max_price_per_mib: the cheapest asks " +
                                         FormatSlu(*cheapest) + " SLU per MiB, the limit is " +

@@ -1,5 +1,7 @@
 #include "content/messages.h"
 
+#include "content/haggle.h"
+
 namespace sluice::content {
 namespace {
 
@@ -86,6 +88,16 @@ Status Check(const ChannelReject& reject) {
 }
 Status Check(const Voucher& voucher) { return CheckMoney("returned", voucher.returned); }
 Status Check(const ChannelClosed&) { return {}; }
+Status Check(const Bid& bid) {
+    if (bid.round == 0 || bid.round > kMaxBids) return Fail("a bid's round is not 1 to " + std::to_string(kMaxBids));
+    return CheckMoney("price_per_mib", bid.price_per_mib);
+}
+Status Check(const Counter& counter) {
+    if (counter.round == 0 || counter.round > kMaxBids)
+        return Fail("a counter's round is not 1 to " + std::to_string(kMaxBids));
+    return CheckMoney("price_per_mib", counter.price_per_mib);
+}
+Status Check(const UseChannel&) { return {}; }
 
 template <class T>
 Status CheckContentOf(const T& message) {

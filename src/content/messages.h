@@ -25,6 +25,9 @@
 //                      <-------------  ChannelAccept (again when it is final) or ChannelReject
 //   Voucher            ------------->
 //                      <-------------  ChannelClosed: it is being settled
+//   Bid                ------------->
+//                      <-------------  Counter
+//   UseChannel         ------------->          of several channels, the one that pays from here on
 //
 // Equal messages have equal bytes; every count is bounded by a limit here and by the bytes that are left.
 
@@ -57,6 +60,11 @@ enum class ContentMessageType : uint8_t {
     kChannelReject = 15,
     kVoucher = 16,
     kChannelClosed = 17,
+    kBid = 23,
+    kCounter = 24,
+    kUseChannel = 25,
+    kGetProviders = 27,  // node/provider_messages.h: these two never reach the swarm
+    kProviders = 28,
 };
 
 struct HaveQuery {
@@ -283,9 +291,42 @@ struct ChannelClosed {
     static void Serialize(auto& self, auto& archive) { archive(self.outpoint); }
 };
 
-using ContentMessage =
-    std::variant<HaveQuery, Have, HaveUpdate, GetHashes, Hashes, RequestChunks, ChunkLeafHashes, Leaf, CancelChunks,
-                 Refuse, TermsRequest, ChannelTerms, ChannelOpen, ChannelAccept, ChannelReject, Voucher, ChannelClosed>;
+// A downloader's offer for a content with a price, and what the seeder says to it (haggle.h).
+struct Bid {
+    static constexpr ContentMessageType kType = ContentMessageType::kBid;
+    ContentId content;
+    uint8_t round{1};  // 1 to kMaxBids
+    Amount price_per_mib;
+
+    friend bool operator==(const Bid&, const Bid&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.content, self.round, self.price_per_mib); }
+};
+struct Counter {
+    static constexpr ContentMessageType kType = ContentMessageType::kCounter;
+    ContentId content;
+    uint8_t round{1};      // of the bid that it answers
+    Amount price_per_mib;  // what the peer pays from now on; never over what it was before
+    bool firm{false};      // no further bid changes it
+
+    friend bool operator==(const Counter&, const Counter&) = default;
+    static void Serialize(auto& self, auto& archive) {
+        archive(self.content, self.round, self.price_per_mib, self.firm);
+    }
+};
+
+// Chunks that the payer requests from here on are charged to this channel. Rationale: with two channels between two
+// nodes (the second is opened before the first is empty) both have to know which one pays a chunk.
+struct UseChannel {
+    static constexpr ContentMessageType kType = ContentMessageType::kUseChannel;
+    OutPoint outpoint;
+
+    friend bool operator==(const UseChannel&, const UseChannel&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.outpoint); }
+};
+
+using ContentMessage = std::variant<HaveQuery, Have, HaveUpdate, GetHashes, Hashes, RequestChunks, ChunkLeafHashes,
+                                    Leaf, CancelChunks, Refuse, TermsRequest, ChannelTerms, ChannelOpen, ChannelAccept,
+                                    ChannelReject, Voucher, ChannelClosed, Bid, Counter, UseChannel>;
 
 // The payload of any message but a leaf.
 template <class T>

@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kPayWitnessBytes = 1 + (1 + 64) + (1 + 65) + (1 + 68) + (1 + 65);
 constexpr size_t kInputBytes = 36 + 1 + 4;
 constexpr size_t kTaprootOutputBytes = 8 + 1 + 34;
-constexpr size_t kSettledEntryBytes = 32 + 4 + 8;
+constexpr size_t kSettledEntryBytes = 8;
 constexpr size_t kMarginalWeight =
     (kInputBytes + kTaprootOutputBytes + kSettledEntryBytes) * kWitnessScaleFactor + kPayWitnessBytes;
 
@@ -35,15 +35,48 @@ bool WorthSettling(const consensus::Params& params, const PayeeChannel& channel,
            channel.Paid() > MarginalSettleCost(params, fee_per_kvb);
 }
 
+Amount OpeningCost(const consensus::Params& params, size_t channels, Amount fee_per_kvb) {
+    constexpr size_t kRecordBytes = 1 + (2 + 32) + (2 + 32) + (2 + 4);
+    constexpr size_t kChannelBytes = 8 + 1 + 3 + kRecordBytes + kTaprootOutputBytes;
+    constexpr size_t kBaseBytes = 12 + 10 * 58 + kTaprootOutputBytes;  // ten inputs, and change
+    const Amount rate = std::max(Amount(2 * fee_per_kvb.drops), kOpeningFeePerKvb);
+    const Amount fee = FeeOfWeight((kBaseBytes + channels * kChannelBytes) * kWitnessScaleFactor, rate);
+    return Amount(fee.drops + channels * consensus::RecordFee(params, kRecordBytes).drops);
+}
+
+bool IsRipe(const consensus::Params& params, const PayeeChannel& channel, Amount fee_per_kvb) {
+    return WorthSettling(params, channel, fee_per_kvb) &&
+           channel.Paid().drops / kRedeemFactor >= MarginalSettleCost(params, fee_per_kvb).drops;
+}
+
+bool DueForSettling(const consensus::Params& params, const PayeeChannel& channel, Height tip, bool in_use,
+                    Amount fee_per_kvb) {
+    if (!WorthSettling(params, channel, fee_per_kvb)) return false;
+    if (channel.phase == ChannelPhase::kSettling || !TakesDebt(params, channel.lock, tip)) return true;
+    return channel.phase == ChannelPhase::kFinal && !in_use && IsRipe(params, channel, fee_per_kvb);
+}
+
+Amount RaisedSettleRate(Amount fee_per_kvb, Amount estimate) {
+    return Amount(std::min(std::max(2 * fee_per_kvb.drops, estimate.drops), kMaxSettleFeePerKvb.drops));
+}
+
 Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockHash& genesis,
-                                   const std::vector<PayeeChannel>& channels, const SecretBytes<32>& payee_seed,
+                                   const std::vector<PayeeChannel>& channels, const PayeeSeeds& seeds,
                                    const Script& take_script, Amount fee_per_kvb) {
-    std::vector<PayeeChannel> chosen;
+    std::vector<const PayeeChannel*> worth;
     for (const PayeeChannel& channel : channels) {
-        if (WorthSettling(params, channel, fee_per_kvb)) chosen.push_back(channel);
+        if (WorthSettling(params, channel, fee_per_kvb)) worth.push_back(&channel);
     }
-    std::stable_sort(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) { return a.Paid() > b.Paid(); });
-    if (chosen.size() > kMaxSettledAtOnce) chosen.resize(kMaxSettledAtOnce);
+    std::stable_sort(worth.begin(), worth.end(), [](const auto* a, const auto* b) { return a->Paid() > b->Paid(); });
+    std::vector<PayeeChannel> chosen;
+    std::vector<crypto::SecretKey> keys;
+    for (const PayeeChannel* channel : worth) {
+        if (chosen.size() == kMaxSettledAtOnce) break;
+        auto key = seeds.Find(genesis, channel->payer_node, channel->salt, channel->lock.payee_key);
+        if (!key) continue;
+        chosen.push_back(*channel);
+        keys.push_back(std::move(*key));
+    }
 
     Settlement settlement;
     SettleRecord record;
@@ -59,11 +92,11 @@ Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockH
         settlement.channels.push_back(channel.lock.outpoint);
         settlement.returned.drops += channel.returned.drops;
         capacity.drops += channel.lock.capacity.drops;
-        record.channels.push_back({channel.lock.outpoint, channel.served_bytes});
+        record.served_bytes.push_back(channel.served_bytes);
         locks.push_back(std::move(*lock));
     }
     const Amount gross(capacity.drops - settlement.returned.drops);
-    const Bytes record_bytes = record.channels.empty() ? Bytes{} : EncodeRecord(record);
+    const Bytes record_bytes = record.served_bytes.empty() ? Bytes{} : EncodeRecord(record);
     settlement.tx.outputs.push_back({Amount(0), take_script});
     settlement.tx.outputs.push_back({Amount(0), record_bytes.empty() ? Script{} : RecordScript(record_bytes)});
     const size_t weight =
@@ -81,11 +114,10 @@ Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockH
     {
         const consensus::SpendingTransaction spending(settlement.tx, settlement.spent);
         for (size_t i = 0; i < chosen.size(); ++i) {
-            const crypto::SecretKey key = DerivePayeeKey(payee_seed, genesis, chosen[i].payer_node, chosen[i].salt);
             const auto hash = spending.SignatureHash(i, consensus::kSighashDefault,
                                                      consensus::ScriptPathData{locks[i].pay_leaf_hash});
             CHECK(hash.has_value());
-            witnesses.push_back(consensus::PayWitness(locks[i], *chosen[i].signature, key.Sign(*hash)));
+            witnesses.push_back(consensus::PayWitness(locks[i], *chosen[i].signature, keys[i].Sign(*hash)));
         }
     }
     for (size_t i = 0; i < chosen.size(); ++i) settlement.tx.inputs[i].witness = std::move(witnesses[i]);

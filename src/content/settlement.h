@@ -9,6 +9,15 @@
 //   outputs  X_0 .. X_{n-1} to the payers' scripts | the take, to us | the settle record
 //
 // nVersion 3, nLockTime 0, sequence 0xfffffffd; the fee and what the record burns come out of the take.
+//
+// When a payee settles, and at what fee:
+//   - a channel is ripe once its take is kRedeemFactor times what it adds to a settlement's cost;
+//   - ripe channels are settled when nobody uses them any more: settling ends a channel, and one that is in use goes on
+//     earning without a transaction;
+//   - from SettleMarginBlocks before the expiry on, every channel that brings more than it costs is settled;
+//   - a settlement that is not in a block after kSettlePatience blocks is replaced by one at twice the rate, for as
+//   long
+//     as the takes pay for it. What costs more than it brings is left out.
 
 namespace sluice::content {
 
@@ -19,6 +28,22 @@ inline constexpr size_t kMaxSettledAtOnce = kMaxSettledChannels;
 Amount MarginalSettleCost(const consensus::Params& params, Amount fee_per_kvb);
 // What the terms ask of the first voucher: twice that.
 Amount FirstVoucher(const consensus::Params& params, Amount fee_per_kvb);
+// What opening so many channels may cost their payer at most, fee and burn: a wallet that cannot do it for that does
+// not. `fee_per_kvb` is the expected rate; twice that is allowed, and kOpeningFeePerKvb at the least.
+inline constexpr Amount kOpeningFeePerKvb{2'000};
+Amount OpeningCost(const consensus::Params& params, size_t channels, Amount fee_per_kvb);
+
+inline constexpr uint64_t kRedeemFactor = 100;
+inline constexpr uint32_t kSettlePatience = 2;  // blocks
+// True if the fee of settling this channel would be a hundredth of it at most.
+bool IsRipe(const consensus::Params& params, const PayeeChannel& channel, Amount fee_per_kvb);
+// True if the channel is to be settled by itself at this height. `in_use`: the payer uses it.
+bool DueForSettling(const consensus::Params& params, const PayeeChannel& channel, Height tip, bool in_use,
+                    Amount fee_per_kvb);
+// The rate after `fee_per_kvb` did not get a settlement into a block while `estimate` is what others pay; at most
+// kMaxSettleFeePerKvb.
+inline constexpr Amount kMaxSettleFeePerKvb{100'000'000};
+Amount RaisedSettleRate(Amount fee_per_kvb, Amount estimate);
 // True if settling this channel brings more than it costs.
 bool WorthSettling(const consensus::Params& params, const PayeeChannel& channel, Amount fee_per_kvb);
 
@@ -32,10 +57,10 @@ struct Settlement {
     Amount returned;  // sum of X
 };
 
-// Of those that are worth it, at most kMaxSettledAtOnce, the most valuable first. kFunds if nothing is worth it. Every
-// input is verified before it returns.
+// Of those that are worth it and whose key is of one of the seeds, at most kMaxSettledAtOnce, the most valuable first.
+// kFunds if nothing is worth it. Every input is verified before it returns.
 Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockHash& genesis,
-                                   const std::vector<PayeeChannel>& channels, const SecretBytes<32>& payee_seed,
+                                   const std::vector<PayeeChannel>& channels, const PayeeSeeds& seeds,
                                    const Script& take_script, Amount fee_per_kvb);
 
 // The payer's way out once the height is reached: spends the refund leaf to `to_script`, minus the fee.

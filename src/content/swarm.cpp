@@ -49,10 +49,8 @@ void Swarm::Impl::Connect(PeerId id, const NodeId& node, AddressGroup group, Ins
     for (const auto& [content, download] : downloads) Send(id, HaveQuery{content});
     for (auto& [outpoint, link] : payer_links) {
         if (link.channel.payee_node != node || link.useless || link.channel.closed) continue;
-        peer.paid_by_us = outpoint;
         link.tries = 0;
         Offer(link, id, now);
-        break;
     }
 }
 
@@ -64,6 +62,8 @@ void Swarm::Impl::Disconnect(PeerId id, Instant now) {
     for (auto& [content, download] : downloads) ForgetProvider(download, id);
     peer.uploads.clear();
     peer.offers.clear();
+    peer.quotes.clear();
+    peer.promised.clear();
     peer.interested.clear();
     peer.pays_us.reset();
     peer.paid_by_us.reset();
@@ -103,6 +103,9 @@ void Swarm::Impl::Dispatch(PeerId peer, const ContentMessage& message, Instant n
         void operator()(const ChannelReject& m) { impl.OnChannelReject(peer, m, now); }
         void operator()(const Voucher& m) { impl.OnVoucher(peer, m, now); }
         void operator()(const ChannelClosed& m) { impl.OnChannelClosed(peer, m, now); }
+        void operator()(const Bid& m) { impl.OnBid(peer, m, now); }
+        void operator()(const Counter& m) { impl.OnCounter(peer, m, now); }
+        void operator()(const UseChannel& m) { impl.OnUseChannel(peer, m, now); }
     };
     std::visit(Visitor{*this, peer, now}, message);
 }
@@ -145,6 +148,7 @@ std::optional<Instant> Swarm::NextWakeup() const {
     for (const auto& [outpoint, link] : m_impl->payer_links) soon = soon || link.pay_at || link.retry_at;
     if (soon) return m_impl->last_now + kPayDelay;
     if (!m_impl->downloads.empty()) return m_impl->last_now + milliseconds(250);
+    if (m_impl->earned_since) return m_impl->last_now + seconds(5);
     if (!m_impl->payee_links.empty()) return m_impl->last_now + seconds(60);
     return std::nullopt;
 }

@@ -84,6 +84,7 @@ struct ChannelWanted {
 };
 struct WantChannels {
     ContentId content;
+    Amount max_fees;  // of the opening, burn included
     std::vector<ChannelWanted> channels;
 };
 // Look the opening up (mempool, chain): OnChannelKnown. From then on OnChannelConfirmed as it gets deeper,
@@ -95,9 +96,24 @@ struct CheckChannel {
 struct PersistVoucher {
     PayeeChannel channel;
 };
-// Keep the payer's side of a channel durably: a payer that forgot what it received owes a debt that it does not know of.
+// Keep the payer's side of a channel durably: a payer that forgot what it received owes a debt that it does not know
+// of.
 struct SavePayerChannel {
     PayerChannel channel;
+};
+// What was paid for one content by one payer since the last such action: for the accounts.
+struct EarnedShare {
+    ContentId content;
+    NodeId payer;
+    uint64_t bytes{0};
+    Meter value;
+};
+struct RecordEarnings {
+    std::vector<EarnedShare> shares;
+};
+// What is known of payers, to be remembered over restarts.
+struct SavePayerHistory {
+    std::vector<PayerHistory> changed;
 };
 struct PeerFault {
     PeerId peer;
@@ -105,7 +121,8 @@ struct PeerFault {
 };
 struct DownloadFinished {
     ContentId content;
-    Amount paid;
+    Amount paid;  // for chunks
+    Amount fees;  // of opening channels
 };
 struct DownloadFailed {
     ContentId content;
@@ -118,14 +135,16 @@ struct DownloadProgress {
     uint64_t wanted_bytes{0};         // all of it, or on demand what was named; reported at once when it is all stored
     uint64_t wanted_stored_bytes{0};  // of those
     Amount paid;
+    Amount fees;          // of opening channels
+    Amount cost_at_most;  // in all, if the rest is bought of those asked; 0: no peer is known
     uint64_t bytes_per_s{0};
     uint32_t peers{0};        // that are asked for chunks
     uint32_t providers{0};    // that have some of it
     std::string waiting_for;  // "" or what holds it up, for people
 };
-using SwarmAction =
-    std::variant<SendControl, SendLeaf, ReadChunk, ReadHashes, VerifyAndStore, StoreHashes, WantChannels, CheckChannel,
-                 PersistVoucher, SavePayerChannel, PeerFault, DownloadFinished, DownloadFailed, DownloadProgress>;
+using SwarmAction = std::variant<SendControl, SendLeaf, ReadChunk, ReadHashes, VerifyAndStore, StoreHashes,
+                                 WantChannels, CheckChannel, PersistVoucher, SavePayerChannel, RecordEarnings,
+                                 SavePayerHistory, PeerFault, DownloadFinished, DownloadFailed, DownloadProgress>;
 
 // What a worker does for ReadChunk.
 struct ChunkData {
@@ -140,9 +159,10 @@ std::vector<uint8_t> VerifyChunk(const ContentId& content, ChunkIndex chunk, Byt
 struct SwarmConfig {
     consensus::Params params;
     BlockHash genesis;
-    NodeId node_id;              // ours
-    SecretBytes<32> payee_seed;  // channel keys of our own earning side
-    Amount fee_per_kvb{1'000};   // what settling is expected to cost
+    NodeId node_id;                           // ours
+    SecretBytes<32> payee_seed;               // channel keys of our own earning side
+    Amount fee_per_kvb{1'000};                // what settling is expected to cost, at least
+    std::optional<Amount> min_price_per_mib;  // haggling never goes below it
     CreditLimits credit;
     uint64_t max_queued_bytes{2 << 20};  // handed to p2p and not drained, for each peer
     bool sends_vouchers{true};           // false: a thief, to test payees with
@@ -163,8 +183,11 @@ class Swarm {
     void OnPeerDrained(PeerId peer, uint64_t queued_bytes, Instant now);
 
     // ---- what we serve
-    // Again with another ask or set: it replaces.
-    void AddContent(const ContentId& content, const ChunkSet& have, Amount ask_per_mib);
+    // Again with another ask or set: it replaces. `floor_per_mib`: haggling does not go below it (none: the
+    // configuration's, or the ask if that has none). A raised ask holds for peers that were told the old one after
+    // kQuoteLife.
+    void AddContent(const ContentId& content, const ChunkSet& have, Amount ask_per_mib,
+                    std::optional<Amount> floor_per_mib = {});
     void RemoveContent(const ContentId& content);
     void OnChunkRead(uint64_t request, Result<ChunkData> data, Instant now);
     void OnHashesRead(uint64_t request, std::optional<HashProof> proof, Instant now);
@@ -177,9 +200,9 @@ class Swarm {
     void SetLimits(const ContentId& content, const DownloadLimits& limits, Instant now);
     // These chunks, `first` to `last` and both included, are wanted in whatever mode: a file of a folder, a segment.
     void Want(const ContentId& content, ChunkIndex first, ChunkIndex last, Instant now);
-    // Streaming: these chunks before all others, in this order, at most ChunkPicker::kMaxUrgent; in place of those given
-    // before. Acted upon at once: they overtake what peers were asked for, and those that a slow peer has are moved to a
-    // faster one. Chunks that are here already may be among them.
+    // Streaming: these chunks before all others, in this order, at most ChunkPicker::kMaxUrgent; in place of those
+    // given before. Acted upon at once: they overtake what peers were asked for, and those that a slow peer has are
+    // moved to a faster one. Chunks that are here already may be among them.
     void SetDeadlines(const ContentId& content, const std::vector<ChunkIndex>& soonest_first, Instant now);
     void OnHashesStored(const ContentId& content, const HashSpan& span, const Status& status, Instant now);
     // `result`: the bad leaves (none: stored), or the error of storing it.
@@ -191,6 +214,8 @@ class Swarm {
     // We are the payer: the opening is on its way (or the channel is one from before a restart).
     void OnChannelReady(PayerChannel channel, crypto::SecretKey payer_key, Instant now);
     void OnChannelsFailed(const ContentId& content, const Error& error, Instant now);
+    // The opening of a channel that we pay was dropped, and cannot confirm any more.
+    void OnOpeningLost(const OutPoint& channel, Instant now);
     // We are the payee.
     void AddPayeeChannel(PayeeChannel channel);  // from before a restart
     void OnChannelKnown(PeerId peer, const OutPoint& channel, const std::optional<ChannelFacts>& facts, Instant now);
@@ -201,6 +226,32 @@ class Swarm {
     void OnChannelConfirmed(const OutPoint& channel, uint32_t depth, Instant now);
     void OnChannelSpent(const OutPoint& channel, Instant now);
     std::vector<PayeeChannel> PayeeChannels() const;
+    struct PayeeView {
+        PayeeChannel channel;
+        uint32_t depth{0};
+        bool connected{false};
+        Instant last_used;  // when a chunk or a voucher moved last, at first when it became known
+    };
+    std::vector<PayeeView> PayeeViews() const;
+    // Closed channels that nothing can reopen: their memory is given back.
+    void ForgetPayeeChannel(const OutPoint& channel);
+    // New channels' keys come from this seed.
+    void SetPayeeSeed(SecretBytes<32> seed) { AddSeed(std::move(seed), true); }
+    void AddOlderPayeeSeed(SecretBytes<32> seed) { AddSeed(std::move(seed), false); }
+    // What settling is expected to cost from now on.
+    void SetFeeRate(Amount fee_per_kvb);
+    void RestorePayerHistory(const std::vector<PayerHistory>& history);
+
+    // ---- prices
+    // Asks peers what they ask for a content that is not being fetched: OffersOf knows their answers.
+    void Probe(const ContentId& content);
+    struct PeerOffer {
+        PeerId peer;
+        NodeId node;
+        Amount ask_per_mib;
+        bool has_channel{false};  // one of ours, with room
+    };
+    std::vector<PeerOffer> OffersOf(const ContentId& content) const;
     std::vector<PayerChannel> PayerChannels() const;
 
     // ---- time
@@ -208,6 +259,8 @@ class Swarm {
     std::optional<Instant> NextWakeup() const;
 
   private:
+    void AddSeed(SecretBytes<32> seed, bool newest);
+
     struct Impl;
     std::unique_ptr<Impl> m_impl;
 };

@@ -3,10 +3,12 @@
 #include <array>
 #include <deque>
 
+#include "content/haggle.h"
 #include "content/picker.h"
 #include "content/swarm.h"
 
-// The state behind Swarm, for swarm.cpp (peers, dispatch, time), download.cpp, upload.cpp and swarm_channels.cpp alone.
+// The state behind Swarm, for swarm.cpp (peers, dispatch, time), download.cpp, upload.cpp and, for
+// money, swarm_payer.cpp, swarm_payee.cpp and swarm_prices.cpp alone.
 
 namespace sluice::content {
 
@@ -34,11 +36,14 @@ struct ChunkRequest {
     std::vector<Hash256> leaf_hashes;
     Amount ask;        // when it was made: a price raised since is not paid
     bool late{false};  // given to another peer as well, or stored already
+    OutPoint link;     // the channel that pays it
 };
 
 // A peer as a source of one content.
 struct Provider {
-    Amount ask;
+    Amount ask;   // what stands between us
+    Amount told;  // in its last Have
+    BuyerBids bids;
     std::map<ChunkIndex, ChunkRequest> requests;
     size_t active{0};  // requests that are not late
     Instant last_progress;
@@ -53,6 +58,7 @@ struct Provider {
     std::optional<ChannelTerms> terms;
     bool opening{false};  // its channel is being made by the wallet
     Amount locking;       // in it, counted in Download::locked, until the wallet has made it
+    Amount fee_reserve;   // for its opening, counted in Download::fees until it is known
 };
 
 struct PartialChunk {
@@ -62,6 +68,7 @@ struct PartialChunk {
     std::array<PeerId, kLeavesPerChunk> from{};
     std::map<PeerId, std::vector<Hash256>> hashes;
     std::map<PeerId, Amount> asks;  // of the requests that brought leaves
+    std::map<PeerId, OutPoint> links;
     bool verifying{false};
 };
 
@@ -72,13 +79,16 @@ struct Download {
     ContentId content;
     DownloadLimits limits;
     ChunkPicker picker;
-    std::vector<Hash256> hashes;           // proven and stored; zero: unknown
-    std::map<ChunkIndex, Hash256> proven;  // and being stored
+    std::vector<Hash256> hashes;                                   // proven and stored; zero: unknown
+    std::map<ChunkIndex, Hash256> proven;                          // and being stored
     std::map<ChunkIndex, std::pair<PeerId, Instant>> spans_asked;  // by the span's first chunk
     std::map<PeerId, Provider> providers;
     std::map<ChunkIndex, PartialChunk> partials;
-    Meter meter;    // of everything verified that had a price
-    Amount locked;  // in channels opened for it
+    Meter meter;                     // of everything verified that had a price
+    Amount locked;                   // in channels opened for it
+    Amount fees;                     // of their openings
+    std::map<OutPoint, Meter> used;  // of each channel, by this download
+    bool over_budget{false};         // nothing more is asked of paid peers
     uint64_t stored_bytes{0};
     Instant started, last_stored, last_report;
     uint64_t reported_bytes{0};
@@ -89,9 +99,7 @@ struct Download {
 
     uint64_t LeftBytes() const { return content.size_bytes - stored_bytes; }
     // Of what is wanted; to the chunk.
-    uint64_t WantedBytes() const {
-        return std::min(content.size_bytes, uint64_t{picker.WantedCount()} * kChunkBytes);
-    }
+    uint64_t WantedBytes() const { return std::min(content.size_bytes, uint64_t{picker.WantedCount()} * kChunkBytes); }
     uint64_t WantedLeftBytes() const {
         if (picker.wants_all()) return LeftBytes();
         return std::min(WantedBytes(), uint64_t{picker.WantedCount() - picker.WantedStored()} * kChunkBytes);
@@ -101,6 +109,8 @@ struct Download {
 struct Upload {
     ContentId content;
     LeafRequest wanted;
+    Amount ask;                       // that stood when it was requested
+    std::optional<OutPoint> channel;  // that was in use then
 };
 
 struct PeerState {
@@ -111,14 +121,19 @@ struct PeerState {
     std::deque<Upload> uploads;
     uint64_t queued_bytes{0};  // in p2p
     uint64_t reading_bytes{0};
-    std::optional<OutPoint> pays_us;
-    std::optional<OutPoint> paid_by_us;
+    std::optional<OutPoint> pays_us;         // of its channels the one in use
+    std::optional<OutPoint> asked_use;       // the last one that it wanted to use
+    std::optional<OutPoint> paid_by_us;      // of ours the one in use
     std::map<OutPoint, ChannelOpen> offers;  // being looked up
+    std::map<ContentId, SellerQuote> quotes;
+    std::map<ChannelSalt, Amount> promised;  // first vouchers, of terms given
 };
 
 struct Served {
     ChunkSet have;
     Amount ask;
+    Amount floor;                     // of what haggling leads to; at most the ask
+    bool raised_since_quotes{false};  // while peers are told so
 };
 
 // A chunk or proof that a worker reads for a peer.
@@ -147,28 +162,40 @@ struct PayerLink {
     uint64_t unpaid_bytes{0};  // verified since the last voucher
     std::optional<Instant> pay_at;
     Amount adopted;  // of the payee's claims that we could not check
+    ContentId opened_for;
+    Amount locking;  // counted in that download's `locked`
 };
 
 struct Delivery {
     uint64_t bytes{0};
     Amount owed_after;
+    ContentId content;
+    Amount ask;
 };
 struct PayeeLink {
     PayeeChannel channel;
     std::optional<PeerId> peer;
     std::optional<Instant> left_at;
     std::deque<Delivery> unpaid;
+    Instant last_used;
     Amount persisted_paid;
     bool persisting{false};
     uint32_t depth{0};
 };
 
 struct Swarm::Impl {
-    Impl(SwarmConfig c, RandomSource& r) : config(std::move(c)), random(r), credit(config.credit) {}
+    Impl(SwarmConfig c, RandomSource& r)
+        : config(std::move(c)),
+          random(r),
+          seeds(config.payee_seed.Clone()),
+          credit(config.credit),
+          fee_per_kvb(config.fee_per_kvb) {}
 
     SwarmConfig config;
     RandomSource& random;
+    PayeeSeeds seeds;
     CreditBook credit;
+    Amount fee_per_kvb;  // of settlements, at present
     std::vector<SwarmAction> actions;
     std::map<PeerId, PeerState> peers;
     std::map<ContentId, Served> served;
@@ -180,6 +207,10 @@ struct Swarm::Impl {
     Height tip;
     Instant last_now;
     std::optional<PeerId> last_served;
+    std::map<std::pair<ContentId, NodeId>, EarnedShare> earned;  // not handed out yet
+    std::optional<Instant> earned_since;
+    std::map<ContentId, std::map<PeerId, Amount>> probes;  // asks that were heard
+    std::deque<ContentId> probe_order;
 
     // swarm.cpp
     template <class T>
@@ -213,9 +244,7 @@ struct Swarm::Impl {
     void RequestFrom(Download& download, PeerId peer, Provider& provider, const std::vector<ChunkIndex>& chunks,
                      Instant now);
     void AskForHashes(Download& download, PeerId peer, ChunkIndex chunk, Instant now);
-    // At the price agreed on with the request, or a lower one of now.
-    void PayLeaves(Download& download, PeerId peer, uint64_t bytes, Amount agreed, Instant now);
-    size_t RoomAt(const Download& download, PeerId peer, const Provider& provider, Instant now);
+    size_t RoomAt(Download& download, PeerId peer, const Provider& provider, Instant now);
     bool UsePaid(const Download& download, Instant now) const;
     void Finish(Download& download, Instant now);
     void EndFailed();
@@ -235,24 +264,64 @@ struct Swarm::Impl {
     void SendChunk(const PendingRead& read, const ChunkData& data);
     void Announce(const ContentId& content, ChunkIndex chunk);
 
-    // swarm_channels.cpp
+    // swarm_prices.cpp
+    Amount PriceFor(PeerState& peer, const ContentId& content);  // what the peer pays us from now on
+    // The same, and remembered: the peer hears of it in a Have.
+    Amount PriceToTell(PeerState& peer, const ContentId& content);
+    void OnBid(PeerId peer, const Bid& bid, Instant now);
+    void TakeAsk(Download& download, PeerId peer, Provider& provider, Amount ask, Instant now);
+    void BidOn(Download& download, PeerId peer, Provider& provider, bool firm, Instant now);
+    void OnCounter(PeerId peer, const Counter& counter, Instant now);
+    void NoteOffer(PeerId peer, const Have& have);
+
+    // swarm_payer.cpp
+    // The channel in use to that peer.
     PayerLink* PayerLinkOf(PeerId peer);
-    PayeeLink* PayeeLinkOf(const PeerState& peer);
+    // The one that pays `bytes` more at this price: the one in use, or else another, which is in use then.
+    PayerLink* UsableLink(PeerId peer, uint64_t bytes, Amount ask);
+    uint64_t InFlightBytes(PeerId peer, const OutPoint& link) const;
+    // How many chunks may be under way at a peer with a price, out of `limit`.
+    size_t PaidRoom(Download& download, PeerId peer, const Provider& provider, size_t limit);
+    // What the download costs if all that is asked for comes: drops on other channels, fees with them, and exactly
+    // what is owed on this one.
+    struct Cost {
+        uint64_t elsewhere{0};
+        Meter here;
+    };
+    Cost CostSoFar(const Download& download, const OutPoint& here) const;
+    Amount CostAtMost(const Download& download) const;
+    bool WantsTopUp(const Download& download, PeerId peer, const Provider& provider) const;
+    // At the price agreed on with the request. `surplus`: a copy of what somebody else gave already.
+    void PayLeaves(Download& download, PeerId peer, uint64_t bytes, Amount agreed, const OutPoint& link, bool surplus,
+                   Instant now);
+    void PayAll(PeerId peer);
     void WantChannelsFor(Download& download, Instant now);
     void OpenChannels(Download& download, const std::vector<PeerId>& ready, Instant now);
     void Offer(PayerLink& link, PeerId peer, Instant now);
     void Pay(PayerLink& link);
-    void OnTermsRequest(PeerId peer, const TermsRequest& request);
+    void Drop(PayerLink& link, seconds pause, Instant now);  // its peer will not take it
     void OnChannelTerms(PeerId peer, const ChannelTerms& terms, Instant now);
-    void OnChannelOpen(PeerId peer, const ChannelOpen& open);
     void OnChannelAccept(PeerId peer, const ChannelAccept& accept, Instant now);
     void OnChannelReject(PeerId peer, const ChannelReject& reject, Instant now);
-    void OnVoucher(PeerId peer, const Voucher& voucher, Instant now);
     void OnChannelClosed(PeerId peer, const ChannelClosed& closed, Instant now);
+    void TickPayer(Instant now);
+
+    // swarm_payee.cpp
+    // The channel that the peer uses; nullptr if there is none that takes on debt.
+    PayeeLink* PayeeLinkOf(PeerId id, const std::optional<OutPoint>& channel);
+    enum class Charge { kYes, kLater, kRefuse };
+    // Counts `read` on the channel of its request and on credit, or says why not.
+    Charge ChargeRead(PeerId id, PeerState& peer, const Upload& upload, PendingRead& read, RefuseReason& reason,
+                      Instant now);
+    void OnTermsRequest(PeerId peer, const TermsRequest& request);
+    void OnChannelOpen(PeerId peer, const ChannelOpen& open);
+    void OnUseChannel(PeerId peer, const UseChannel& use, Instant now);
+    void OnVoucher(PeerId peer, const Voucher& voucher, Instant now);
     void Accept(PayeeLink& link);
     void Persist(PayeeLink& link);
     void CoverDeliveries(PayeeLink& link);
     void BecomeFinalIfDeep(PayeeLink& link);
+    void TickPayee(Instant now);
     void TickChannels(Instant now);
 };
 

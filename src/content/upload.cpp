@@ -23,7 +23,7 @@ void Swarm::Impl::AnswerHave(PeerId peer, const ContentId& content) {
     have.content = content;
     const auto found = served.find(content);
     if (found == served.end()) return Send(peer, have);
-    have.ask_per_mib = found->second.ask;
+    have.ask_per_mib = PriceToTell(peers.at(peer), content);
     have.all = found->second.have.IsFull();
     if (have.all || found->second.have.count() == 0) return Send(peer, have);
     const Bytes bits = found->second.have.ToBytes();
@@ -64,7 +64,7 @@ void Swarm::Impl::OnRequestChunks(PeerId peer, const RequestChunks& request, Ins
         } else if (state.uploads.size() >= kMaxQueuedRequests) {
             Send(peer, Refuse{request.content, wanted.chunk, RefuseReason::kBusy});
         } else if (BytesOf(request.content, wanted) > 0) {
-            state.uploads.push_back({request.content, wanted});
+            state.uploads.push_back({request.content, wanted, PriceFor(state, request.content), state.pays_us});
         }
     }
     PumpUploads(now);
@@ -104,7 +104,6 @@ void Swarm::Impl::PumpUploads(Instant now) {
 
 // True if the first upload of the peer left its queue.
 bool Swarm::Impl::PumpOne(PeerId id, PeerState& peer, Instant now) {
-    (void)now;
     if (peer.queued_bytes + peer.reading_bytes >= config.max_queued_bytes || reads.size() >= kMaxReads) return false;
     const Upload upload = peer.uploads.front();
     const auto refuse = [&](RefuseReason reason) {
@@ -121,36 +120,20 @@ bool Swarm::Impl::PumpOne(PeerId id, PeerState& peer, Instant now) {
     read.content = upload.content;
     read.wanted = upload.wanted;
     read.bytes = BytesOf(upload.content, upload.wanted);
-    read.ask = content->second.ask;
+    read.ask = upload.ask;
     read.payer = peer.node;
     if (read.ask.drops == 0) {
         credit.OnFreeUpload(read.bytes);
     } else {
-        PayeeLink* link = PayeeLinkOf(peer);
-        if (link == nullptr) return refuse(RefuseReason::kNeedsChannel);
-        PayeeChannel& channel = link->channel;
-        const Amount owed = channel.meter.OwedAfter(read.bytes, read.ask);
-        if (owed.drops + kMinReturned.drops > channel.lock.capacity.drops ||
-            !TakesDebt(config.params, channel.lock, tip))
-            return refuse(RefuseReason::kChannelFull);
-        const bool is_final = channel.phase == ChannelPhase::kFinal;
-        if (!is_final || owed > link->persisted_paid) {
-            switch (credit.MayDeliver(peer.node, peer.group, read.bytes)) {
-                case CreditBook::Answer::kYes:
-                    break;
-                case CreditBook::Answer::kBudgetUsedUp:
-                    return refuse(RefuseReason::kNoCredit);
-                case CreditBook::Answer::kWaitForPayment:
-                    if (!is_final) return refuse(RefuseReason::kNeedsFinality);
-                    return false;
-            }
+        RefuseReason reason{};
+        switch (ChargeRead(id, peer, upload, read, reason, now)) {
+            case Charge::kYes:
+                break;
+            case Charge::kLater:
+                return false;
+            case Charge::kRefuse:
+                return refuse(reason);
         }
-        channel.meter.Add(read.bytes, read.ask);
-        channel.served_bytes += read.bytes;
-        credit.OnDelivered(peer.node, peer.group, read.bytes);
-        link->unpaid.push_back({read.bytes, channel.meter.Owed()});
-        read.channel = channel.lock.outpoint;
-        CoverDeliveries(*link);
     }
     peer.uploads.pop_front();
     peer.reading_bytes += read.bytes;
@@ -198,14 +181,6 @@ void Swarm::Impl::SendChunk(const PendingRead& read, const ChunkData& data) {
 void Swarm::Impl::Announce(const ContentId& content, ChunkIndex chunk) {
     for (const auto& [id, peer] : peers) {
         if (!peer.faulty && peer.interested.contains(content)) Send(id, HaveUpdate{content, chunk});
-    }
-}
-
-void Swarm::AddContent(const ContentId& content, const ChunkSet& have, Amount ask_per_mib) {
-    if (have.size() != ChunkCount(content.size_bytes)) return;
-    m_impl->served.insert_or_assign(content, Served{have, ask_per_mib});
-    for (const auto& [id, peer] : m_impl->peers) {
-        if (!peer.faulty && peer.interested.contains(content)) m_impl->AnswerHave(id, content);
     }
 }
 

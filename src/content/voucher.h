@@ -69,12 +69,13 @@ struct PayeeChannel {
     Meter meter;                                // everything delivered on it
     uint64_t served_bytes{0};
     ChannelPhase phase{ChannelPhase::kKnown};
+    Amount first_voucher;  // what the terms asked of it
 
     friend bool operator==(const PayeeChannel&, const PayeeChannel&) = default;
     static void Serialize(auto& self, auto& archive) {
         archive(self.lock, self.payer_node, self.salt, self.returned);
         archive.Optional(self.signature);
-        archive(self.meter, self.served_bytes, self.phase);
+        archive(self.meter, self.served_bytes, self.phase, self.first_voucher);
     }
     Amount Paid() const { return Amount(lock.capacity.drops - returned.drops); }
 };

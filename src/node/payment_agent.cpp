@@ -204,7 +204,7 @@ Result<SettleOutcome> PaymentAgent::Settle(const std::vector<PayeeChannel>& chan
         ASSIGN_OR_RETURN(m_take_script, wallet->NewReceiveScript("settlement"));
     }
     ASSIGN_OR_RETURN(const Settlement settlement,
-                     BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), open, m_payee_seed,
+                     BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), open, m_seeds,
                                      m_take_script, Amount(wallet::kDefaultFeePerKvb)));
     const TransactionRef tx = MakeTransaction(settlement.tx);
     const auto accepted = m_chain.Submit(tx);

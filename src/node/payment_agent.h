@@ -27,12 +27,12 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     static constexpr seconds kOpeningPatience{30};
 
     PaymentAgent(const Environment& environment, ChainService& chain, WalletService& wallet, SwarmService& swarm,
-                 SecretBytes<32> payee_seed, Alive alive)
+                 content::PayeeSeeds seeds, Alive alive)
         : m_environment(environment),
           m_chain(chain),
           m_wallet(wallet),
           m_swarm(swarm),
-          m_payee_seed(std::move(payee_seed)),
+          m_seeds(std::move(seeds)),
           m_alive(std::move(alive)) {}
 
     // Takes up channels from before the restart. `payer` ones need the wallet's keys.
@@ -71,7 +71,7 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     ChainService& m_chain;
     WalletService& m_wallet;
     SwarmService& m_swarm;
-    SecretBytes<32> m_payee_seed;
+    content::PayeeSeeds m_seeds;
     Alive m_alive;
     Script m_take_script;                   // where the next settlement pays; empty: not chosen
     std::map<OutPoint, Watched> m_watched;  // until they are spent k blocks deep

@@ -37,22 +37,25 @@ Status SwarmService::Start(Alive alive, Height tip) {
     m_alive = std::move(alive);
     m_swarm.OnTip(tip);
     for (const auto& [outpoint, channel] : m_store.vouchers().channels()) m_swarm.AddPayeeChannel(channel);
+    ASSIGN_OR_RETURN(const auto history, m_store.PayerHistories());
+    m_swarm.RestorePayerHistory(history);
     ASSIGN_OR_RETURN(const auto seeds, m_store.Seeds());
     for (const SeededContent& seed : seeds)
         if (const auto stored = m_chunks.Find(seed.content))
-            m_swarm.AddContent(seed.content, stored->Have(), seed.ask_per_mib);
+            m_swarm.AddContent(seed.content, stored->Have(), seed.ask_per_mib, seed.floor_per_mib);
     Run();
     return {};
 }
 
-Status SwarmService::Serve(const ContentId& content, Amount ask_per_mib) {
+Status SwarmService::Serve(const ContentId& content, Amount ask_per_mib, std::optional<Amount> floor_per_mib) {
     const auto stored = m_chunks.Find(content);
     if (!stored) return Fail(ErrorKind::kNotFound, "the content " + content.root.Hex() + " is not in the store");
-    m_swarm.AddContent(content, stored->Have(), ask_per_mib);
-    m_environment.disk_strand.Post([this, alive = m_alive, seed = SeededContent{content, ask_per_mib}] {
+    m_swarm.AddContent(content, stored->Have(), ask_per_mib, floor_per_mib);
+    m_environment.disk_strand.Post([this, alive = m_alive, seed = SeededContent{content, ask_per_mib, floor_per_mib}] {
         const Status saved = m_store.SaveSeed(seed);
         if (!saved) LogError("swarm", "what is seeded could not be saved: {}", saved.error().message);
     });
+    if (m_watcher) m_watcher->OnSeeding(content);
     Run();
     return {};
 }
@@ -63,6 +66,7 @@ Status SwarmService::StopServing(const ContentId& content) {
         const Status saved = m_store.ForgetSeed(content);
         if (!saved) LogError("swarm", "what is seeded could not be saved: {}", saved.error().message);
     });
+    if (m_watcher) m_watcher->OnSeedingEnded(content);
     Run();
     return {};
 }
@@ -82,6 +86,7 @@ Status SwarmService::StartDownload(const ContentId& content, const DownloadLimit
     RETURN_IF_ERROR(m_swarm.StartDownload(content, stored->Have(), limits, ask_per_mib, Now(), mode));
     m_fetched[content] = stored;
     MergeDeadlines(content);
+    if (m_watcher) m_watcher->OnFetching(content);
     Run();
     return {};
 }
@@ -89,6 +94,7 @@ Status SwarmService::StartDownload(const ContentId& content, const DownloadLimit
 void SwarmService::StopDownload(const ContentId& content) {
     m_swarm.StopDownload(content, Now());
     m_fetched.erase(content);
+    if (m_watcher) m_watcher->OnFetchEnded(content);
     Run();
 }
 
@@ -171,6 +177,29 @@ void SwarmService::OnChannelConfirmed(const OutPoint& channel, uint32_t depth) {
 void SwarmService::OnChannelSpent(const OutPoint& channel) {
     m_swarm.OnChannelSpent(channel, Now());
     Run();
+}
+void SwarmService::OnOpeningLost(const OutPoint& channel) {
+    m_swarm.OnOpeningLost(channel, Now());
+    Run();
+}
+void SwarmService::AddPayeeChannels(const std::vector<PayeeChannel>& channels) {
+    std::set<OutPoint> added;
+    for (const PayeeChannel& channel : channels) {
+        m_swarm.AddPayeeChannel(channel);
+        added.insert(channel.lock.outpoint);
+    }
+    for (const PayeeChannel& channel : m_swarm.PayeeChannels()) {
+        if (added.contains(channel.lock.outpoint)) m_unsaved.insert_or_assign(channel.lock.outpoint, channel);
+    }
+    if (!m_saving) PersistWaiting();
+    Run();
+}
+void SwarmService::ForgetPayeeChannel(const OutPoint& channel) {
+    m_swarm.ForgetPayeeChannel(channel);
+    m_environment.disk_strand.Post([this, channel] {
+        const Status forgotten = m_store.vouchers().Forget(channel);
+        if (!forgotten) LogError("swarm", "a closed channel could not be forgotten: {}", forgotten.error().message);
+    });
 }
 void SwarmService::CloseForSettling(const OutPoint& channel) {
     m_swarm.CloseForSettling(channel, Now());
@@ -346,6 +375,21 @@ void SwarmService::SavePayersWaiting() {
     });
 }
 
+void SwarmService::Do(RecordEarnings& action) {
+    const auto day = static_cast<uint32_t>(m_environment.clock.Now().time_since_epoch() / seconds(86'400));
+    m_environment.disk_strand.Post([this, day, shares = std::move(action.shares)] {
+        const Status saved = m_store.AddEarnings(day, shares);
+        if (!saved) LogError("swarm", "the accounts could not be saved: {}", saved.error().message);
+    });
+}
+
+void SwarmService::Do(SavePayerHistory& action) {
+    m_environment.disk_strand.Post([this, changed = std::move(action.changed)] {
+        const Status saved = m_store.SavePayerHistory(changed);
+        if (!saved) LogError("swarm", "the history of payers could not be saved: {}", saved.error().message);
+    });
+}
+
 void SwarmService::Do(PeerFault& action) { m_network.peers().Misbehaving(action.peer, action.reason); }
 
 void SwarmService::FlushSoon(const ContentId& content) {
@@ -365,6 +409,7 @@ void SwarmService::Flush(const ContentId& content) const {
 }
 
 void SwarmService::Do(DownloadFinished& action) {
+    if (m_watcher) m_watcher->OnFetchEnded(action.content);
     m_fetched.erase(action.content);
     m_environment.workers.Post([this, action] {
         Flush(action.content);
@@ -375,6 +420,7 @@ void SwarmService::Do(DownloadFinished& action) {
 }
 
 void SwarmService::Do(DownloadFailed& action) {
+    if (m_watcher) m_watcher->OnFetchEnded(action.content);
     m_fetched.erase(action.content);
     if (m_observer) m_observer->OnDownloadFailed(action);
 }

@@ -6,6 +6,7 @@
 
 #include "content/chunk_store.h"
 #include "content/swarm.h"
+#include "node/content_watcher.h"
 #include "node/environment.h"
 #include "node/event_hub.h"
 #include "node/network_service.h"
@@ -54,11 +55,13 @@ class SwarmService final : public ContentEndpoint {
 
     void SetChannels(ChannelOutlet& channels) { m_channels = &channels; }
     void SetObserver(DownloadObserver& observer) { m_observer = &observer; }
+    void SetWatcher(ContentWatcher& watcher) { m_watcher = &watcher; }
     // Takes up what was served and owed before the restart, then follows the clock; ends when `*alive` is false.
     Status Start(Alive alive, Height tip);
 
     // Serves what is in the chunk store at a price from now on (remembered).
-    Status Serve(const ContentId& content, Amount ask_per_mib);
+    // `floor_per_mib`: what haggling does not go below (none: -minpricepermib, or the price).
+    Status Serve(const ContentId& content, Amount ask_per_mib, std::optional<Amount> floor_per_mib = {});
     Status StopServing(const ContentId& content);
     // Fetches what is missing, and serves it as it comes. The observer hears of the rest.
     Status StartDownload(const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib,
@@ -90,6 +93,12 @@ class SwarmService final : public ContentEndpoint {
     void OnChannelConfirmed(const OutPoint& channel, uint32_t depth);
     void OnChannelSpent(const OutPoint& channel);
     void CloseForSettling(const OutPoint& channel);
+    void OnOpeningLost(const OutPoint& channel);
+    // Vouchers of another node of ours (a backup): saved, and settled like our own.
+    void AddPayeeChannels(const std::vector<content::PayeeChannel>& channels);
+    // Gives back the memory and disk of a channel that was closed k blocks ago.
+    void ForgetPayeeChannel(const OutPoint& channel);
+    content::Swarm& swarm() { return m_swarm; }
 
   private:
     void OnPeerReady(PeerId peer, const p2p::PeerInfo& info) override;
@@ -109,6 +118,8 @@ class SwarmService final : public ContentEndpoint {
     void Do(content::CheckChannel& action);
     void Do(content::PersistVoucher& action);
     void Do(content::SavePayerChannel& action);
+    void Do(content::RecordEarnings& action);
+    void Do(content::SavePayerHistory& action);
     void Do(content::PeerFault& action);
     void Do(content::DownloadFinished& action);
     void Do(content::DownloadFailed& action);
@@ -138,6 +149,7 @@ class SwarmService final : public ContentEndpoint {
     content::Swarm m_swarm;
     ChannelOutlet* m_channels{nullptr};
     DownloadObserver* m_observer{nullptr};
+    ContentWatcher* m_watcher{nullptr};
     std::vector<ChunkObserver*> m_chunk_observers;  // nullptr: removed while they are told
     bool m_telling_chunks{false};
     ReaderId m_last_reader{0};

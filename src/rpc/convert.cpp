@@ -127,10 +127,7 @@ Json FieldsOf(const ChannelRecord& r, const std::string&) {
         {"payer_key", r.payer_key.Hex()}, {"payee_key", r.payee_key.Hex()}, {"expiry_height", r.expiry_height.value}};
 }
 Json FieldsOf(const SettleRecord& r, const std::string&) {
-    Json channels = Json::array();
-    for (const SettledChannel& c : r.channels)
-        channels.push_back({{"channel", c.channel.ToString()}, {"served_bytes", c.served_bytes}});
-    return {{"channels", channels}};
+    return {{"served_bytes", r.served_bytes}};  // of the channels that the first inputs spend
 }
 Json FieldsOf(const RegisterRecord& r, const std::string& hrp) {
     Json json{{"vrf_key", r.vrf_key.Hex()},
@@ -141,11 +138,11 @@ Json FieldsOf(const RegisterRecord& r, const std::string& hrp) {
     return json;
 }
 Json FieldsOf(const ExitRecord& r, const std::string&) { return {{"staker", r.staker.Hex()}}; }
-Json FieldsOf(const GiftRecord& r, const std::string&) {
-    return {{"purchase", r.purchase.ToString()}, {"sealed", r.sealed.Hex()}};
-}
 Json FieldsOf(const EvidenceRecord& r, const std::string&) {
     return {{"first", HeaderJson(r.first, r.first.Hash())}, {"second", HeaderJson(r.second, r.second.Hash())}};
+}
+Json FieldsOf(const GiftRecord& r, const std::string&) {
+    return {{"purchase", r.purchase.ToString()}, {"sealed", r.sealed.Hex()}};
 }
 
 }  // namespace

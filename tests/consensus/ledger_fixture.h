@@ -283,7 +283,7 @@ class Ledger {
     }
     MutableTransaction BuildSettle(const Lock& lock, Amount returned, const OutPoint& input) const {
         MutableTransaction tx = Build({lock.outpoint, input},
-                                      {{returned, KeyScript(2)}, RecordOutput(SettleRecord{{{lock.outpoint, 77}}})});
+                                      {{returned, KeyScript(2)}, RecordOutput(SettleRecord{{77}})});
         tx.inputs[0].sequence = kLockSpendSequence;
         return tx;
     }

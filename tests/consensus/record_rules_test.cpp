@@ -605,24 +605,28 @@ TEST_F(ChannelRules, SettlesByVoucher) {
     EXPECT_EQ(ledger.state.Get<ChannelState>(lock.outpoint), std::nullopt);
 }
 
-TEST_F(ChannelRules, SettleRecordNamesExactlyTheChannelsInOrder) {
+TEST_F(ChannelRules, SettleRecordIsOfExactlyTheFirstInputsWhichAreTheChannels) {
     const Lock first = ledger.Opened(Slu(4)), second = ledger.Opened(Slu(4));
-    const auto settle = [&](std::vector<SettledChannel> named) {
+    const auto settle = [&](std::vector<uint64_t> served, bool channels_first = true) {
         std::vector<TxOutput> outputs{{Slu(1), KeyScript(2)}, {Slu(1), KeyScript(2)}};
-        if (!named.empty()) outputs.push_back(Ledger::RecordOutput(SettleRecord{std::move(named)}));
-        MutableTransaction tx = ledger.Build({first.outpoint, second.outpoint, coin}, outputs);
-        tx.inputs[0].sequence = tx.inputs[1].sequence = kLockSpendSequence;
-        ledger.SignPay(tx, 0, first);
-        ledger.SignPay(tx, 1, second);
+        if (!served.empty()) outputs.push_back(Ledger::RecordOutput(SettleRecord{std::move(served)}));
+        std::vector<OutPoint> inputs{first.outpoint, second.outpoint};
+        inputs.insert(channels_first ? inputs.end() : inputs.begin(), coin);
+        if (!channels_first) outputs.insert(outputs.begin(), {Slu(1), KeyScript(2)});
+        MutableTransaction tx = ledger.Build(inputs, outputs);
+        const size_t at = channels_first ? 0 : 1;
+        tx.inputs[at].sequence = tx.inputs[at + 1].sequence = kLockSpendSequence;
+        ledger.SignPay(tx, at, first);
+        ledger.SignPay(tx, at + 1, second);
         return ledger.Code(ledger.Sign(tx));
     };
-    EXPECT_EQ(settle({{first.outpoint, 1}, {second.outpoint, 2}}), "");
-    EXPECT_EQ(settle({{second.outpoint, 1}, {first.outpoint, 2}}), "bad-settle");
-    EXPECT_EQ(settle({{first.outpoint, 1}}), "bad-settle");
+    EXPECT_EQ(settle({1, 2}), "");
+    EXPECT_EQ(settle({1}), "bad-settle");
+    EXPECT_EQ(settle({1, 2, 3}), "bad-settle");
     EXPECT_EQ(settle({}), "bad-settle");
-    EXPECT_EQ(
-        ledger.Code(ledger.Sign(ledger.Build({coin}, {Ledger::RecordOutput(SettleRecord{{{first.outpoint, 1}}})}))),
-        "bad-settle");
+    EXPECT_EQ(settle({1, 2}, false), "bad-settle");
+    EXPECT_EQ(settle({1, 2, 3}, false), "bad-settle");
+    EXPECT_EQ(ledger.Code(ledger.Sign(ledger.Build({coin}, {Ledger::RecordOutput(SettleRecord{{1}})}))), "bad-settle");
 }
 
 TEST_F(ChannelRules, PayeeSignsDefault) {
@@ -657,14 +661,14 @@ TEST(Records, GrantAndSettleShareATransaction) {
     Ledger ledger;
     const Lock purchase = ledger.Purchased(ledger.Published(ExamplePublish()), Slu(5));
     const Lock channel = ledger.Opened(Slu(4));
-    MutableTransaction tx = ledger.Build({purchase.outpoint, channel.outpoint, ledger.Fund(Slu(1))},
-                                         {{Slu(5), KeyScript(testing::kPayoutKey)},
-                                          {Slu(1), KeyScript(2)},
-                                          Ledger::RecordOutput(SettleRecord{{{channel.outpoint, 5}}}),
+    MutableTransaction tx = ledger.Build({channel.outpoint, purchase.outpoint, ledger.Fund(Slu(1))},
+                                         {{Slu(1), KeyScript(2)},
+                                          {Slu(5), KeyScript(testing::kPayoutKey)},
+                                          Ledger::RecordOutput(SettleRecord{{5}}),
                                           Ledger::RecordOutput(GrantRecord{{purchase.outpoint}})});
     tx.inputs[0].sequence = tx.inputs[1].sequence = kLockSpendSequence;
-    ledger.SignPay(tx, 0, purchase);
-    ledger.SignPay(tx, 1, channel);
+    ledger.SignPay(tx, 0, channel);
+    ledger.SignPay(tx, 1, purchase);
     ledger.Connect({ledger.Sign(tx)});
 }
 

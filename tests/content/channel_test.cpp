@@ -215,7 +215,7 @@ TEST(Settlement, OfManyChannelsIsValidOnTheLedgerAndConservesEveryDrop) {
     EXPECT_LE(effect->fee.drops, tx->vsize() * kFeeRate.drops / 1'000 + 10);
 }
 
-TEST(Settlement, TakesSixtyFourChannelsAtMostAndLeavesDebtsThatCostMoreThanTheyBring) {
+TEST(Settlement, TakesFiveHundredChannelsAtMostAndLeavesDebtsThatCostMoreThanTheyBring) {
     Ledger ledger;
     auto channels = OpenOnLedger(ledger, 3, Amount(1'000'000));
     const Amount cost = MarginalSettleCost(ledger.params, kFeeRate);

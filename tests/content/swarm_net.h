@@ -102,6 +102,9 @@ struct NetNode {
     std::optional<Error> failed;
     ContentId failed_content;
     size_t opened{0};
+    std::map<ContentId, uint64_t> earned_bytes;
+    std::vector<EarnedShare> earned_value;
+    std::map<PayerId, PayerHistory> history;
 };
 
 class Net {
@@ -270,6 +273,7 @@ class Net {
             channel.payee_node = wanted.payee_node;
             channel.salt = wanted.salt;
             channel.first_voucher = wanted.first_voucher;
+            channel.opening_cost = Amount(a.max_fees.drops / a.channels.size());  // the dearest that is allowed
             const auto& lock = channel.lock;
             m_chain[lock.outpoint] = {
                 {lock.capacity, lock.Template()->output_script}, {lock.payer_key, lock.payee_key, lock.expiry}, 0};
@@ -288,6 +292,15 @@ class Net {
         node.swarm->OnVoucherPersisted(a.channel.lock.outpoint, a.channel.returned, {}, now);
     }
     void Do(NetNode& node, SavePayerChannel& a) { node.payer_channels[a.channel.lock.outpoint] = a.channel; }
+    void Do(NetNode& node, RecordEarnings& a) {
+        for (const EarnedShare& share : a.shares) {
+            node.earned_bytes[share.content] += share.bytes;
+            node.earned_value.push_back(share);
+        }
+    }
+    void Do(NetNode& node, SavePayerHistory& a) {
+        for (const PayerHistory& payer : a.changed) node.history[payer.payer] = payer;
+    }
     void Do(NetNode& node, PeerFault& a) {
         node.faults.push_back(a.reason);
         node.fault_peers.push_back(static_cast<uint32_t>(a.peer.value - 1));

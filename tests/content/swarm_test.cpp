@@ -66,7 +66,7 @@ TEST(Swarm, PaidContentIsPaidToTheDropAndSettles) {
     BlockHash genesis;
     genesis.bytes[0] = 7;
     const auto settlement =
-        BuildSettlement(NetParams(), genesis, {seeder.vouchers.begin()->second}, seed, KeyScript(1), Amount(1'000));
+        BuildSettlement(NetParams(), genesis, {seeder.vouchers.begin()->second}, std::move(seed), KeyScript(1), Amount(1'000));
     ASSERT_TRUE(settlement) << settlement.error().message;
     EXPECT_EQ(settlement->take.drops + settlement->fee.drops + settlement->burned.drops + settlement->returned.drops,
               payee[0].lock.capacity.drops);
@@ -305,7 +305,7 @@ TEST(Swarm, BothSidesGoOnAfterARestartInTheMiddle) {
 TEST(Swarm, APriceOverTheCapOrTheBudgetIsAClearFailure) {
     const TestContent content(40 * kChunkBytes);
     for (const auto& [cap, budget, word] : {std::tuple{Amount(kAsk.drops - 1), kBudget, "max_price_per_mib"},
-                                            std::tuple{kAsk, Amount(39'999), "budget"}}) {
+                                            std::tuple{kAsk, Amount(39'999 + OpeningCost(NetParams(), 1, Amount(1'000)).drops), "budget"}}) {
         Net net;
         NetNode& seeder = net.Add();
         NetNode& fetcher = net.Add();
@@ -320,14 +320,15 @@ TEST(Swarm, APriceOverTheCapOrTheBudgetIsAClearFailure) {
     }
 }
 
-TEST(Swarm, ABudgetOfExactlyThePriceIsEnough) {
+TEST(Swarm, ABudgetOfExactlyThePriceAndTheOpeningIsEnough) {
     const TestContent content(40 * kChunkBytes);
+    const Amount opening = OpeningCost(NetParams(), 1, Amount(1'000));
     Net net;
     NetNode& seeder = net.Add();
     NetNode& fetcher = net.Add();
     net.Seed(seeder, content, kAsk);
     net.Connect(seeder, fetcher);
-    net.Fetch(fetcher, content, kAsk, Amount(40'000));
+    net.Fetch(fetcher, content, kAsk, Amount(40'000 + opening.drops));
     net.Run(seconds(3), [] { return false; });
     net.Confirm(6);
     EXPECT_TRUE(net.Run(seconds(60), [&] { return fetcher.finished.has_value(); }));

@@ -128,7 +128,7 @@ std::vector<std::pair<std::string, Record>> ExampleRecords() {
             {"purchase", PurchaseRecord{{{}, 1}, 2, TestKey(5).XOnly(), Height(1000)}},
             {"grant", GrantRecord{{{{}, 1}, {{}, 2}}}},
             {"channel", ChannelRecord{TestKey(6).XOnly(), TestKey(7).XOnly(), Height(5000)}},
-            {"settle", SettleRecord{{{{{}, 1}, 77}, {{{}, 2}, 88}}}},
+            {"settle", SettleRecord{{77, 88}}},
             {"register", registration},
             {"exit", ExitRecord{kTestStaker}},
             {"evidence", EvidenceRecord{first, second}}};

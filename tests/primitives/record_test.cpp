@@ -175,11 +175,12 @@ std::vector<Golden> Goldens() {
              Repeat("23", 32) + "0220" + Repeat("24", 32) +
              "0304"
              "05000000"},
-        {"settle", SettleRecord{{{kOutPoint, 0x0a0b}}},
+        {"settle", SettleRecord{{0x0a0b, 7}},
          "05"
-         "012d"
-         "01" +
-             kOutPointHex + "0b0a000000000000"},
+         "0111"
+         "02"
+         "0b0a000000000000"
+         "0700000000000000"},
         {"register", enlist,
          "06" + keys +
              "0502"
@@ -374,14 +375,14 @@ TEST(Record, ListsAndTextsOverTheirLimitsAreRefused) {
                       Repeat(kOutPointHex, kMaxGrantedPurchases)),
               "");
     EXPECT_NE(ErrorOf("05"
-                      "01fd6d0b"
-                      "41" +
-                      Repeat(kOutPointHex + Repeat("00", 8), kMaxSettledChannels + 1)),
+                      "01fdab0f"
+                      "fdf501" +
+                      Repeat("0000000000000000", kMaxSettledChannels + 1)),
               "");
     EXPECT_EQ(ErrorOf("05"
-                      "01fd010b"
-                      "40" +
-                      Repeat(kOutPointHex + Repeat("00", 8), kMaxSettledChannels)),
+                      "01fda30f"
+                      "fdf401" +
+                      Repeat("0000000000000000", kMaxSettledChannels)),
               "");
 }
 

@@ -262,7 +262,7 @@ TEST_F(SaleTest, ASettledChannelReturnsTheRest) {
     const auto voucher =
         channel.payer_key.Sign(consensus::SingleOutputSighash(channel.lock, channel.output, lock, returned));
     MutableTransaction tx =
-        world.ledger.Build({channel.lock}, {returned, ct::Ledger::RecordOutput(SettleRecord{{{channel.lock, 77}}})});
+        world.ledger.Build({channel.lock}, {returned, ct::Ledger::RecordOutput(SettleRecord{{77}})});
     tx.inputs[0].sequence = consensus::kLockSpendSequence;
     const consensus::SpendingTransaction spending(tx, world.ledger.Spent(tx));
     const auto payee = ct::TestKey(ct::kPayeeKey)
