@@ -236,6 +236,8 @@ p2p::DhtState MainlineDht::State() const {
     return state;
 }
 
+uint16_t MainlineDht::mapped_port() const { return m_impl->state.mapped_port; }
+
 Bytes MainlineDht::SaveState() const {
     const auto params = m_impl->session->session_state(lt::session_handle::save_dht_state);
     const auto text = lt::write_session_params_buf(params, lt::session_handle::save_dht_state);

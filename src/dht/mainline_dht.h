@@ -39,6 +39,7 @@ class MainlineDht final : public p2p::DhtNode {
     void Find(const p2p::DhtKey& key) override;
     void MapPort(uint16_t port) override;
     p2p::DhtState State() const override;
+    uint16_t mapped_port() const override;
     Bytes SaveState() const override;
 
   private:

@@ -26,6 +26,15 @@ struct NodeConfig {
     std::vector<std::string> connect;        // -connect: only these peers
     std::vector<std::string> add_nodes;      // -addnode: these peers too
     size_t max_peers{125};                   // -maxconnections
+    std::vector<std::string> seed_nodes;     // -seednode: whom to ask for addresses when none is left
+    bool find_providers{true};               // -findproviders
+    size_t max_providers{16};                // -maxproviders
+    std::optional<bool> lan;                 // -lan; none: Discovers()
+    std::optional<uint16_t> lan_port;        // -lanport; tests
+    std::optional<bool> dht;                 // -dht; none: Discovers()
+    uint16_t dht_port{0};                    // -dhtport; 0: any free one
+    std::vector<std::string> dht_bootstrap;  // -dhtbootstrap; none: the public ones
+    std::optional<bool> upnp;                // -upnp; none: Discovers(), if it listens
     LogLevel log_level{LogLevel::kInfo};     // -debug
     bool print_to_console{false};            // -printtoconsole
     size_t db_cache_bytes{64 << 20};         // -dbcache, MiB
@@ -37,12 +46,21 @@ struct NodeConfig {
     std::optional<int64_t> mock_time_s;            // -mocktime: Unix seconds; regtest only
     bool test_no_vouchers{false};                  // -testnovouchers: downloads never pay; regtest only
     size_t worker_threads{0};                      // -par; 0: one for each core
+    bool gateway{true};                            // -gateway: serves content to browsers and players on loopback
+    uint16_t gateway_port{0};                      // -gatewayport; 0: any free one
+    seconds gateway_timeout{60};                   // -gatewaytimeout: that a read waits for the network
     size_t rpc_threads{4};                         // -rpcthreads
 
+    // Whether every address to listen on is a loopback or private one.
+    bool ListensLocally() const;
+    bool ListensOnLoopback() const;
+    // Whether the LAN and the DHT are asked unless the operator says otherwise: not on regtest, with -connect, or with
+    // loopback addresses alone.
+    bool Discovers() const;
+    bool UsesLan() const { return lan.value_or(Discovers()); }
+    bool UsesDht() const { return dht.value_or(Discovers()); }
+    bool UsesUpnp() const { return upnp.value_or(Discovers() && listen); }
     std::string ChainDir() const { return data_dir + "/" + chain; }
 };
 
 }  // namespace sluice::node
-    bool gateway{true};                            // -gateway: serves content to browsers and players on loopback
-    uint16_t gateway_port{0};                      // -gatewayport; 0: any free one
-    seconds gateway_timeout{60};                   // -gatewaytimeout: that a read waits for the network

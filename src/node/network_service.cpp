@@ -1,5 +1,6 @@
 #include "node/network_service.h"
 
+#include "content/messages.h"
 #include "util/log.h"
 
 namespace sluice::node {
@@ -21,6 +22,7 @@ void NetworkService::Start(Alive alive) {
 
 void NetworkService::OnTick() {
     m_manager.Tick();
+    if (m_discovery) m_discovery->Tick();
     const auto wait =
         std::chrono::duration_cast<milliseconds>(m_manager.NextWakeup() - m_environment.clock.Monotonic());
     m_environment.network_strand.PostAfter(std::clamp(wait, milliseconds(5), kLongestTick), [this, alive = m_alive] {
@@ -60,11 +62,12 @@ void NetworkService::SetBestHeight(Height height) {
 }
 
 void NetworkService::OnPeerReady(PeerId peer, const p2p::PeerInfo& info) {
-    LogInfo("net", "peer {} connected: {} {}", peer.value, info.endpoint.ToString(),
-            info.Inbound() ? "inbound" : "outbound");
+    LogInfo("net", "peer {} connected: {} {}", peer.value, info.endpoint.ToString(), p2p::NameOf(info.direction));
+    m_nodes[peer] = info.node_id;
     m_waiting_bytes[peer] = std::make_shared<std::atomic<size_t>>(0);
     m_events.Publish("peer", std::to_string(peer.value), "connected");
     PostToChain([peer, height = info.hello.best_height](ChainService& chain) { chain.OnPeerReady(peer, height); });
+    if (m_discovery) m_discovery->OnPeerReady(peer, info);
     if (m_content) m_content->OnPeerReady(peer, info);
 }
 
@@ -73,15 +76,29 @@ void NetworkService::OnPeerGone(PeerId peer, const std::string& reason) {
     m_waiting_bytes.erase(peer);
     m_events.Publish("peer", std::to_string(peer.value), "disconnected: " + reason);
     PostToChain([peer](ChainService& chain) { chain.OnPeerGone(peer); });
+    const auto node = m_nodes.extract(peer);
+    if (m_discovery) m_discovery->OnPeerGone(peer, !node.empty() && m_manager.IsDiscouraged(node.mapped()));
     if (m_content) m_content->OnPeerGone(peer);
+}
+
+void NetworkService::OnProviderDialEnded(const p2p::Endpoint& endpoint, const std::optional<p2p::NodeId>& node) {
+    if (m_discovery) m_discovery->OnProviderDialEnded(endpoint, node);
+}
+
+void NetworkService::OnContentMessage(PeerId peer, ByteSpan payload) {
+    using Type = content::ContentMessageType;
+    const auto type = payload.empty() ? Type{} : static_cast<Type>(payload[0]);
+    if (m_discovery && (type == Type::kGetProviders || type == Type::kProviders))
+        return m_discovery->OnExchangeMessage(peer, payload);
+    if (m_discovery && (type == Type::kHave || type == Type::kLeaf)) m_discovery->OnContentSeen(peer, payload);
+    if (m_content) m_content->OnContentMessage(peer, payload);
 }
 
 void NetworkService::OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payload) {
     switch (type) {
         case p2p::MessageType::kContentControl:
         case p2p::MessageType::kContentChunk:
-            if (m_content) m_content->OnContentMessage(peer, payload);
-            return;
+            return OnContentMessage(peer, payload);
         default:
             break;
     }

@@ -22,6 +22,22 @@ class ContentEndpoint {
     virtual void OnChunksDrained(PeerId peer) = 0;
 };
 
+// Who finds nodes and providers: hears of peers before the content endpoint does. Called on the network strand.
+class DiscoveryEndpoint {
+  public:
+    virtual ~DiscoveryEndpoint() = default;
+    virtual void OnPeerReady(PeerId peer, const p2p::PeerInfo& info) = 0;
+    // `at_fault`: it broke the rules.
+    virtual void OnPeerGone(PeerId peer, bool at_fault) = 0;
+    // As p2p::PeerEvents'.
+    virtual void OnProviderDialEnded(const p2p::Endpoint& endpoint, const std::optional<p2p::NodeId>& node) = 0;
+    // GetProviders and Providers, which the content endpoint never sees. `payload` has a byte at least.
+    virtual void OnExchangeMessage(PeerId peer, ByteSpan payload) = 0;
+    // Have and Leaf, which the content endpoint gets next.
+    virtual void OnContentSeen(PeerId peer, ByteSpan payload) = 0;
+    virtual void Tick() = 0;
+};
+
 // The peers, on the network strand: hands chain messages to the chain strand and content messages to the swarm.
 // A peer's messages that wait for the chain strand are bounded by kMaxWaitingBytes: one that sends faster than they are
 // checked is disconnected.
@@ -36,6 +52,7 @@ class NetworkService final : public PeerOutlet, private p2p::PeerEvents {
         m_alive = m_chain_alive = std::move(chain_alive);  // what the chain posts before Start is asked it too
     }
     void SetContent(ContentEndpoint& content) { m_content = &content; }
+    void SetDiscovery(DiscoveryEndpoint& discovery) { m_discovery = &discovery; }
     p2p::PeerManager& peers() { return m_manager; }
     // Begins timeouts, pings and dialling; ends when `*alive` is false.
     void Start(Alive alive);
@@ -49,7 +66,9 @@ class NetworkService final : public PeerOutlet, private p2p::PeerEvents {
   private:
     void OnPeerReady(PeerId peer, const p2p::PeerInfo& info) override;
     void OnPeerGone(PeerId peer, const std::string& reason) override;
+    void OnProviderDialEnded(const p2p::Endpoint& endpoint, const std::optional<p2p::NodeId>& node) override;
     void OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payload) override;
+    void OnContentMessage(PeerId peer, ByteSpan payload);
     void OnDrained(PeerId peer, p2p::MessageClass message_class) override;
     void OnTick();
     // Runs `task` on the chain strand unless the chain is gone by then.
@@ -62,6 +81,8 @@ class NetworkService final : public PeerOutlet, private p2p::PeerEvents {
     ChainService* m_chain{nullptr};
     Alive m_chain_alive;
     ContentEndpoint* m_content{nullptr};
+    DiscoveryEndpoint* m_discovery{nullptr};
+    std::map<PeerId, p2p::NodeId> m_nodes;
     Alive m_alive;
     std::map<PeerId, std::shared_ptr<std::atomic<size_t>>> m_waiting_bytes;
 };

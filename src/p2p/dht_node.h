@@ -43,7 +43,9 @@ class DhtNode {
     virtual void Find(const DhtKey& key) = 0;
     // Asks the router to let connections to TCP `port` in, if that is enabled.
     virtual void MapPort(uint16_t port) = 0;
+    // May wait for the library: for front ends.
     virtual DhtState State() const = 0;
+    virtual uint16_t mapped_port() const = 0;  // as State's
     // What lets the next start join the table at once: opaque, at most kMaxStateBytes.
     static constexpr size_t kMaxStateBytes = 256 << 10;
     virtual Bytes SaveState() const = 0;

@@ -211,6 +211,8 @@ Status PeerManager::DialProvider(const Endpoint& endpoint, bool on_lan) {
     return {};
 }
 
+bool PeerManager::IsVerified(const Endpoint& endpoint) const { return m_impl->IsVerified(endpoint); }
+
 size_t PeerManager::ProviderConnections() const { return m_impl->ProviderConnections(); }
 
 }  // namespace sluice::p2p

@@ -136,6 +136,8 @@ class PeerManager final : private NetworkEvents {
     // address may be a local one.
     Status DialProvider(const Endpoint& endpoint, bool on_lan = false);
     size_t ProviderConnections() const;  // dialling ones too
+    // Whether a node was met at this endpoint: a dial to it is not counted by DialBudget.
+    bool IsVerified(const Endpoint& endpoint) const;
 
     // Queues a message. False if the peer is not ready, or the class's queue or the queues of all peers are full. A
     // payload over the type's limit is our bug.

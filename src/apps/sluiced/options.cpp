@@ -59,6 +59,14 @@ auto Flag(std::string_view name, bool NodeConfig::*member) {
     };
 }
 
+// On, off, or not said.
+auto Choice(std::string_view name, std::optional<bool> NodeConfig::*member) {
+    return [=](NodeConfig& config, const std::string& text) -> Status {
+        ASSIGN_OR_RETURN(config.*member, ParseFlag(name, text));
+        return {};
+    };
+}
+
 auto Money(std::string_view name, Amount NodeConfig::*member) {
     return [=](NodeConfig& config, const std::string& text) -> Status {
         ASSIGN_OR_RETURN(config.*member, ParseSlu(text, fmt::format("-{}", name)));
@@ -171,11 +179,48 @@ const std::vector<Option>& Options() {
         {"Connections", "maxconnections", "N", Kind::kValue, "Most connections to peers, 0 to 10000 (default: 125).",
          Number("maxconnections", 0, 10000, [](NodeConfig& c, uint64_t n) { c.max_peers = n; })},
 
+        {"Connections", "seednode", "IP:PORT", Kind::kList,
+         "Ask this node for addresses of others when none is left to connect to.",
+         List("seednode", &NodeConfig::seed_nodes)},
+        {"Connections", "findproviders", "", Kind::kFlag,
+         "Connect to other nodes that may serve what is downloaded (default: 1; with -connect: 0).",
+         Flag("findproviders", &NodeConfig::find_providers)},
+        {"Connections", "maxproviders", "N", Kind::kValue,
+         "Most connections to such nodes, on top of -maxconnections, 0 to 1000 (default: 16).",
+         Number("maxproviders", 0, 1000, [](NodeConfig& c, uint64_t n) { c.max_providers = n; })},
+        {"Connections", "lan", "", Kind::kFlag,
+         "Find nodes and content on the local network by multicast (default: 1; 0 on regtest, with -connect, or with "
+         "-bind to loopback alone).",
+         Choice("lan", &NodeConfig::lan)},
+        {"Connections", "dht", "", Kind::kFlag,
+         "Find nodes and content by BitTorrent's public DHT, and announce there what is seeded (default: as -lan).",
+         Choice("dht", &NodeConfig::dht)},
+        {"Connections", "dhtbootstrap", "HOST:PORT", Kind::kList,
+         "Join the DHT through this node of it (default: public ones).",
+         List("dhtbootstrap", &NodeConfig::dht_bootstrap)},
+        {"Connections", "dhtport", "PORT", Kind::kValue, "UDP port of the DHT; 0: any free one (default: 0).",
+         Number("dhtport", 0, 65535, [](NodeConfig& c, uint64_t n) { c.dht_port = static_cast<uint16_t>(n); })},
+        {"Connections", "upnp", "", Kind::kFlag,
+         "Ask the router by UPnP and NAT-PMP to let peers in (default: as -lan, if the node listens).",
+         Choice("upnp", &NodeConfig::upnp)},
+        {kHidden, "lanport", "PORT", Kind::kValue, "UDP port of the local network's group.",
+         Number("lanport", 1, 65535, [](NodeConfig& c, uint64_t n) { c.lan_port = static_cast<uint16_t>(n); })},
+
         {"RPC", "rpcport", "PORT", Kind::kValue,
          "Port of JSON-RPC on 127.0.0.1; 0: any free one (default: the chain's).",
          Number("rpcport", 0, 65535, [](NodeConfig& c, uint64_t n) { c.rpc_port = static_cast<uint16_t>(n); })},
         {"RPC", "rpcthreads", "N", Kind::kValue, "Threads that answer ordinary requests, 1 to 64 (default: 4).",
          Number("rpcthreads", 1, 64, [](NodeConfig& c, uint64_t n) { c.rpc_threads = n; })},
+        {"RPC", "gateway", "", Kind::kFlag,
+         "Serve content to browsers and players of this machine over HTTP (default: 1).",
+         Flag("gateway", &NodeConfig::gateway)},
+        {"RPC", "gatewayport", "PORT", Kind::kValue,
+         "Port of the content gateway on 127.0.0.1; 0: any free one (default: 0).",
+         Number("gatewayport", 0, 65535,
+                [](NodeConfig& c, uint64_t n) { c.gateway_port = static_cast<uint16_t>(n); })},
+        {"RPC", "gatewaytimeout", "SECONDS", Kind::kValue,
+         "How long the content gateway waits for a part from the network, 1 to 3600 (default: 60).",
+         Number("gatewaytimeout", 1, 3600, [](NodeConfig& c, uint64_t n) { c.gateway_timeout = seconds(n); })},
 
         {"Content", "contentquota", "GIB", Kind::kValue,
          "Most disk space for content, 1 to 1048576 GiB (default: 1024).",
@@ -211,16 +256,6 @@ const Option* FindOption(std::string_view name) {
     return nullptr;
 }
 
-        {"RPC", "gateway", "", Kind::kFlag,
-         "Serve content to browsers and players of this machine over HTTP (default: 1).",
-         Flag("gateway", &NodeConfig::gateway)},
-        {"RPC", "gatewayport", "PORT", Kind::kValue,
-         "Port of the content gateway on 127.0.0.1; 0: any free one (default: 0).",
-         Number("gatewayport", 0, 65535,
-                [](NodeConfig& c, uint64_t n) { c.gateway_port = static_cast<uint16_t>(n); })},
-        {"RPC", "gatewaytimeout", "SECONDS", Kind::kValue,
-         "How long the content gateway waits for a part from the network, 1 to 3600 (default: 60).",
-         Number("gatewaytimeout", 1, 3600, [](NodeConfig& c, uint64_t n) { c.gateway_timeout = seconds(n); })},
 struct Given {
     const Option* option;
     std::string value;
