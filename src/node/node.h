@@ -124,9 +124,9 @@ class Node {
     std::unique_ptr<Claims> m_claims;
     std::unique_ptr<PublishJobs> m_publish_jobs;
     std::unique_ptr<FetchJobs> m_fetch_jobs;
-};
     ContentTokens m_content_tokens;
     std::unique_ptr<DownloadDesk> m_desk;
     std::unique_ptr<Streams> m_streams;
+};
 
 }  // namespace sluice::node
