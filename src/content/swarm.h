@@ -234,7 +234,7 @@ class Swarm {
     };
     std::vector<PayeeView> PayeeViews() const;
     // Closed channels that nothing can reopen: their memory is given back.
-    void ForgetPayeeChannel(const OutPoint& channel);
+    void ForgetChannel(const OutPoint& channel);
     // New channels' keys come from this seed.
     void SetPayeeSeed(SecretBytes<32> seed) { AddSeed(std::move(seed), true); }
     void AddOlderPayeeSeed(SecretBytes<32> seed) { AddSeed(std::move(seed), false); }

@@ -241,11 +241,13 @@ void Swarm::CloseForSettling(const OutPoint& channel, Instant) {
     if (found->second.peer) m_impl->Send(*found->second.peer, ChannelClosed{channel});
 }
 
-void Swarm::ForgetPayeeChannel(const OutPoint& channel) {
-    const auto found = m_impl->payee_links.find(channel);
-    if (found == m_impl->payee_links.end() || found->second.channel.phase != ChannelPhase::kClosed) return;
-    // What was never paid stays with the payer's name.
-    m_impl->payee_links.erase(found);
+// What was never paid stays with the payer's name.
+void Swarm::ForgetChannel(const OutPoint& channel) {
+    const auto payee = m_impl->payee_links.find(channel);
+    if (payee != m_impl->payee_links.end() && payee->second.channel.phase == ChannelPhase::kClosed)
+        m_impl->payee_links.erase(payee);
+    const auto payer = m_impl->payer_links.find(channel);
+    if (payer != m_impl->payer_links.end() && payer->second.channel.closed) m_impl->payer_links.erase(payer);
 }
 
 std::vector<PayeeChannel> Swarm::PayeeChannels() const {

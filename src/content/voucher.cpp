@@ -1,5 +1,7 @@
 #include "content/voucher.h"
 
+#include <algorithm>
+
 namespace sluice::content {
 namespace {
 
@@ -7,15 +9,42 @@ using Wide = unsigned __int128;
 
 constexpr uint8_t kSaveEntry = 1;
 constexpr uint8_t kForgetEntry = 2;
+constexpr uint64_t kMaxBackupBytes = uint64_t{256} << 20;
+constexpr uint8_t kNetworkEntry = 3;            // of copies alone, the first
+constexpr uint8_t kSeedEntry = 4;               // likewise
 constexpr uint64_t kCompactAtBytes = 64 << 10;  // and four times what the live channels need
 
 Wide Units(const Meter& meter) { return Wide{meter.high} << 64 | meter.low; }
 Meter FromUnits(Wide units) { return {static_cast<uint64_t>(units), static_cast<uint64_t>(units >> 64)}; }
 
-Bytes SaveEntry(const PayeeChannel& channel) {
+template <class T>
+Bytes EntryOf(uint8_t kind, const T& value) {
     Writer writer;
-    writer(kSaveEntry, channel);
+    writer(kind, value);
     return writer.Take();
+}
+Bytes SaveEntry(const PayeeChannel& channel) { return EntryOf(kSaveEntry, channel); }
+
+Status IgnoreEntry(ByteSpan) { return {}; }
+
+// Takes one entry of a log or a copy up; false if it is of another form.
+bool TakeEntry(ByteSpan entry, std::map<OutPoint, PayeeChannel>& channels) {
+    Reader reader(entry);
+    uint8_t kind = 0;
+    reader(kind);
+    if (kind == kSaveEntry) {
+        PayeeChannel channel;
+        reader(channel);
+        if (!reader.Ok() || reader.Left() != 0) return false;
+        channels[channel.lock.outpoint] = channel;
+        return true;
+    }
+    if (kind != kForgetEntry) return false;
+    OutPoint outpoint;
+    reader(outpoint);
+    if (!reader.Ok() || reader.Left() != 0) return false;
+    channels.erase(outpoint);
+    return true;
 }
 
 }  // namespace
@@ -75,34 +104,55 @@ Result<std::unique_ptr<VoucherLog>> VoucherLog::Open(storage::FileSystem& files,
 }
 
 Status VoucherLog::Replay(ByteSpan record) {
-    Reader reader(record);
-    uint8_t kind = 0;
-    reader(kind);
-    if (kind == kSaveEntry) {
-        PayeeChannel channel;
-        reader(channel);
-        if (reader.Ok() && reader.Left() == 0) {
-            m_channels[channel.lock.outpoint] = channel;
-            return {};
-        }
-    } else if (kind == kForgetEntry) {
-        OutPoint outpoint;
-        reader(outpoint);
-        if (reader.Ok() && reader.Left() == 0) {
-            m_channels.erase(outpoint);
-            return {};
-        }
-    }
+    if (TakeEntry(record, m_channels)) return {};
     return Fail(ErrorKind::kEnvironment,
                 "the voucher log " + m_path + " holds an entry of another format: restore it from a backup");
+}
+
+Result<VoucherBackup> ReadVoucherBackup(storage::FileSystem& files, const std::string& path, const BlockHash& genesis,
+                                        const std::string& scratch) {
+    if (!files.Exists(path)) return Fail(ErrorKind::kNotFound, "there is no file " + path);
+    // Opening a log cuts off what is torn: of a file that is somebody else's that would be all of it.
+    ASSIGN_OR_RETURN(Bytes bytes, storage::ReadWholeFile(files, path, kMaxBackupBytes));
+    const Status copied = storage::WriteFileAtomically(files, scratch, bytes);
+    WipeMemory(bytes.data(), bytes.size());
+    RETURN_IF_ERROR(copied);
+    std::map<OutPoint, PayeeChannel> channels;
+    VoucherBackup backup;
+    bool first = true;
+    const auto log = storage::AppendLog::Open(files, scratch, [&](ByteSpan entry) -> Status {
+        const uint8_t kind = entry.empty() ? 0 : entry[0];
+        if (std::exchange(first, false)) {
+            const auto network =
+                kind == kNetworkEntry ? Decode<BlockHash>(entry.subspan(1)) : Result<BlockHash>(Fail(""));
+            if (!network) return Fail(path + " is no backup of vouchers");
+            if (*network != genesis) return Fail(path + " holds vouchers of another network");
+            return {};
+        }
+        if (kind == kSeedEntry && entry.size() == 33) {
+            SecretBytes<32> seed;
+            std::copy(entry.begin() + 1, entry.end(), seed.data());
+            backup.seeds.push_back(std::move(seed));
+            return {};
+        }
+        if (TakeEntry(entry, channels)) return {};
+        return Fail(path + " holds an entry of another format: a newer version may have written it");
+    });
+    RETURN_IF_ERROR(files.Remove(scratch));
+    if (!log) return Fail(log.error());
+    if (first) return Fail(path + " is no backup of vouchers");
+    for (auto& [outpoint, channel] : channels) backup.channels.push_back(std::move(channel));
+    return backup;
 }
 
 Status VoucherLog::Save(const PayeeChannel& channel) {
     const auto known = m_channels.find(channel.lock.outpoint);
     if (known != m_channels.end() && channel.returned > known->second.returned)
         return Fail("a voucher that returns more than the stored one is not stored");
-    RETURN_IF_ERROR(m_log->Append(SaveEntry(channel), true));
+    const Bytes entry = SaveEntry(channel);
+    RETURN_IF_ERROR(m_log->Append(entry, true));
     m_channels[channel.lock.outpoint] = channel;
+    AppendToCopy(entry);
     return CompactIfWorthIt();
 }
 
@@ -112,6 +162,7 @@ Status VoucherLog::Forget(const OutPoint& channel) {
     writer(kForgetEntry, channel);
     RETURN_IF_ERROR(m_log->Append(writer.bytes(), true));
     m_channels.erase(channel);
+    AppendToCopy(writer.bytes());
     return CompactIfWorthIt();
 }
 
@@ -132,6 +183,66 @@ Status VoucherLog::CompactIfWorthIt() {
     RETURN_IF_ERROR(m_files.Rename(fresh, m_path));
     ASSIGN_OR_RETURN(m_log, storage::AppendLog::Open(m_files, m_path, [&](ByteSpan record) { return Replay(record); }));
     return {};
+}
+
+Status VoucherLog::WriteCopy(const std::string& path, const BlockHash& genesis,
+                             const std::vector<SecretBytes<32>>& seeds) const {
+    const std::string fresh = path + ".new";
+    if (m_files.Exists(fresh)) RETURN_IF_ERROR(m_files.Remove(fresh));
+    {
+        ASSIGN_OR_RETURN(const auto log, storage::AppendLog::Open(m_files, fresh, IgnoreEntry));
+        RETURN_IF_ERROR(log->Append(EntryOf(kNetworkEntry, genesis), false));
+        for (const auto& seed : seeds) {
+            Bytes entry{kSeedEntry};
+            entry.insert(entry.end(), seed.span().begin(), seed.span().end());
+            const Status appended = log->Append(entry, false);
+            WipeMemory(entry.data(), entry.size());
+            RETURN_IF_ERROR(appended);
+        }
+        for (const auto& [outpoint, channel] : m_channels) RETURN_IF_ERROR(log->Append(SaveEntry(channel), false));
+        RETURN_IF_ERROR(log->Append(EntryOf(kForgetEntry, OutPoint{}), true));  // syncs all of them
+    }
+    return m_files.Rename(fresh, path);
+}
+
+Status VoucherLog::KeepCopy(const std::string& path, const BlockHash& genesis, std::vector<SecretBytes<32>> seeds) {
+    if (m_files.Exists(path)) {
+        ASSIGN_OR_RETURN(VoucherBackup backup, ReadVoucherBackup(m_files, path, genesis, m_path + ".import"));
+        for (const PayeeChannel& channel : backup.channels) {
+            const auto known = m_channels.find(channel.lock.outpoint);
+            if (known == m_channels.end() || channel.returned < known->second.returned) RETURN_IF_ERROR(Save(channel));
+        }
+        for (auto& seed : backup.seeds) {
+            const bool known = std::any_of(seeds.begin(), seeds.end(), [&](const auto& other) {
+                return std::equal(seed.span().begin(), seed.span().end(), other.span().begin());
+            });
+            if (!known) seeds.push_back(std::move(seed));
+        }
+    }
+    m_copy = Copy{path, genesis, std::move(seeds), nullptr};
+    AppendToCopy({});
+    if (m_copy_error) return Fail(*m_copy_error);
+    return {};
+}
+
+// An empty entry: only sees to it that the copy is there.
+void VoucherLog::AppendToCopy(const Bytes& entry) {
+    if (!m_copy) return;
+    const auto attempt = [&]() -> Status {
+        const bool large =
+            m_copy->log && m_copy->log->size_bytes() > std::max(kCompactAtBytes, 4 * m_log->size_bytes());
+        if (m_copy->log && !large) return entry.empty() ? Status() : m_copy->log->Append(entry, true);
+        m_copy->log.reset();
+        RETURN_IF_ERROR(WriteCopy(m_copy->path, m_copy->genesis, m_copy->seeds));
+        ASSIGN_OR_RETURN(m_copy->log, storage::AppendLog::Open(m_files, m_copy->path, IgnoreEntry));
+        return {};
+    };
+    const Status copied = attempt();
+    m_copy_error.reset();
+    if (copied) return;
+    m_copy->log.reset();
+    m_copy_error = Error{copied.error().kind, "the copy of the vouchers at " + m_copy->path +
+                                                  " cannot be written: " + copied.error().message};
 }
 
 }  // namespace sluice::content

@@ -80,6 +80,17 @@ struct PayeeChannel {
     Amount Paid() const { return Amount(lock.capacity.drops - returned.drops); }
 };
 
+// What a copy of a voucher log holds: with the wallet's phrase, all that settling the channels takes. `seeds` are those
+// that do not come from a wallet's phrase: whoever has them and the vouchers can take what was earned.
+struct VoucherBackup {
+    std::vector<PayeeChannel> channels;
+    std::vector<SecretBytes<32>> seeds;
+};
+// Reads a copy, to the last whole entry; the file is left as it is (`scratch`, a path of ours, is used meanwhile).
+// kNotFound; kInvalid if it is none, or of another network.
+Result<VoucherBackup> ReadVoucherBackup(storage::FileSystem& files, const std::string& path, const BlockHash& genesis,
+                                        const std::string& scratch);
+
 // The payee's channels with their highest vouchers, on disk.
 class VoucherLog {
   public:
@@ -90,6 +101,16 @@ class VoucherLog {
     Status Save(const PayeeChannel& channel);
     // Closed channels may be forgotten.
     Status Forget(const OutPoint& channel);
+
+    // Writes a copy to `path`, which replaces a file there at once or not at all. `seeds`: see VoucherBackup.
+    Status WriteCopy(const std::string& path, const BlockHash& genesis,
+                     const std::vector<SecretBytes<32>>& seeds) const;
+    // Keeps such a copy from now on: every later Save is in it, synced, when it returns. What the file there has and
+    // this log has not (of a lost machine) is taken over first. A copy that cannot be written does not keep vouchers
+    // from being saved: copy_error says why, and every later Save tries again.
+    Status KeepCopy(const std::string& path, const BlockHash& genesis, std::vector<SecretBytes<32>> seeds);
+    const std::optional<Error>& copy_error() const { return m_copy_error; }
+
     const std::map<OutPoint, PayeeChannel>& channels() const { return m_channels; }
     uint64_t size_bytes() const { return m_log->size_bytes(); }
 
@@ -98,11 +119,20 @@ class VoucherLog {
     Status Replay(ByteSpan record);
     // Writes the live channels alone to a new log and puts it in the place of this one.
     Status CompactIfWorthIt();
+    void AppendToCopy(const Bytes& entry);
 
+    struct Copy {
+        std::string path;
+        BlockHash genesis;
+        std::vector<SecretBytes<32>> seeds;
+        std::unique_ptr<storage::AppendLog> log;  // null: it has to be written anew
+    };
     storage::FileSystem& m_files;
     const std::string m_path;
     std::unique_ptr<storage::AppendLog> m_log;
     std::map<OutPoint, PayeeChannel> m_channels;
+    std::optional<Copy> m_copy;
+    std::optional<Error> m_copy_error;
 };
 
 }  // namespace sluice::content

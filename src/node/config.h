@@ -43,6 +43,9 @@ struct NodeConfig {
     uint64_t content_quota_bytes{uint64_t{1} << 40};  // -contentquota, GiB
     Amount seed_price_per_mib{0};                  // -seedprice: what seeding asks if the publish record gives no hint
     Amount max_price_per_mib{kDropsPerSlu / 100};  // -maxpricepermib: default cap of a download
+    std::optional<Amount> min_price_per_mib;       // -minpricepermib: haggling goes no lower; none: not below the ask
+    seconds settle_idle{600};                      // -settleafter: unused channels that are worth it are settled
+    std::string voucher_backup;                    // -voucherbackup: a copy of the vouchers is kept there
     std::optional<int64_t> mock_time_s;            // -mocktime: Unix seconds; regtest only
     bool test_no_vouchers{false};                  // -testnovouchers: downloads never pay; regtest only
     size_t worker_threads{0};                      // -par; 0: one for each core

@@ -1,5 +1,7 @@
 #include "node/node.h"
 
+#include "content/settlement.h"
+#include "node/payee_seeds.h"
 #include "p2p/peer_manager.h"
 #include "util/log.h"
 
@@ -7,23 +9,6 @@ namespace sluice::node {
 namespace {
 
 constexpr milliseconds kChainTick{200};
-
-// 32 secret bytes that last: read from `path`, or made and written there.
-Result<SecretBytes<32>> LoadSecret(const Environment& environment, const std::string& path) {
-    SecretBytes<32> secret;
-    if (environment.files.Exists(path)) {
-        ASSIGN_OR_RETURN(Bytes bytes, storage::ReadWholeFile(environment.files, path, 32));
-        if (bytes.size() != 32)
-            return Fail(ErrorKind::kEnvironment,
-                        path + " does not hold 32 bytes: restore it from a backup, or move it away to get a new one");
-        std::copy(bytes.begin(), bytes.end(), secret.data());
-        WipeMemory(bytes.data(), bytes.size());
-        return secret;
-    }
-    environment.random.Fill(secret.span());
-    RETURN_IF_ERROR(storage::WriteFileAtomically(environment.files, path, secret.span()));
-    return secret;
-}
 
 // regtest's public keys, or those of -stakerkeys, or those in the chain's folder if there are any.
 Result<StakerKeys> OpenStakerKeys(const Environment& environment, const NodeConfig& config,
@@ -80,8 +65,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     const Environment& env = node->m_environment;
     RETURN_IF_ERROR(env.files.CreateDirectories(folder + "/swarm"));
     ASSIGN_OR_RETURN(SecretBytes<32> node_key, LoadSecret(env, folder + "/node_key"));
-    ASSIGN_OR_RETURN(SecretBytes<32> payee_seed, LoadSecret(env, folder + "/swarm/payee_seed"));
-    const BlockHash genesis_hash = genesis.Hash();
+    const BlockHash genesis_hash = node->m_genesis_hash = genesis.Hash();
 
     p2p::PeerManagerConfig peers;
     peers.network = {genesis.params.magic, genesis_hash};
@@ -90,6 +74,14 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     peers.user_agent = UserAgent();
     peers.services = p2p::services::kFullBlocks | p2p::services::kContent;
     peers.max_peers = config.max_peers;
+    peers.max_providers = config.max_providers;
+    peers.allow_local = config.ListensLocally();
+    DiscoveryConfig discovery{peers.network,
+                              folder,
+                              config.max_providers,
+                              config.find_providers && config.connect.empty(),
+                              config.connect.empty(),
+                              peers.allow_local};
     node->m_network = std::make_unique<NetworkService>(env, std::move(peers), node->m_events);
 
     chain::ChainOptions options;
@@ -106,32 +98,45 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     ASSIGN_OR_RETURN(node->m_staking, Staking::Open(env, clock, *node->m_chain, std::move(keys), folder));
     node->m_evidence = std::make_unique<EvidenceAgent>(env.clock, *node->m_chain, *node->m_staking);
     ASSIGN_OR_RETURN(node->m_chunks,
-                     content::ChunkStore::Open(env.files, folder + "/content", config.content_quota_bytes));
+                     content::ChunkStore::Open(env.files, folder + "/content", config.content_quota_bytes, &env.clock));
     ASSIGN_OR_RETURN(node->m_swarm_store, SwarmStore::Open(env.files, folder + "/swarm"));
+    ASSIGN_OR_RETURN(node->m_wallet, WalletService::Open(env, *node->m_chain, node->m_events, folder + "/wallet"));
+    const auto wallet = node->m_wallet->Get();
+    node->m_has_wallet_seed = wallet.has_value();
+    RETURN_IF_ERROR(node->TakeBackupSeeds());
+    ASSIGN_OR_RETURN(KnownPayeeSeeds payee_seeds,
+                     LoadPayeeSeeds(env, folder, genesis_hash, wallet ? *wallet : nullptr));
+    node->m_loose_seeds = std::move(payee_seeds.loose);
+    RETURN_IF_ERROR(node->KeepVoucherBackup());
     ASSIGN_OR_RETURN(node->m_old_payer_channels, node->m_swarm_store->PayerChannels());
     for (const auto& [outpoint, channel] : node->m_swarm_store->vouchers().channels())
         node->m_old_payee_channels.push_back(channel);
-    ASSIGN_OR_RETURN(node->m_wallet, WalletService::Open(env, *node->m_chain, node->m_events, folder + "/wallet"));
     node->m_wallet->SetOnFatal([raw = node.get()](const Error& error) { raw->RequestStop(error); });
 
     content::SwarmConfig swarm;
     swarm.params = node->m_params;
     swarm.genesis = genesis_hash;
     swarm.node_id = node_id;
-    swarm.payee_seed = payee_seed.Clone();
+    swarm.payee_seed = payee_seeds.all.newest().Clone();
+    swarm.min_price_per_mib = config.min_price_per_mib;
     // Over half the queue's limit, so that the queue tells when it has drained; a whole chunk below the limit, so that
     // it never refuses.
     swarm.max_queued_bytes = p2p::PeerManager::QueueLimitBytes(p2p::MessageClass::kChunks) * 5 / 8;
     swarm.sends_vouchers = !config.test_no_vouchers;
     node->m_swarm = std::make_unique<SwarmService>(env, *node->m_network, *node->m_chunks, *node->m_swarm_store,
                                                    std::move(swarm), node->m_events);
+    for (const auto& seed : node->m_loose_seeds) node->m_swarm->swarm().AddOlderPayeeSeed(seed.Clone());
     node->m_sales = std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, node->m_events);
     node->m_payments = std::make_unique<PaymentAgent>(env, *node->m_chain, *node->m_wallet, *node->m_swarm,
-                                                      std::move(payee_seed), node->m_alive);
+                                                      std::move(payee_seeds.all), config.settle_idle, node->m_alive);
     node->m_job_tasks = std::make_unique<JobTasks>(env, node->m_jobs, node->m_alive);
     node->m_claims = std::make_unique<Claims>(*node->m_chain, *node->m_wallet);
+    node->m_discovery = std::make_unique<Discovery>(env, *node->m_network, *node->m_claims, *node->m_chunks,
+                                                    std::move(discovery));
+    RETURN_IF_ERROR(node->m_discovery->Load());
     node->m_publish_jobs = std::make_unique<PublishJobs>(*node->m_job_tasks, *node->m_chain, *node->m_wallet,
-                                                         *node->m_swarm, *node->m_chunks, node->m_events);
+                                                         *node->m_claims, *node->m_swarm, *node->m_chunks,
+                                                         node->m_events);
     const DefaultPrices prices{config.max_price_per_mib, config.seed_price_per_mib};
     node->m_desk = std::make_unique<DownloadDesk>(*node->m_swarm);
     node->m_streams = std::make_unique<Streams>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_desk,
@@ -139,6 +144,8 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_fetch_jobs =
         std::make_unique<FetchJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_desk,
                                     *node->m_streams, *node->m_chunks, node->m_events, prices);
+    node->m_content_jobs = std::make_unique<ContentJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm,
+                                                         *node->m_desk, *node->m_chunks, prices);
     // The wallet first: the agents ask it.
     node->m_chain->AddListener(*node->m_wallet);
     node->m_chain->AddListener(*node->m_sales);
@@ -149,6 +156,8 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_swarm->SetChannels(*node->m_payments);
     node->m_swarm->SetObserver(*node->m_desk);
     node->m_network->SetContent(*node->m_swarm);
+    node->m_swarm->SetWatcher(*node->m_discovery);
+    node->m_network->SetDiscovery(*node->m_discovery);
     return node;
 }
 
@@ -171,6 +180,10 @@ Status Node::Listen() {
         ASSIGN_OR_RETURN(const p2p::Endpoint endpoint, p2p::ParseEndpoint(text, m_params.p2p_port, "-addnode"));
         peers.AddNode(endpoint);
     }
+    for (const std::string& text : m_config.seed_nodes) {
+        ASSIGN_OR_RETURN(const p2p::Endpoint endpoint, p2p::ParseEndpoint(text, m_params.p2p_port, "-seednode"));
+        peers.AddSeed(endpoint);
+    }
     return {};
 }
 
@@ -186,17 +199,20 @@ Status Node::StartNetwork() {
     m_network->peers().SetBestHeight(tip);
     RETURN_IF_ERROR(Listen());
     m_network->Start(m_alive);
+    m_discovery->Start(m_alive, m_listening_port);
     return m_swarm->Start(m_alive, tip);
 }
 
 Status Node::StartChain() {
     OnWalletReady();
     TickChain();
+    m_content_jobs->Start();
     m_staking->Start(m_alive);
     return {};
 }
 
 void Node::OnWalletReady() {
+    UseWalletSeed();
     m_payments->Resume(m_old_payer_channels, m_old_payee_channels);
     m_sales->Rescan();
 }
@@ -222,9 +238,10 @@ void Node::Shutdown() {
 }
 
 Result<SettleOutcome> Node::SettleAll() {
+    ASSIGN_OR_RETURN(const Amount rate, CallChain([&]() -> Result<Amount> { return m_payments->FeePerKvb(); }));
     ASSIGN_OR_RETURN(const auto channels, CallNetwork([&]() -> Result<std::vector<content::PayeeChannel>> {
                          for (const content::PayeeChannel& channel : m_swarm->PayeeChannels())
-                             if (channel.phase != content::ChannelPhase::kClosed && channel.Paid() > Amount(0))
+                             if (content::WorthSettling(m_params, channel, rate))
                                  m_swarm->CloseForSettling(channel.lock.outpoint);
                          return m_swarm->PayeeChannels();
                      }));

@@ -6,6 +6,7 @@
 #include "node/adjustable_clock.h"
 #include "node/call.h"
 #include "node/config.h"
+#include "node/content_jobs.h"
 #include "node/content_tokens.h"
 #include "node/discovery.h"
 #include "node/evidence_agent.h"
@@ -79,20 +80,31 @@ class Node {
     PaymentAgent& payments() { return *m_payments; }
     const Claims& claims() const { return *m_claims; }
     PublishJobs& publish_jobs() { return *m_publish_jobs; }
+    ContentJobs& content_jobs() { return *m_content_jobs; }
     FetchJobs& fetch_jobs() { return *m_fetch_jobs; }
     RandomSource& random() { return m_environment.random; }
     // Network strand.
     NetworkService& network() { return *m_network; }
     SwarmService& swarm() { return *m_swarm; }
+    Discovery& discovery() { return *m_discovery; }
 
     // Settles everything that was earned and is worth it. From threads of front ends. No channels: nothing was.
     Result<SettleOutcome> SettleAll();
+    // Writes a copy of the vouchers that are not settled, or takes one up; how many channels it holds. From threads of
+    // front ends.
+    Result<size_t> BackUpVouchers(const std::string& path);
+    Result<size_t> RestoreVouchers(const std::string& path);
+    // What was earned, by day, content and payer. Any thread.
+    std::vector<EarningRow> Earnings() const { return m_swarm_store->Earnings(); }
     // After a wallet was made or restored: sales and channels that it holds the keys of.
     void OnWalletReady();
 
   private:
     Node(const Environment& environment, AdjustableClock& clock, const NodeConfig& config, consensus::Params params);
     Status Listen();
+    Status TakeBackupSeeds();
+    Status KeepVoucherBackup();
+    void UseWalletSeed();
     void TickChain();
 
     Environment m_environment;
@@ -107,6 +119,9 @@ class Node {
     Instant m_started;
     std::atomic<uint16_t> m_listening_port{0};
 
+    BlockHash m_genesis_hash;
+    std::vector<SecretBytes<32>> m_loose_seeds;  // disk strand, once it runs; see KnownPayeeSeeds
+    bool m_has_wallet_seed{false};
     // Channels from before the restart, read before the disk strand runs.
     std::vector<content::PayerChannel> m_old_payer_channels;
     std::vector<content::PayeeChannel> m_old_payee_channels;
@@ -122,11 +137,13 @@ class Node {
     std::unique_ptr<PaymentAgent> m_payments;
     std::unique_ptr<JobTasks> m_job_tasks;
     std::unique_ptr<Claims> m_claims;
+    std::unique_ptr<Discovery> m_discovery;
     std::unique_ptr<PublishJobs> m_publish_jobs;
-    std::unique_ptr<FetchJobs> m_fetch_jobs;
     ContentTokens m_content_tokens;
     std::unique_ptr<DownloadDesk> m_desk;
     std::unique_ptr<Streams> m_streams;
+    std::unique_ptr<FetchJobs> m_fetch_jobs;
+    std::unique_ptr<ContentJobs> m_content_jobs;
 };
 
 }  // namespace sluice::node

@@ -1,11 +1,27 @@
 #include "node/payment_agent.h"
 
+#include <algorithm>
+
 #include "content/settlement.h"
+#include "node/fee_estimate.h"
 #include "util/log.h"
 
 namespace sluice::node {
 
 using namespace content;
+
+namespace {
+
+bool IsSettlement(const Transaction& tx) {
+    return std::any_of(tx.outputs().begin(), tx.outputs().end(), [](const TxOutput& output) {
+        const auto script = ParseOutputScript(output.script);
+        if (!script || script->kind != OutputKind::kRecord) return false;
+        const auto record = DecodeRecord(script->record);
+        return record && std::holds_alternative<SettleRecord>(*record);
+    });
+}
+
+}  // namespace
 
 void PaymentAgent::PostToSwarm(std::function<void(SwarmService&)> task) {
     m_environment.network_strand.Post([this, alive = m_alive, task = std::move(task)] {
@@ -19,12 +35,36 @@ void PaymentAgent::Resume(const std::vector<PayerChannel>& payer, const std::vec
         if (channel.closed || !wallet || m_watched.contains(channel.lock.outpoint)) continue;
         auto key = (*wallet)->ChannelPayerKey(channel.lock.outpoint);
         if (!key) continue;
+        m_opened[channel.lock.outpoint.txid].push_back(channel.lock.outpoint);
         Watch(channel.lock.outpoint);
         auto shared_key = std::make_shared<crypto::SecretKey>(std::move(*key));
         PostToSwarm([channel, shared_key](SwarmService& swarm) { swarm.OnChannelReady(channel, shared_key->Clone()); });
     }
     // Closed ones too: a reorganisation may take back what closed them.
     for (const PayeeChannel& channel : payee) Watch(channel.lock.outpoint);
+    if (!m_chain.Syncing()) SettleDue();
+}
+
+void PaymentAgent::Restore(const std::vector<PayeeChannel>& channels, std::vector<SecretBytes<32>> seeds) {
+    for (auto& seed : seeds) {
+        auto shared_seed = std::make_shared<SecretBytes<32>>(seed.Clone());
+        PostToSwarm([shared_seed](SwarmService& swarm) { swarm.swarm().AddOlderPayeeSeed(shared_seed->Clone()); });
+        m_seeds.AddOlder(std::move(seed));
+    }
+    PostToSwarm([channels](SwarmService& swarm) { swarm.AddPayeeChannels(channels); });
+    for (const PayeeChannel& channel : channels) {
+        // Looked at anew: the swarm hears how deep it is, or that it is spent.
+        m_watched.erase(channel.lock.outpoint);
+        Watch(channel.lock.outpoint);
+    }
+    if (!m_chain.Syncing()) SettleDue();
+}
+
+Amount PaymentAgent::FeePerKvb() const { return EstimateFeePerKvb(m_chain.chain().mempool()); }
+
+std::optional<uint32_t> PaymentAgent::DepthOf(const OutPoint& channel) const {
+    const auto facts = FactsOf(channel);
+    return facts ? std::optional(facts->depth) : std::nullopt;
 }
 
 void PaymentAgent::OpenChannels(const WantChannels& wanted) {
@@ -49,7 +89,15 @@ Status PaymentAgent::Open(const WantChannels& wanted) {
         expiry = std::max(expiry, m_chain.chain().tip()->height() + (channel.min_window_blocks + 2));
     }
     request.expiry_height = expiry;
+    request.feerate_per_kvb = FeePerKvb().drops;
     ASSIGN_OR_RETURN(const wallet::BuiltChannels built, wallet->BuildChannels(request));
+    const Amount cost(built.built.fee.drops + built.built.burned.drops);
+    if (cost > wanted.max_fees) {
+        wallet->Abandon(built.built);
+        return Fail(ErrorKind::kFunds, "opening channels costs " + FormatSlu(cost) + " SLU in fees, more than the " +
+                                           FormatSlu(wanted.max_fees) +
+                                           " that was reckoned with: try again when fees are lower, or join coins");
+    }
     ASSIGN_OR_RETURN(const Txid txid, m_wallet.Broadcast(built.built));
     LogInfo("payments", "opening {} channels in {}", built.channels.size(), txid.Hex());
     for (size_t i = 0; i < built.channels.size(); ++i) {
@@ -62,6 +110,8 @@ Status PaymentAgent::Open(const WantChannels& wanted) {
         channel.salt = asked.salt;
         channel.first_voucher = asked.first_voucher;
         channel.returned = opened.output.value;
+        channel.opening_cost = Amount((cost.drops + built.channels.size() - 1) / built.channels.size());
+        m_opened[txid].push_back(opened.lock);
         Watch(opened.lock);
         auto key = std::make_shared<crypto::SecretKey>(opened.payer_key.Clone());
         PostToSwarm([channel, key](SwarmService& swarm) { swarm.OnChannelReady(channel, key->Clone()); });
@@ -134,16 +184,27 @@ void PaymentAgent::OnTipChanged(const chain::TipChange&) {
     for (auto it = m_watched.begin(); it != m_watched.end();) {
         Look(it->first, it->second);
         const auto& spent = it->second.spent_height;
-        it = spent && height - *spent > int64_t{m_chain.params().k} ? m_watched.erase(it) : std::next(it);
+        if (!spent || height - *spent <= int64_t{m_chain.params().k}) {
+            ++it;
+            continue;
+        }
+        // Nothing brings it back any more.
+        m_opened.erase(it->first.txid);
+        PostToSwarm([channel = it->first](SwarmService& swarm) { swarm.ForgetChannel(channel); });
+        it = m_watched.erase(it);
     }
-    PostToSwarm([height](SwarmService& swarm) { swarm.OnTip(height); });
+    PostToSwarm([height, rate = FeePerKvb()](SwarmService& swarm) {
+        swarm.swarm().SetFeeRate(rate);
+        swarm.OnTip(height);
+    });
     for (auto it = m_waiting.begin(); it != m_waiting.end();) {
         const auto facts = FactsOf(it->second.lock.outpoint);
         if (facts) Answer(it->second, facts);
         it = facts ? m_waiting.erase(it) : std::next(it);
     }
+    std::erase_if(m_settling, [&](const auto& entry) { return !m_chain.chain().mempool().Find(entry.first); });
     TakeRefunds();
-    if (!m_chain.Syncing()) SettleDue(height);
+    if (!m_chain.Syncing()) SettleDue();
 }
 
 void PaymentAgent::OnTransactionAccepted(const TransactionRef& tx) {
@@ -152,6 +213,22 @@ void PaymentAgent::OnTransactionAccepted(const TransactionRef& tx) {
         const auto facts = FactsOf(it->second.lock.outpoint);
         if (facts) Answer(it->second, facts);
         it = facts ? m_waiting.erase(it) : std::next(it);
+    }
+    // A payer takes back what it has paid with vouchers: ours have to be in a block first.
+    const bool spends_ours = std::any_of(tx->inputs().begin(), tx->inputs().end(),
+                                         [&](const TxInput& input) { return m_watched.contains(input.prevout); });
+    if (spends_ours && !IsSettlement(*tx) && !m_chain.Syncing()) SettleDue();
+}
+
+void PaymentAgent::OnTransactionRemoved(const chain::RemovedTransaction& removed) {
+    using Why = chain::RemovedTransaction::Why;
+    // What is evicted or expired is sent again by the wallet.
+    if (removed.why != Why::kConflict && removed.why != Why::kReplaced && removed.why != Why::kReorg) return;
+    const auto opened = m_opened.find(removed.tx->txid());
+    if (opened == m_opened.end()) return;
+    for (const OutPoint& channel : opened->second) {
+        LogWarning("payments", "the opening of channel {} was dropped: its money is free again", channel.ToString());
+        PostToSwarm([channel](SwarmService& swarm) { swarm.OnOpeningLost(channel); });
     }
 }
 
@@ -173,47 +250,121 @@ void PaymentAgent::TakeRefunds() {
     }
 }
 
-void PaymentAgent::SettleDue(Height height) {
-    PostToSwarm([this, height, params = m_chain.params()](SwarmService& swarm) {
-        std::vector<PayeeChannel> due;
-        for (const PayeeChannel& channel : swarm.PayeeChannels())
-            if (channel.phase != ChannelPhase::kClosed && channel.Paid() > Amount(0) &&
-                !TakesDebt(params, channel.lock, height))
-                due.push_back(channel);
+void PaymentAgent::SettleDue() {
+    const Height height = m_chain.chain().tip()->height();
+    PostToSwarm([this, height, rate = FeePerKvb()](SwarmService& swarm) {
+        const Instant now = m_environment.clock.Monotonic();
+        std::vector<PayeeChannel> channels;
+        std::set<OutPoint> due;
+        for (const Swarm::PayeeView& view : swarm.swarm().PayeeViews()) {
+            const PayeeChannel& channel = view.channel;
+            if (channel.phase == ChannelPhase::kClosed || !channel.signature) continue;
+            channels.push_back(channel);
+            const bool in_use = now - view.last_used < m_settle_idle;
+            if (DueForSettling(m_chain.params(), channel, height, in_use, rate)) due.insert(channel.lock.outpoint);
+        }
         if (due.empty()) return;
-        for (const PayeeChannel& channel : due) swarm.CloseForSettling(channel.lock.outpoint);
-        m_environment.chain_strand.Post([this, alive = m_alive, due] {
-            if (!*alive) return;
-            const auto settled = Settle(due);
-            if (!settled && settled.error().kind != ErrorKind::kFunds)
-                LogWarning("payments", "channels near their expiry are not settled: {}", settled.error().message);
+        for (const OutPoint& channel : due) swarm.CloseForSettling(channel);
+        m_environment.chain_strand.Post([this, alive = m_alive, channels = std::move(channels), due = std::move(due)] {
+            if (*alive) SettleRound(channels, due);
         });
     });
 }
 
-Result<SettleOutcome> PaymentAgent::Settle(const std::vector<PayeeChannel>& channels) {
-    ASSIGN_OR_RETURN(wallet::Wallet * wallet, m_wallet.Get());
-    std::vector<PayeeChannel> open;
+void PaymentAgent::SettleRound(const std::vector<PayeeChannel>& channels, const std::set<OutPoint>& due) {
+    const chain::ChainManager& chain = m_chain.chain();
+    const Amount estimate = FeePerKvb();
+    const Height height = chain.tip()->height();
+    const auto rate_of = [](const chain::MempoolEntry& entry) {
+        return Amount((entry.fee.drops * 1'000 + entry.vsize() - 1) / entry.vsize());
+    };
+    std::vector<PayeeChannel> fresh;
+    std::map<Txid, std::vector<PayeeChannel>> ours;  // settlements that wait for too long
+    Amount refund_rate;
+    std::vector<PayeeChannel> threatened;
     for (const PayeeChannel& channel : channels) {
-        // Spent on the chain or by a settlement on its way: nothing to do.
-        if (!m_chain.chain().state().Get<consensus::Coin>(channel.lock.outpoint)) continue;
-        if (!m_chain.chain().mempool().SpenderOf(channel.lock.outpoint)) open.push_back(channel);
+        if (!chain.state().Get<consensus::Coin>(channel.lock.outpoint)) continue;  // not there (yet), or spent
+        const auto spender = chain.mempool().SpenderOf(channel.lock.outpoint);
+        const chain::MempoolEntry* entry = spender ? chain.mempool().Find(*spender) : nullptr;
+        if (entry == nullptr) {
+            if (due.contains(channel.lock.outpoint)) fresh.push_back(channel);
+        } else if (IsSettlement(*entry->tx)) {
+            const Height since = m_settling.try_emplace(*spender, height).first->second;
+            if (height - since >= int64_t{kSettlePatience}) ours[*spender].push_back(channel);
+        } else {
+            threatened.push_back(channel);
+            refund_rate = std::max(refund_rate, rate_of(*entry));
+        }
     }
+    const auto send = [&](const std::vector<PayeeChannel>& some, Amount rate, const TransactionRef& replaced) {
+        const auto sent = SendSettlement(some, rate, replaced);
+        if (!sent && sent.error().kind != ErrorKind::kFunds)
+            LogWarning("payments", "{} channels are not settled: {}", some.size(), sent.error().message);
+    };
+    for (size_t first = 0; first < fresh.size(); first += kMaxSettledAtOnce) {
+        const auto end = std::min(fresh.size(), first + kMaxSettledAtOnce);
+        send({fresh.begin() + static_cast<ptrdiff_t>(first), fresh.begin() + static_cast<ptrdiff_t>(end)}, estimate,
+             nullptr);
+    }
+    for (const auto& [txid, some] : ours) {
+        const chain::MempoolEntry& entry = *chain.mempool().Find(txid);
+        const TransactionRef replaced = entry.tx;
+        send(some, RaisedSettleRate(rate_of(entry), estimate), replaced);
+    }
+    if (!threatened.empty()) send(threatened, RaisedSettleRate(refund_rate, estimate), nullptr);
+}
+
+Result<SettleOutcome> PaymentAgent::SendSettlement(const std::vector<PayeeChannel>& channels, Amount fee_per_kvb,
+                                                   const TransactionRef& replaced) {
+    ASSIGN_OR_RETURN(wallet::Wallet * wallet, m_wallet.Get());
     // An address is used up only by a settlement that was made.
-    if (m_take_script.empty()) {
-        ASSIGN_OR_RETURN(m_take_script, wallet->NewReceiveScript("settlement"));
+    Script take = m_take_script;
+    if (replaced) {
+        for (const TxOutput& output : replaced->outputs())
+            if (wallet->IsMine(output.script)) take = output.script;
     }
-    ASSIGN_OR_RETURN(const Settlement settlement,
-                     BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), open, m_seeds,
-                                     m_take_script, Amount(wallet::kDefaultFeePerKvb)));
+    if (take.empty()) {
+        ASSIGN_OR_RETURN(m_take_script, wallet->NewReceiveScript("settlement"));
+        take = m_take_script;
+    }
+    ASSIGN_OR_RETURN(const Settlement settlement, BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(),
+                                                                  channels, m_seeds, take, fee_per_kvb));
     const TransactionRef tx = MakeTransaction(settlement.tx);
     const auto accepted = m_chain.Submit(tx);
     if (!accepted) return Fail("the settlement was refused by this node: " + accepted.error().ToString());
-    m_take_script.clear();
+    if (take == m_take_script) m_take_script.clear();
+    m_settling[tx->txid()] = m_chain.chain().tip()->height();
     LogInfo("payments", "settling {} channels for {} SLU in {}", settlement.channels.size(), FormatSlu(settlement.take),
             tx->txid().Hex());
-    return SettleOutcome{tx->txid(),     settlement.channels.size(), settlement.take,
+    return SettleOutcome{{tx->txid()},   settlement.channels.size(), settlement.take,
                          settlement.fee, settlement.burned,          settlement.returned};
+}
+
+Result<SettleOutcome> PaymentAgent::Settle(const std::vector<PayeeChannel>& channels) {
+    std::vector<PayeeChannel> open;
+    const Amount rate = FeePerKvb();
+    for (const PayeeChannel& channel : channels) {
+        // Spent on the chain or by a settlement on its way: nothing to do.
+        if (!m_chain.chain().state().Get<consensus::Coin>(channel.lock.outpoint)) continue;
+        if (m_chain.chain().mempool().SpenderOf(channel.lock.outpoint)) continue;
+        if (WorthSettling(m_chain.params(), channel, rate)) open.push_back(channel);
+    }
+    if (open.empty()) return Fail(ErrorKind::kFunds, "no channel is worth settling");
+    SettleOutcome all;
+    for (size_t first = 0; first < open.size(); first += kMaxSettledAtOnce) {
+        const auto end = std::min(open.size(), first + kMaxSettledAtOnce);
+        const auto some = SendSettlement(
+            {open.begin() + static_cast<ptrdiff_t>(first), open.begin() + static_cast<ptrdiff_t>(end)}, rate);
+        if (!some && all.txids.empty()) return some;
+        if (!some) break;
+        all.txids.push_back(some->txids[0]);
+        all.channels += some->channels;
+        all.take.drops += some->take.drops;
+        all.fee.drops += some->fee.drops;
+        all.burned.drops += some->burned.drops;
+        all.returned.drops += some->returned.drops;
+    }
+    return all;
 }
 
 }  // namespace sluice::node

@@ -194,10 +194,15 @@ void SwarmService::AddPayeeChannels(const std::vector<PayeeChannel>& channels) {
     if (!m_saving) PersistWaiting();
     Run();
 }
-void SwarmService::ForgetPayeeChannel(const OutPoint& channel) {
-    m_swarm.ForgetPayeeChannel(channel);
+void SwarmService::Probe(const ContentId& content) {
+    m_swarm.Probe(content);
+    Run();
+}
+void SwarmService::ForgetChannel(const OutPoint& channel) {
+    m_swarm.ForgetChannel(channel);
     m_environment.disk_strand.Post([this, channel] {
-        const Status forgotten = m_store.vouchers().Forget(channel);
+        Status forgotten = m_store.vouchers().Forget(channel);
+        if (forgotten) forgotten = m_store.ForgetPayerChannel(channel);
         if (!forgotten) LogError("swarm", "a closed channel could not be forgotten: {}", forgotten.error().message);
     });
 }

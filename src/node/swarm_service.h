@@ -97,7 +97,8 @@ class SwarmService final : public ContentEndpoint {
     // Vouchers of another node of ours (a backup): saved, and settled like our own.
     void AddPayeeChannels(const std::vector<content::PayeeChannel>& channels);
     // Gives back the memory and disk of a channel that was closed k blocks ago.
-    void ForgetPayeeChannel(const OutPoint& channel);
+    void ForgetChannel(const OutPoint& channel);
+    void Probe(const ContentId& content);
     content::Swarm& swarm() { return m_swarm; }
 
   private:

@@ -231,6 +231,22 @@ const std::vector<Option>& Options() {
         {"Content", "maxpricepermib", "SLU", Kind::kValue,
          "Most that a download pays for each MiB unless told (default: 0.01).",
          Money("maxpricepermib", &NodeConfig::max_price_per_mib)},
+        {"Content", "minpricepermib", "SLU", Kind::kValue,
+         "Least that haggling brings the price of a MiB served down to (default: the price that is asked).",
+         [](NodeConfig& c, const std::string& text) -> Status {
+             ASSIGN_OR_RETURN(c.min_price_per_mib, ParseSlu(text, "-minpricepermib"));
+             return {};
+         }},
+        {"Content", "settleafter", "SECONDS", Kind::kValue,
+         "Settle a payment channel that is worth it once it was not used for so long, 0 to 31536000 (default: 600).",
+         Number("settleafter", 0, 31'536'000, [](NodeConfig& c, uint64_t n) { c.settle_idle = seconds(n); })},
+        {"Content", "voucherbackup", "FILE", Kind::kValue,
+         "Keep a copy of unsettled earnings here, best on another disk, and take over what it holds.",
+         [](NodeConfig& c, const std::string& text) -> Status {
+             if (text.empty()) return Fail("-voucherbackup is empty: give a file");
+             c.voucher_backup = std::filesystem::absolute(text).lexically_normal().string();
+             return {};
+         }},
 
         {"Staking", "staker", "INDEX", Kind::kValue,
          "Stake with regtest's public operator keys of this index (0 has the stake); regtest only.",
