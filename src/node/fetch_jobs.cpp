@@ -12,7 +12,8 @@ using namespace content;
 
 namespace {
 
-constexpr std::string_view kStopped = "stopped by 'stopjob': what was fetched stays, and the same command goes on with it";
+constexpr std::string_view kStopped =
+    "stopped by 'stopjob': what was fetched stays, and the same command goes on with it";
 // Of a file that is got by itself; a get as a whole waits without end.
 constexpr milliseconds kFileTimeout{600'000};
 

@@ -11,7 +11,7 @@ void ReadAhead::OnRead(ChunkIndex at, ChunkIndex until) {
     if (!goes_on)
         m_window = kMinChunks;
     else if (at != m_at)
-        m_window = std::min(m_window + 2, kMaxChunks);
+        m_window = std::min(m_window + 1, kMaxChunks);
     // Only who plays from the start to the end looks for an index there.
     m_reads_tail = m_reads_tail && (goes_on || (!m_started && at == m_first && until == m_last));
     m_started = true;

@@ -17,7 +17,7 @@ namespace sluice::node {
 class ReadAhead {
   public:
     static constexpr uint32_t kMinChunks = 4;
-    static constexpr uint32_t kMaxChunks = 64;
+    static constexpr uint32_t kMaxChunks = 32;
     static constexpr uint32_t kTailChunks = 2;
 
     // Of a file in the chunks `first` to `last`.

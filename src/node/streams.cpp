@@ -20,8 +20,8 @@ Error ExplainOpening(Error error) {
 
 bool IsTimedMedia(const std::string& mime, const std::string& name) {
     if (mime.starts_with("video/") || mime.starts_with("audio/")) return true;
-    static constexpr std::string_view kEndings[] = {".mp4", ".m4v", ".m4a", ".mov", ".mkv", ".webm",
-                                                    ".avi", ".ogg", ".mp3", ".flac"};
+    static constexpr std::string_view kEndings[] = {".mp4",  ".m4v", ".m4a", ".mov", ".mkv",
+                                                    ".webm", ".avi", ".ogg", ".mp3", ".flac"};
     std::string lower = name;
     for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
     return std::any_of(std::begin(kEndings), std::end(kEndings), [&](auto ending) { return lower.ends_with(ending); });
@@ -93,7 +93,8 @@ void Streams::OpenTitle(std::shared_ptr<Title> title, const StreamRequest& reque
     if (title->layout.manifest_chunks > 0) return OpenFolder(std::move(title), request, then);
     const PublishRecord& record = title->openable.info.record;
     if (!request.path.empty())
-        return then(Fail(ErrorKind::kNotFound, "the claim is a single file: ask for it without '" + request.path + "'"));
+        return then(
+            Fail(ErrorKind::kNotFound, "the claim is a single file: ask for it without '" + request.path + "'"));
     const auto id = Add(title, request, 0, title->layout.PlainBytes());
     if (!id) return then(Fail(id.error()));
     StreamInfo info = InfoOf(*title);
@@ -172,7 +173,8 @@ Result<StreamId> Streams::Add(std::shared_ptr<Title> title, const StreamRequest&
         const uint32_t before = stream.title->layout.manifest_chunks;
         const ChunkIndex first(static_cast<uint32_t>(before + offset / kSliceBytes));
         const ChunkIndex last(static_cast<uint32_t>(before + (offset + size_bytes - 1) / kSliceBytes));
-        stream.ahead.emplace(first, last, IsTimedMedia(record.mime, request.path.empty() ? record.file_name : request.path));
+        stream.ahead.emplace(first, last,
+                             IsTimedMedia(record.mime, request.path.empty() ? record.file_name : request.path));
     }
     RETURN_IF_ERROR(Fetch(stream));
     const auto stored = m_chunks.Find(record.content);
@@ -217,8 +219,8 @@ void Streams::StartRead(StreamId id, uint64_t offset, size_t length, uint64_t un
     Stream& stream = found->second;
     if (stream.pending || stream.working) return then(Fail("the stream has a read in work already"));
     if (length == 0 || offset >= until || until > stream.size_bytes)
-        return then(Fail(fmt::format("there are no bytes from {} to {} in a file of {} bytes", offset, until,
-                                     stream.size_bytes)));
+        return then(Fail(
+            fmt::format("there are no bytes from {} to {} in a file of {} bytes", offset, until, stream.size_bytes)));
     const uint64_t begin = stream.offset + offset;
     const uint64_t slice_left = kSliceBytes - begin % kSliceBytes;
     const size_t take = static_cast<size_t>(std::min({uint64_t{length}, slice_left, until - offset}));
@@ -253,10 +255,9 @@ void Streams::Wait(StreamId id, Pending pending) {
     }
     Replan(stream);
     if (runs) return;
-    m_tasks.environment().network_strand.PostAfter(
-        stream.request.timeout, [this, alive = m_tasks.alive(), id, number] {
-            if (*alive) OnTimeout(id, number);
-        });
+    m_tasks.environment().network_strand.PostAfter(stream.request.timeout, [this, alive = m_tasks.alive(), id, number] {
+        if (*alive) OnTimeout(id, number);
+    });
 }
 
 bool Streams::TryRun(StreamId id, Stream& stream) {
@@ -308,9 +309,9 @@ void Streams::OnEnded(const ContentId& content, const Result<Amount>& paid) {
     for (const StreamId id : ids) {
         const auto found = m_streams.find(id);
         if (found == m_streams.end() || !found->second.pending || TryRun(id, found->second)) continue;
-        FailPending(found->second,
-                    paid ? Error{ErrorKind::kUnavailable, "the download ended without this part: try again"}
-                         : paid.error());
+        FailPending(
+            found->second,
+            paid ? Error{ErrorKind::kUnavailable, "the download ended without this part: try again"} : paid.error());
     }
 }
 
@@ -335,8 +336,7 @@ void Streams::Close(StreamId stream) {
     m_tasks.PostToNetwork([this, stream] {
         const auto found = m_streams.find(stream);
         if (found == m_streams.end()) return;
-        if (found->second.pending)
-            FailPending(found->second, Error{ErrorKind::kUnavailable, "the stream is closed"});
+        if (found->second.pending) FailPending(found->second, Error{ErrorKind::kUnavailable, "the stream is closed"});
         Drop(stream);
     });
 }

@@ -332,8 +332,7 @@ void ContentGateway::Impl::Session::AnswerFile() {
     const auto& request = m_parser->get();
     if (request.count(http::field::if_match) > 0 && !MatchesIfMatch(Field(http::field::if_match), etag))
         return AnswerText(412, "the content is another one now", std::move(header));
-    if (request.count(http::field::if_none_match) > 0 &&
-        MatchesIfNoneMatch(Field(http::field::if_none_match), etag)) {
+    if (request.count(http::field::if_none_match) > 0 && MatchesIfNoneMatch(Field(http::field::if_none_match), etag)) {
         header.status = 304;
         m_head = Head(header, std::nullopt);
         return Pump();
@@ -342,14 +341,15 @@ void ContentGateway::Impl::Session::AnswerFile() {
     if (IsActiveDocument(type)) header.Set("Content-Security-Policy", kSandbox);
     // Only GET has ranges (RFC 9110 14.2).
     RangeAnswer answer;
-    const bool has_range = !m_is_head && request.count(http::field::range) == 1 &&
-                           (request.count(http::field::if_range) == 0 ||
-                            MatchesIfRange(Field(http::field::if_range), etag));
+    const bool has_range =
+        !m_is_head && request.count(http::field::range) == 1 &&
+        (request.count(http::field::if_range) == 0 || MatchesIfRange(Field(http::field::if_range), etag));
     if (has_range) answer = ParseRange(Field(http::field::range), m_info.size_bytes);
     if (answer.kind == RangeAnswer::Kind::kUnsatisfiable) {
         header.Set("Content-Range", fmt::format("bytes */{}", m_info.size_bytes));
-        return AnswerText(416, fmt::format("no such range of {} bytes; at most {} ranges, which do not overlap",
-                                           m_info.size_bytes, kMaxRanges),
+        return AnswerText(416,
+                          fmt::format("no such range of {} bytes; at most {} ranges, which do not overlap",
+                                      m_info.size_bytes, kMaxRanges),
                           std::move(header));
     }
     if (answer.kind == RangeAnswer::Kind::kPartial) return AnswerRanges(answer, std::move(header));

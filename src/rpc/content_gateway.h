@@ -10,14 +10,14 @@
 namespace sluice::rpc {
 
 struct GatewayOptions {
-    std::string address{"127.0.0.1"};      // numeric, loopback only: the traffic is not encrypted
-    uint16_t port{0};                      // 0: any free one
-    std::string credentials;               // "user:password" of the cookie, for programs (basic auth); never empty
-    size_t max_connections{64};            // more get 503
-    size_t max_header_bytes{16 << 10};     // more gets 431
-    milliseconds idle_timeout{30'000};     // between requests, and for the whole header of one
-    milliseconds stall_timeout{300'000};   // for the client to take what one write gives it: a player that pauses
-    milliseconds read_timeout{60'000};     // for a part to come from the network, before 504 or the end of the answer
+    std::string address{"127.0.0.1"};     // numeric, loopback only: the traffic is not encrypted
+    uint16_t port{0};                     // 0: any free one
+    std::string credentials;              // "user:password" of the cookie, for programs (basic auth); never empty
+    size_t max_connections{64};           // more get 503
+    size_t max_header_bytes{16 << 10};    // more gets 431
+    milliseconds idle_timeout{30'000};    // between requests, and for the whole header of one
+    milliseconds stall_timeout{300'000};  // for the client to take what one write gives it: a player that pauses
+    milliseconds read_timeout{60'000};    // for a part to come from the network, before 504 or the end of the answer
 };
 
 // The content gateway: HTTP/1.1 on loopback that serves titles while they are fetched (node/streams.h), for browsers

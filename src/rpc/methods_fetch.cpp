@@ -73,23 +73,22 @@ void AddFetchMethods(MethodTable& table, Node& node) {
                             "pay seeders no more for each MiB (default -maxpricepermib)"};
     const ArgSpec max_cost{"max_cost", ArgType::kAmount, false, "lock and pay no more in all"};
     const ArgSpec job{"job", ArgType::kNumber, true, "number of a job"};
-    table.Add(
-        {"getcontent",
-         category,
-         "Fetches a claim's content, paying seeders, and opens it with the key that this wallet has.",
-         {kClaimArg,
-          {"path", ArgType::kString, true, "absolute path that does not exist yet"},
-          max_price,
-          max_cost,
-          {"file", ArgType::kString, false, "of a folder only this file (default: everything)"}},
-         "{job}; its result has the path and what was paid",
-         [&node](const Call& call) {
-             return OnChain(node, [&]() -> RpcResult<Json> {
-                 ASSIGN_OR_RETURN(const ClaimId id, ClaimArg(node, call));
-                 ASSIGN_OR_RETURN(const node::FetchLimits limits, LimitsArg(call));
-                 return Started(node.fetch_jobs().StartGet(id, call.String("path"), limits, call.String("file")));
-             });
-         }});
+    table.Add({"getcontent",
+               category,
+               "Fetches a claim's content, paying seeders, and opens it with the key that this wallet has.",
+               {kClaimArg,
+                {"path", ArgType::kString, true, "absolute path that does not exist yet"},
+                max_price,
+                max_cost,
+                {"file", ArgType::kString, false, "of a folder only this file (default: everything)"}},
+               "{job}; its result has the path and what was paid",
+               [&node](const Call& call) {
+                   return OnChain(node, [&]() -> RpcResult<Json> {
+                       ASSIGN_OR_RETURN(const ClaimId id, ClaimArg(node, call));
+                       ASSIGN_OR_RETURN(const node::FetchLimits limits, LimitsArg(call));
+                       return Started(node.fetch_jobs().StartGet(id, call.String("path"), limits, call.String("file")));
+                   });
+               }});
     table.Add({"seedcontent",
                category,
                "Fetches a claim's sealed content and serves it to others for pay.",
@@ -134,6 +133,7 @@ void AddFetchMethods(MethodTable& table, Node& node) {
                [&node](const Call& call) {
                    return OnChain(node, [&]() -> RpcResult<Json> {
                        ASSIGN_OR_RETURN(const int64_t id, call.Integer("job", 0, 0, INT64_MAX));
+                       if (node.content_jobs().Stop(static_cast<node::JobId>(id))) return Json();
                        const Status stopped = node.fetch_jobs().StopJob(static_cast<node::JobId>(id));
                        if (!stopped) return RpcFail(stopped.error());
                        return Json();

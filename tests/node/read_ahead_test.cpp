@@ -16,7 +16,9 @@ std::vector<uint32_t> Plan(const ReadAhead& ahead, const std::set<uint32_t>& her
     return plan;
 }
 
-TEST(ReadAhead, NothingIsPlannedBeforeTheFirstRead) { EXPECT_TRUE(Plan(ReadAhead(ChunkIndex(0), ChunkIndex(9), true)).empty()); }
+TEST(ReadAhead, NothingIsPlannedBeforeTheFirstRead) {
+    EXPECT_TRUE(Plan(ReadAhead(ChunkIndex(0), ChunkIndex(9), true)).empty());
+}
 
 TEST(ReadAhead, PlayingFromTheStartWantsTheHeadThenTheTailThenAWindow) {
     ReadAhead ahead(ChunkIndex(3), ChunkIndex(99), true);

@@ -35,8 +35,8 @@ TEST(ContentUrl, AClaimMayBeAPrefixInEitherCase) {
 }
 
 TEST(ContentUrl, PathsThatLeaveTheFolderOrHideSomethingAreRefused) {
-    for (const char* path : {"..", "../x", "a/../b", "a/..", "./a", "a/.", "a//b", "/a", "%2e%2e/x", "a/%2E%2E", "a%2Fb",
-                             "a%00b", "a%", "a%2", "a%zz", "%2e/a"})
+    for (const char* path : {"..", "../x", "a/../b", "a/..", "./a", "a/.", "a//b", "/a", "%2e%2e/x", "a/%2E%2E",
+                             "a%2Fb", "a%00b", "a%", "a%2", "a%zz", "%2e/a"})
         EXPECT_FALSE(ParseContentTarget("/content/" + kClaim + "/" + path)) << path;
     EXPECT_TRUE(ParseContentTarget("/content/" + kClaim + "/...")) << "a strange name, and a good one";
 }
@@ -65,8 +65,8 @@ TEST(ContentUrl, TypesComeFromTheRecordAndElseFromTheName) {
 }
 
 TEST(ContentUrl, APublishedTypeCannotAddHeaderFields) {
-    for (const char* mime : {"text/html\r\nX: y", "text/html; charset=utf-8", "text", "/html", "text/", "a b/c", "a/b/c",
-                             "text/\xc3\xa4"})
+    for (const char* mime :
+         {"text/html\r\nX: y", "text/html; charset=utf-8", "text", "/html", "text/", "a b/c", "a/b/c", "text/\xc3\xa4"})
         EXPECT_EQ(MediaTypeFor(mime, "x.txt"), "text/plain") << mime;
     EXPECT_EQ(MediaTypeFor(std::string(100, 'a') + "/b", "x.txt"), "text/plain");
 }

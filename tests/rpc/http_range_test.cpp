@@ -55,9 +55,9 @@ TEST(HttpRange, NumbersBeyondSixtyFourBitsAreAsGoodAsTheLargest) {
 TEST(HttpRange, AnotherUnitIsIgnoredAndWhatIsNoRangeIsRefused) {
     EXPECT_EQ(ParseRange("", 10), RangeAnswer{});
     EXPECT_EQ(ParseRange("items=0-1", 10), RangeAnswer{});
-    for (const char* field : {"bytes", "bytes=", "bytes=,", "bytes=a-b", "bytes=1", "bytes=-", "bytes=--1", "bytes=1--2",
-                              "bytes=+1-2", "bytes=1-2x", "bytes=0x1-2", "bytes=1 -2", "bytes=1-2;3-4", "bytes= =1-2",
-                              "bytes=0-1,a", "bytes=0-1,5-4"})
+    for (const char* field :
+         {"bytes", "bytes=", "bytes=,", "bytes=a-b", "bytes=1", "bytes=-", "bytes=--1", "bytes=1--2", "bytes=+1-2",
+          "bytes=1-2x", "bytes=0x1-2", "bytes=1 -2", "bytes=1-2;3-4", "bytes= =1-2", "bytes=0-1,a", "bytes=0-1,5-4"})
         EXPECT_EQ(ParseRange(field, 10), kNone) << field;
 }
 
