@@ -17,6 +17,8 @@ constexpr std::array<size_t, kMessageClasses> kQueueLimits{
     1 << 20,    // control
     1 << 20,    // chunks
 };
+constexpr size_t kChunkQueue = static_cast<size_t>(MessageClass::kChunks);
+static_assert(kChunkQueue == kMessageClasses - 1);
 static_assert(kQueueLimits[2] > kMaxBlocksPerRequest * (kBlockHeaderBytes + kMaxBlockBytes));
 
 Bytes Greeting(const NetworkId& network) {
@@ -152,24 +154,29 @@ size_t Connection::QueuedBytes() const {
     return total;
 }
 
-bool Connection::HasWritable() const {
-    return !m_handshake_out.empty() ||
-           std::any_of(m_queues.begin(), m_queues.end(), [](const Queue& queue) { return !queue.messages.empty(); });
+bool Connection::HasWritable() const { return !m_queues[kChunkQueue].messages.empty() || HasWritableBesidesChunks(); }
+
+bool Connection::HasWritableBesidesChunks() const {
+    return !m_handshake_out.empty() || std::any_of(m_queues.begin(), m_queues.begin() + kChunkQueue,
+                                                   [](const Queue& queue) { return !queue.messages.empty(); });
 }
 
-Bytes Connection::TakeWritable(size_t max_bytes, Bytes buffer) {
+Bytes Connection::TakeWritable(size_t max_bytes, Bytes buffer, size_t max_chunk_bytes) {
     size_t used = 0;
     if (!m_handshake_out.empty()) {
         buffer = std::exchange(m_handshake_out, {});
         used = buffer.size();
     }
     // Each message is counted with more than one frame's overhead; further fragments add less than a part in 512.
-    const size_t waiting = QueuedBytes();
+    const size_t chunks_waiting = m_queues[kChunkQueue].bytes;
+    const size_t waiting = QueuedBytes() - chunks_waiting + std::min(chunks_waiting, max_chunk_bytes);
+    const uint64_t chunk_bytes_before = m_chunk_bytes_taken;
     const size_t room = std::min(used + waiting + waiting / 512, max_bytes);
     if (buffer.size() < room) buffer.resize(room);
     for (size_t i = 0; i < kMessageClasses; ++i) {
         Queue& queue = m_queues[i];
         while (!queue.messages.empty()) {
+            if (i == kChunkQueue && m_chunk_bytes_taken - chunk_bytes_before >= max_chunk_bytes) break;
             const size_t left = queue.messages.front().payload.size() - queue.sent_of_first;
             const size_t frame_bytes = std::min(left, kMaxFramePayload) + kFrameOverheadBytes;
             if (used > 0 && used + frame_bytes > max_bytes) {
@@ -177,6 +184,7 @@ Bytes Connection::TakeWritable(size_t max_bytes, Bytes buffer) {
                 return buffer;
             }
             WriteNextFrame(queue, frame_bytes, buffer, used);
+            if (i == kChunkQueue) m_chunk_bytes_taken += frame_bytes;
             if (queue.over_half && queue.bytes <= kQueueLimits[i] / 2) {
                 queue.over_half = false;
                 m_drained |= static_cast<uint8_t>(1u << i);

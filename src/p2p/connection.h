@@ -49,9 +49,14 @@ class Connection {
     // Queues a message; false if the class's queue has no room. Before the channel is secure nothing can be sent.
     [[nodiscard]] bool Send(MessageType type, Payload payload);
     bool HasWritable() const;
+    bool HasWritableBesidesChunks() const;
     // The next bytes for the wire: as many whole frames as fit in `max_bytes` (at least one if there is any). They are
     // written over `buffer`, which is enlarged as needed: one that was used before costs no clearing.
-    Bytes TakeWritable(size_t max_bytes, Bytes buffer = {});
+    // Of the chunk class no frame begins after `max_chunk_bytes` of it.
+    Bytes TakeWritable(size_t max_bytes, Bytes buffer = {}, size_t max_chunk_bytes = kNoChunkLimit);
+    static constexpr size_t kNoChunkLimit = static_cast<size_t>(-1);
+    // Bytes of chunk frames that TakeWritable has given out.
+    uint64_t chunk_bytes_taken() const { return m_chunk_bytes_taken; }
 
     static size_t QueueLimitBytes(MessageClass message_class);
     size_t QueuedBytes(MessageClass message_class) const { return m_queues[static_cast<size_t>(message_class)].bytes; }
@@ -97,6 +102,7 @@ class Connection {
     Assembler m_assembler;
     std::array<Queue, kMessageClasses> m_queues;
     uint8_t m_drained{0};
+    uint64_t m_chunk_bytes_taken{0};
 
     Instant m_started;
     Instant m_last_received;

@@ -26,7 +26,10 @@ PeerManager::Impl::Impl(Network& the_network, const Clock& the_clock, RandomSour
       random(the_random),
       config(std::move(the_config)),
       events(the_events),
-      own_id(crypto::X25519Public(config.node_key)) {}
+      own_id(crypto::X25519Public(config.node_key)) {
+    upload_limit.Set(config.max_upload, config.max_upload_per_peer);
+    UpdateUploadLimits();
+}
 
 PeerManager::Impl::Peer* PeerManager::Impl::Find(PeerId id) const {
     const auto found = peers.find(id);
@@ -86,6 +89,7 @@ void PeerManager::Impl::Close(Peer& peer, const std::string& reason, bool close_
         peer.connection->Stop();
         queued_bytes -= std::exchange(peer.counted_bytes, 0);
     }
+    upload_limit.Leave(peer.info.id, true);
     if (close_socket) network.Close(peer.connection_id);
     by_connection.erase(peer.connection_id);
     closed.insert(peer.info.id);
@@ -106,15 +110,52 @@ void PeerManager::Impl::Punish(Peer& peer, const std::string& reason) {
 }
 
 void PeerManager::Impl::Pump(Peer& peer) {
+    if (!upload_limit.IsLimiting()) return PumpUpTo(peer, Connection::kNoChunkLimit);
+    PumpUpTo(peer, 0);
+    if (!peer.closed && peer.connection->QueuedBytes(MessageClass::kChunks) > 0 &&
+        network.PendingBytes(peer.connection_id) < kWindowBytes)
+        upload_limit.Wait(peer.info.id);
+}
+
+void PeerManager::Impl::PumpUpTo(Peer& peer, size_t max_chunk_bytes) {
     peer.dirty = false;
     Connection& connection = *peer.connection;
-    while (!peer.closed && connection.HasWritable() && network.PendingBytes(peer.connection_id) < kWindowBytes) {
-        Bytes bytes = connection.TakeWritable(kWriteBytes, network.SpareBuffer());
+    const uint64_t chunk_bytes_before = connection.chunk_bytes_taken();
+    const auto chunk_bytes = [&] { return static_cast<size_t>(connection.chunk_bytes_taken() - chunk_bytes_before); };
+    while (!peer.closed && network.PendingBytes(peer.connection_id) < kWindowBytes) {
+        const size_t chunks_left = max_chunk_bytes - std::min(max_chunk_bytes, chunk_bytes());
+        if (!(chunks_left > 0 ? connection.HasWritable() : connection.HasWritableBesidesChunks())) break;
+        Bytes bytes = connection.TakeWritable(kWriteBytes, network.SpareBuffer(), chunks_left);
         peer.info.bytes_sent += bytes.size();
         peer.info.last_sent = clock.Monotonic();
         network.Write(peer.connection_id, std::move(bytes));
     }
+    if (upload_limit.IsLimiting() && chunk_bytes() > 0)
+        upload_limit.Sent(peer.info.id, chunk_bytes(), clock.Monotonic());
     CountQueued(peer);
+}
+
+void PeerManager::Impl::FeedWaiting() {
+    const Instant now = clock.Monotonic();
+    while (const auto turn = upload_limit.Next(now)) {
+        Peer* const peer = Find(turn->peer);
+        const auto may_send = [&] {
+            return peer != nullptr && peer->connection && peer->connection->QueuedBytes(MessageClass::kChunks) > 0 &&
+                   network.PendingBytes(peer->connection_id) < kWindowBytes;
+        };
+        if (may_send()) {
+            PumpUpTo(*peer, turn->bytes);
+            dirty.insert(turn->peer);  // its queue may have drained
+        }
+        if (!may_send()) upload_limit.Leave(turn->peer);
+    }
+}
+
+void PeerManager::Impl::UpdateUploadLimits() {
+    upload_limit.Update(config.minute_of_day(clock.Now()), clock.Monotonic());
+    if (upload_limit.IsLimiting()) return;
+    const std::set<PeerId> free = upload_limit.TakeWaiting();
+    dirty.insert(free.begin(), free.end());
 }
 
 void PeerManager::Impl::CountQueued(Peer& peer) {
@@ -130,6 +171,7 @@ bool PeerManager::Impl::Send(Peer& peer, MessageType type, Payload payload) {
     CountQueued(peer);
     if (depth == 0) {
         Pump(peer);
+        if (upload_limit.IsLimiting()) FeedWaiting();
     } else if (!std::exchange(peer.dirty, true)) {
         dirty.insert(peer.info.id);
     }
@@ -148,6 +190,7 @@ void PeerManager::Impl::Settle() {
                     events.OnDrained(id, static_cast<MessageClass>(i));
             }
         }
+        if (upload_limit.IsLimiting()) FeedWaiting();
         for (const PeerId id : std::exchange(closed, {})) {
             Peer& peer = *peers.at(id);
             ReportGone(peer);
@@ -238,6 +281,16 @@ PeerInfo InfoOf(const PeerInfo& info, const Connection& connection) {
 
 }  // namespace
 
+void PeerManager::SetUploadLimits(BandwidthSchedule all, BandwidthSchedule per_peer) {
+    m_impl->Enter([&] {
+        m_impl->upload_limit.Set(std::move(all), std::move(per_peer));
+        m_impl->UpdateUploadLimits();
+    });
+}
+
+const BandwidthSchedule& PeerManager::max_upload() const { return m_impl->upload_limit.all(); }
+const BandwidthSchedule& PeerManager::max_upload_per_peer() const { return m_impl->upload_limit.per_peer(); }
+
 std::optional<PeerInfo> PeerManager::Peer(PeerId peer) const {
     const Impl::Peer* const found = m_impl->FindReady(peer);
     if (found == nullptr) return std::nullopt;
@@ -257,6 +310,8 @@ size_t PeerManager::ConnectionCount() const { return m_impl->by_connection.size(
 void PeerManager::Tick() {
     m_impl->Enter([&] {
         const Instant now = m_impl->clock.Monotonic();
+        m_impl->UpdateUploadLimits();
+        if (m_impl->upload_limit.IsLimiting()) m_impl->FeedWaiting();
         for (const auto& [id, peer] : m_impl->peers) {
             if (peer->closed) continue;
             if (!peer->connection) {
@@ -289,6 +344,7 @@ Instant PeerManager::NextWakeup() const {
         if (peer->connection && !peer->ready) next = std::min(next, peer->started + kHelloTimeout);
         if (peer->resume_at) next = std::min(next, *peer->resume_at);
     }
+    if (const auto feed = m_impl->upload_limit.NextAt(m_impl->clock.Monotonic())) next = std::min(next, *feed);
     for (const auto& [endpoint, manual] : m_impl->manual) {
         const bool connected = manual.node && m_impl->FindReady(*manual.node, nullptr) != nullptr;
         if (!manual.peer && !connected && !m_impl->own_endpoints.contains(endpoint))

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "p2p/message.h"
 #include "p2p/network.h"
 #include "p2p/payload.h"
+#include "util/bandwidth.h"
 #include "util/clock.h"
 #include "util/random.h"
 
@@ -83,7 +85,11 @@ struct PeerManagerConfig {
     bool allow_local{false};       // dial loopback and private addresses that others tell: networks on one machine
     size_t max_queued_bytes{256 << 20};  // over all peers
     seconds discourage_for{3600};
-    // Limit on bulk data of one peer, both 0 for none; further bytes wait in the peer.
+    BandwidthSchedule max_upload;           // of chunks to all peers
+    BandwidthSchedule max_upload_per_peer;  // of chunks to each
+    // The local time by which those two go.
+    std::function<MinuteOfDay(UnixMillis)> minute_of_day{LocalMinuteOfDay};
+    // Limit on bulk data of one peer, 0 for none; further bytes wait in the peer.
     uint64_t max_chunk_bytes_per_s{0};
 };
 
@@ -151,6 +157,11 @@ class PeerManager final : private NetworkEvents {
     // discourage_for.
     void Misbehaving(PeerId peer, const std::string& reason);
     bool IsDiscouraged(const NodeId& node) const;
+
+    // Limits on chunks to all peers and to each; everything else leaves as ever.
+    void SetUploadLimits(BandwidthSchedule all, BandwidthSchedule per_peer);
+    const BandwidthSchedule& max_upload() const;
+    const BandwidthSchedule& max_upload_per_peer() const;
 
     std::optional<PeerInfo> Peer(PeerId peer) const;
     std::vector<PeerInfo> Peers() const;  // the ready ones, by id

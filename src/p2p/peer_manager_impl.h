@@ -10,6 +10,7 @@
 #include "p2p/discouraged.h"
 #include "p2p/peer_manager.h"
 #include "p2p/token_bucket.h"
+#include "p2p/upload_limit.h"
 
 // The inside of PeerManager: peer_manager.cpp holds its public calls and the network's events, peer_dialling.cpp whom
 // to dial when, peer_messages.cpp what happens to what peers say.
@@ -70,7 +71,13 @@ struct PeerManager::Impl {
     void Close(Peer& peer, const std::string& reason, bool close_socket = true);
     void ReportGone(Peer& peer);
     void Punish(Peer& peer, const std::string& reason);
+    // Hands what is queued to the network as far as it takes it; of chunks no more than `max_chunk_bytes`, and under an
+    // upload limit none at all unless it is the peer's turn.
     void Pump(Peer& peer);
+    void PumpUpTo(Peer& peer, size_t max_chunk_bytes);
+    // Lets the peers that wait under an upload limit send in turn, as far as it allows.
+    void FeedWaiting();
+    void UpdateUploadLimits();
     void CountQueued(Peer& peer);
     bool Send(Peer& peer, MessageType type, Payload payload);
 
@@ -112,7 +119,8 @@ struct PeerManager::Impl {
     std::map<ConnectionId, PeerId> by_connection;
     uint64_t last_peer_id{0};
     size_t queued_bytes{0};  // in all peers' queues
-    size_t depth{0};         // of entry points
+    UploadLimit upload_limit;
+    size_t depth{0};  // of entry points
     std::set<PeerId> dirty;
     std::set<PeerId> closed;
 

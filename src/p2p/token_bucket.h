@@ -19,6 +19,12 @@ class TokenBucket {
         m_level -= units;
     }
     bool InDebt() const { return m_level < 0; }
+    // What may be done at once; negative in debt.
+    int64_t Level(Instant now) {
+        Refill(now);
+        return m_level;
+    }
+    int64_t rate_per_s() const { return m_rate_per_s; }
     // The same after what was gained until `now`.
     bool InDebt(Instant now) const { return FreeAt(now) > now; }
     // When the debt is paid; `now` if there is none.
