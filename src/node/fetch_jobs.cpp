@@ -41,6 +41,8 @@ void FetchJobs::OnProgress(const DownloadProgress& progress) {
     shown.bytes_per_s = progress.bytes_per_s;
     shown.peers = progress.peers;
     shown.paid = progress.paid;
+    shown.fees = progress.fees;
+    shown.estimated_cost = progress.cost_at_most;
     if (progress.stored_bytes < progress.total_bytes) shown.waiting_for = progress.waiting_for;
     for (const Fetch& fetch : found->second) m_tasks.jobs().SetProgress(fetch.job, shown);
 }
@@ -210,16 +212,16 @@ void FetchJobs::EndFile(const std::shared_ptr<FileGet>& get, const Status& statu
 }
 
 Result<JobId> FetchJobs::StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib,
-                                   const FetchLimits& limits) {
+                                   const FetchLimits& limits, std::optional<Amount> min_price_per_mib) {
     ASSIGN_OR_RETURN(const ClaimInfo info, m_claims.Find(claim));
     const ContentId content = info.record.content;
     const Amount hint = info.record.seed_price_per_mib;
     const Amount ask = price_per_mib.value_or(hint > Amount(0) ? hint : m_prices.seed_per_mib);
     ASSIGN_OR_RETURN(const JobId job, m_tasks.jobs().Start("seed", info.record.title));
     FetchThen(job, content, LimitsFor(content, limits, m_prices), ask,
-              [this, job, content, ask, claim, title = info.record.title](Result<Amount> paid) {
+              [this, job, content, ask, min_price_per_mib, claim, title = info.record.title](Result<Amount> paid) {
                   if (!paid) return m_tasks.jobs().Fail(job, paid.error());
-                  const Status served = m_swarm.Serve(content, ask);
+                  const Status served = m_swarm.Serve(content, ask, min_price_per_mib);
                   if (!served) return m_tasks.jobs().Fail(job, served.error());
                   m_tasks.jobs().Finish(job, {{"claim", claim.Hex()},
                                               {"title", title},

@@ -35,8 +35,10 @@ class FetchJobs final : public DownloadClient {
     // that file alone, of which nothing else is fetched.
     Result<JobId> StartGet(const ClaimId& claim, const std::string& path, const FetchLimits& limits,
                            const std::string& file = {});
-    // Fetches what is missing and serves it from then on, at `price_per_mib` (none: the record's hint).
-    Result<JobId> StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib, const FetchLimits& limits);
+    // Fetches what is missing and serves it from then on, at `price_per_mib` (none: the record's hint);
+    // haggling brings that down to `min_price_per_mib` at most (none: -minpricepermib, or not at all).
+    Result<JobId> StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib, const FetchLimits& limits,
+                            std::optional<Amount> min_price_per_mib = {});
     // Ends a get or seed that still fetches: what is here stays, and the same call goes on with it. One that is past
     // fetching ends by itself. kNotFound or kInvalid if there is no such job that runs.
     Status StopJob(JobId id);

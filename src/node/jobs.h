@@ -25,6 +25,8 @@ struct JobProgress {
     uint64_t bytes_per_s{0};
     uint32_t peers{0};
     Amount paid;
+    Amount fees;            // of opening channels
+    Amount estimated_cost;  // of all of it, fees too, from the peers that are asked; 0: not known yet
     std::string waiting_for;  // what holds it up, for people; empty: nothing
 };
 

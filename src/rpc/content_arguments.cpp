@@ -28,6 +28,14 @@ Json ClaimJson(const node::Node& node, const node::ClaimInfo& info) {
     json["free"] = info.record.free_key.has_value();
     json["folder"] = info.record.manifest_chunks > 0;
     json["size"] = info.record.content.size_bytes;
+    // What `buy --tier` takes, and how much it opens. Which files that are is sealed.
+    const uint32_t chunks = content::ChunkCount(info.record.content.size_bytes);
+    for (size_t i = 0; i < info.record.segments.size(); ++i) {
+        const uint32_t first = info.record.segments[i].first_chunk;
+        const uint32_t end = i + 1 < info.record.segments.size() ? info.record.segments[i + 1].first_chunk : chunks;
+        json["segments"][i]["tier"] = i + 1;
+        json["segments"][i]["chunks"] = end > first ? end - first : 0;
+    }
     return json;
 }
 
@@ -45,6 +53,8 @@ Json JobJson(const node::JobInfo& job) {
                 {"rate_bytes_per_s", job.progress.bytes_per_s},
                 {"peers", job.progress.peers},
                 {"paid", AmountJson(job.progress.paid)},
+                {"fees", AmountJson(job.progress.fees)},
+                {"estimated_cost", AmountJson(job.progress.estimated_cost)},
                 {"waiting_for", job.progress.waiting_for}}}};
     if (job.error) json["message"] = job.error->message;
     if (job.state == node::JobState::kDone) json["result"] = job.result;

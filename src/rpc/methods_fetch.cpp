@@ -95,17 +95,22 @@ void AddFetchMethods(MethodTable& table, Node& node) {
                {kClaimArg,
                 {"price_per_mib", ArgType::kAmount, false, "what to ask (default: the publisher's advice)"},
                 max_price,
-                max_cost},
+                max_cost,
+                {"min_price_per_mib", ArgType::kAmount, false,
+                 "what haggling brings it down to at most (default -minpricepermib)"}},
                "{job}",
                [&node](const Call& call) {
                    return OnChain(node, [&]() -> RpcResult<Json> {
                        ASSIGN_OR_RETURN(const ClaimId id, ClaimArg(node, call));
                        ASSIGN_OR_RETURN(const node::FetchLimits limits, LimitsArg(call));
-                       std::optional<Amount> price;
+                       std::optional<Amount> price, min_price;
+                       if (call.Has("min_price_per_mib")) {
+                           ASSIGN_OR_RETURN(min_price, AmountArg(call, "min_price_per_mib"));
+                       }
                        if (call.Has("price_per_mib")) {
                            ASSIGN_OR_RETURN(price, AmountArg(call, "price_per_mib"));
                        }
-                       return Started(node.fetch_jobs().StartSeed(id, price, limits));
+                       return Started(node.fetch_jobs().StartSeed(id, price, limits, min_price));
                    });
                }});
     AddContentUrl(table, node, max_price, max_cost);

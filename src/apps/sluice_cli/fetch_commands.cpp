@@ -165,14 +165,22 @@ Run DeclareUrl(CLI::App& app) {
 
 Run DeclareSeed(CLI::App& app) {
     struct Options {
-        std::string claim, price;
+        std::string claim, price, min_price, max_price_per_mib, max_cost;
     };
     auto options = std::make_shared<Options>();
     AddClaim(app, options->claim);
     AddMoney(app, "--price", options->price, "What to ask for each MiB (default: the publisher's advice)");
+    AddMoney(app, "--min-price", options->min_price,
+             "What haggling brings it down to at most (default: the node's -minpricepermib)");
+    AddMoney(app, "--max-price-per-mib", options->max_price_per_mib, "Pay seeders no more for each MiB");
+    AddMoney(app, "--max-cost", options->max_cost, "Pay seeders no more in total");
     return [options](Session& session) -> CliResult<void> {
-        Json params = Json::array({options->claim});
-        if (!options->price.empty()) params.push_back(options->price);
+        Json params{{"claim", options->claim}};
+        SetUnlessEmpty(params, "price_per_mib", options->price);
+        SetUnlessEmpty(params, "min_price_per_mib", options->min_price);
+        SetUnlessEmpty(params, "max_price_per_mib", options->max_price_per_mib);
+        SetUnlessEmpty(params, "max_cost", options->max_cost);
+        TellCost(session, options->claim, options->max_price_per_mib);
         ASSIGN_OR_RETURN(const Json started, session.Call("seedcontent", params));
         ASSIGN_OR_RETURN(const Json job, session.WaitForJob(started));
         session.Show(Member(job, {"result"}), fmt::format("Seeding {}\n", options->claim));

@@ -55,11 +55,17 @@ void SetUnlessEmpty(rpc::Json& object, const std::string& name, const std::strin
 CliResult<rpc::Json> Buy(Session& session, const std::string& claim, uint64_t tier, const std::string& max_price,
                          bool wait);
 
+// Says on stderr what a download would cost, before it starts.
+void TellCost(Session& session, const std::string& claim, const std::string& max_price_per_mib);
+
 // For creators, buyers, viewers and seeders.
 std::vector<PersonCommand> PublishCommands();
 std::vector<PersonCommand> SaleCommands();
 std::vector<PersonCommand> FetchCommands();
 std::vector<PersonCommand> PaymentCommands();
+std::vector<PersonCommand> ProviderCommands();
+// `content list|verify|pin|unpin|remove|quota`.
+Run DeclareContent(CLI::App& app);
 // For operators: `staker keys|register|rotate|retire|release|status|slots|resume`.
 Run DeclareStaker(CLI::App& app);
 // For holders: `stake delegate|undelegate|redelegate|status`.
