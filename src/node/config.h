@@ -7,6 +7,7 @@
 
 #include "chain/chain_manager.h"
 #include "primitives/amount.h"
+#include "util/bandwidth.h"
 #include "util/log.h"
 
 namespace sluice::node {
@@ -41,6 +42,7 @@ struct NodeConfig {
     std::optional<uint32_t> regtest_staker;  // -staker=INDEX: regtest's public operator keys
     std::string staker_keys;                 // -stakerkeys: file of hot operator keys; empty: the chain folder's own
     uint64_t content_quota_bytes{uint64_t{1} << 40};  // -contentquota, GiB
+    BandwidthLimits bandwidth;                        // -maxupload, -maxuploadperpeer, -maxdownload
     Amount seed_price_per_mib{0};                  // -seedprice: what seeding asks if the publish record gives no hint
     Amount max_price_per_mib{kDropsPerSlu / 100};  // -maxpricepermib: default cap of a download
     std::optional<Amount> min_price_per_mib;       // -minpricepermib: haggling goes no lower; none: not below the ask

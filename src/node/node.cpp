@@ -74,14 +74,13 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     peers.user_agent = UserAgent();
     peers.services = p2p::services::kFullBlocks | p2p::services::kContent;
     peers.max_peers = config.max_peers;
+    peers.max_upload = config.bandwidth.upload;
+    peers.max_upload_per_peer = config.bandwidth.upload_per_peer;
     peers.max_providers = config.max_providers;
     peers.allow_local = config.ListensLocally();
-    DiscoveryConfig discovery{peers.network,
-                              folder,
-                              config.max_providers,
-                              config.find_providers && config.connect.empty(),
-                              config.connect.empty(),
-                              peers.allow_local};
+    DiscoveryConfig discovery{peers.network,          folder,
+                              config.max_providers,   config.find_providers && config.connect.empty(),
+                              config.connect.empty(), peers.allow_local};
     node->m_network = std::make_unique<NetworkService>(env, std::move(peers), node->m_events);
 
     chain::ChainOptions options;
@@ -131,19 +130,18 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
                                                       std::move(payee_seeds.all), config.settle_idle, node->m_alive);
     node->m_job_tasks = std::make_unique<JobTasks>(env, node->m_jobs, node->m_alive);
     node->m_claims = std::make_unique<Claims>(*node->m_chain, *node->m_wallet);
-    node->m_discovery = std::make_unique<Discovery>(env, *node->m_network, *node->m_claims, *node->m_chunks,
-                                                    std::move(discovery));
+    node->m_discovery =
+        std::make_unique<Discovery>(env, *node->m_network, *node->m_claims, *node->m_chunks, std::move(discovery));
     RETURN_IF_ERROR(node->m_discovery->Load());
-    node->m_publish_jobs = std::make_unique<PublishJobs>(*node->m_job_tasks, *node->m_chain, *node->m_wallet,
-                                                         *node->m_claims, *node->m_swarm, *node->m_chunks,
-                                                         node->m_events);
+    node->m_publish_jobs =
+        std::make_unique<PublishJobs>(*node->m_job_tasks, *node->m_chain, *node->m_wallet, *node->m_claims,
+                                      *node->m_swarm, *node->m_chunks, node->m_events);
     const DefaultPrices prices{config.max_price_per_mib, config.seed_price_per_mib};
     node->m_desk = std::make_unique<DownloadDesk>(*node->m_swarm);
     node->m_streams = std::make_unique<Streams>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_desk,
                                                 *node->m_chunks, prices);
-    node->m_fetch_jobs =
-        std::make_unique<FetchJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_desk,
-                                    *node->m_streams, *node->m_chunks, node->m_events, prices);
+    node->m_fetch_jobs = std::make_unique<FetchJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_desk,
+                                                     *node->m_streams, *node->m_chunks, node->m_events, prices);
     node->m_content_jobs = std::make_unique<ContentJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm,
                                                          *node->m_desk, *node->m_chunks, prices);
     // The wallet first: the agents ask it.

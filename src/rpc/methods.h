@@ -9,6 +9,7 @@ namespace sluice::rpc {
 void AddBlockchainMethods(MethodTable& table, node::Node& node);
 void AddMempoolMethods(MethodTable& table, node::Node& node);
 void AddNetworkMethods(MethodTable& table, node::Node& node);
+void AddBandwidthMethods(MethodTable& table, node::Node& node);
 void AddControlMethods(MethodTable& table, node::Node& node);
 void AddWalletMethods(MethodTable& table, node::Node& node);
 void AddStakeMethods(MethodTable& table, node::Node& node);

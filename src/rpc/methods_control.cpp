@@ -55,6 +55,7 @@ void AddAllMethods(MethodTable& table, Node& node) {
     AddBlockchainMethods(table, node);
     AddMempoolMethods(table, node);
     AddNetworkMethods(table, node);
+    AddBandwidthMethods(table, node);
     AddControlMethods(table, node);
     AddWalletMethods(table, node);
     AddContentMethods(table, node);

@@ -82,6 +82,18 @@ auto List(std::string_view name, std::vector<std::string> NodeConfig::*member) {
     };
 }
 
+// Each use of the option adds to the schedule.
+auto Rate(std::string_view name, BandwidthSchedule BandwidthLimits::*member) {
+    return [=](NodeConfig& config, const std::string& text) -> Status {
+        std::vector<std::string> rates = (config.bandwidth.*member).ToStrings();
+        rates.push_back(text);
+        auto parsed = BandwidthSchedule::Parse(rates);
+        if (!parsed) return Fail(fmt::format("-{}: {}", name, parsed.error().message));
+        config.bandwidth.*member = std::move(*parsed);
+        return {};
+    };
+}
+
 Status ApplyDebug(NodeConfig& config, const std::string& text) {
     ASSIGN_OR_RETURN(const bool on, ParseFlag("debug", text));
     config.log_level = on ? LogLevel::kDebug : LogLevel::kInfo;
@@ -216,8 +228,7 @@ const std::vector<Option>& Options() {
          Flag("gateway", &NodeConfig::gateway)},
         {"RPC", "gatewayport", "PORT", Kind::kValue,
          "Port of the content gateway on 127.0.0.1; 0: any free one (default: 0).",
-         Number("gatewayport", 0, 65535,
-                [](NodeConfig& c, uint64_t n) { c.gateway_port = static_cast<uint16_t>(n); })},
+         Number("gatewayport", 0, 65535, [](NodeConfig& c, uint64_t n) { c.gateway_port = static_cast<uint16_t>(n); })},
         {"RPC", "gatewaytimeout", "SECONDS", Kind::kValue,
          "How long the content gateway waits for a part from the network, 1 to 3600 (default: 60).",
          Number("gatewaytimeout", 1, 3600, [](NodeConfig& c, uint64_t n) { c.gateway_timeout = seconds(n); })},
@@ -225,6 +236,14 @@ const std::vector<Option>& Options() {
         {"Content", "contentquota", "GIB", Kind::kValue,
          "Most disk space for content, 1 to 1048576 GiB (default: 1024).",
          Number("contentquota", 1, 1 << 20, [](NodeConfig& c, uint64_t n) { c.content_quota_bytes = n << 30; })},
+        {"Content", "maxupload", "KIB_S[@HH:MM-HH:MM]", Kind::kList,
+         "Most content sent to all peers in a second, also by hours of local time; 0: no limit (default: 0).",
+         Rate("maxupload", &BandwidthLimits::upload)},
+        {"Content", "maxuploadperpeer", "KIB_S[@HH:MM-HH:MM]", Kind::kList,
+         "Most content sent to each peer in a second (default: 0).",
+         Rate("maxuploadperpeer", &BandwidthLimits::upload_per_peer)},
+        {"Content", "maxdownload", "KIB_S[@HH:MM-HH:MM]", Kind::kList,
+         "Most content asked of all peers in a second (default: 0).", Rate("maxdownload", &BandwidthLimits::download)},
         {"Content", "seedprice", "SLU", Kind::kValue,
          "Price for each MiB served where the publisher gave no hint (default: 0).",
          Money("seedprice", &NodeConfig::seed_price_per_mib)},
