@@ -11,14 +11,16 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "apps/sluiced/child_process.h"
+#include "apps/sluiced/discovery_links.h"
 #include "apps/sluiced/options.h"
 #include "node/node.h"
 #include "node/parallel_headers.h"
 #include "node/parallel_spends.h"
 #include "p2p/asio_network.h"
+#include "rpc/content_gateway.h"
 #include "rpc/cookie.h"
 #include "rpc/http_server.h"
-#include "rpc/content_gateway.h"
 #include "rpc/methods.h"
 
 // sluiced: gives the node real sockets, threads, files and clocks, and ends it in order.
@@ -95,8 +97,6 @@ Result<std::unique_ptr<rpc::HttpServer>> StartRpc(const node::NodeConfig& config
         [&table](const rpc::HttpRequest& request) { return table.Waits(request.body); });
 }
 
-// Runs the node until it is asked to stop, or has to.
-Status RunDaemon(const node::NodeConfig& config) {
 // Null if the operator wants none.
 Result<std::unique_ptr<rpc::ContentGateway>> StartGateway(const node::NodeConfig& config, node::Node& node,
                                                           const rpc::Cookie& cookie, RandomSource& random) {
@@ -108,6 +108,8 @@ Result<std::unique_ptr<rpc::ContentGateway>> StartGateway(const node::NodeConfig
     return rpc::ContentGateway::Start(options, node.streams(), node.content_tokens(), random);
 }
 
+// Runs the node until it is asked to stop, or has to.
+Status RunDaemon(const node::NodeConfig& config) {
     const auto files = storage::MakePosixFileSystem();
     const std::string folder = config.ChainDir();
     RETURN_IF_ERROR(files->CreateDirectories(folder));
@@ -148,7 +150,12 @@ Result<std::unique_ptr<rpc::ContentGateway>> StartGateway(const node::NodeConfig
     environment.spend_runner = node::MakeParallelSpendRunner(threads.workers, threads.worker_count);
     environment.header_runner = node::MakeParallelHeaderRunner(threads.workers, threads.worker_count);
     environment.file_modes = PosixModes();
+    environment.run_program = RunProgram;
     environment.is_private_file = node::PosixFileIsPrivate;
+
+    ASSIGN_OR_RETURN(DiscoveryLinks links, OpenDiscoveryLinks(config, threads.network_strand, *files));
+    environment.lan = links.lan.get();
+    environment.dht = links.dht.get();
 
     std::promise<std::optional<Error>> stop;
     std::unique_ptr<node::Node> node;
@@ -174,6 +181,7 @@ Result<std::unique_ptr<rpc::ContentGateway>> StartGateway(const node::NodeConfig
         std::fflush(stdout);
         const std::optional<Error> why = stop.get_future().get();
         LogInfo("node", "stopping");
+        if (gateway) gateway->Stop();
         server->Stop();
         node->Shutdown();
         if (why) return Fail(*why);
@@ -181,7 +189,7 @@ Result<std::unique_ptr<rpc::ContentGateway>> StartGateway(const node::NodeConfig
     }();
     if (node) node->Shutdown();
     network.Stop();
-        if (gateway) gateway->Stop();
+    if (links.lan) links.lan->Stop();
     threads.Stop();
     node.reset();
     LogInfo("node", "stopped");

@@ -217,6 +217,11 @@ Status StagedContent::Put(ChunkIndex chunk, ByteSpan sealed, std::span<const Has
     return m_hashes->WriteAt(uint64_t{chunk.value} * Hash256::kSize, hash.bytes);
 }
 
+Result<ContentId> StagedContent::Id() const {
+    ASSIGN_OR_RETURN(const ContentRoot root, m_root.Finish());
+    return ContentId{root, m_size_bytes};
+}
+
 Result<std::shared_ptr<StoredContent>> StagedContent::Commit(const ContentId& content) {
     CHECK(m_data != nullptr);
     ASSIGN_OR_RETURN(const ContentRoot root, m_root.Finish());

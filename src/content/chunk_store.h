@@ -177,6 +177,8 @@ class StagedContent final : public ChunkSink {
     // The content is pinned from its first moment on.
     void PinAtCommit() { m_pin = true; }
     Status Put(ChunkIndex chunk, ByteSpan sealed, std::span<const Hash256> leaf_hashes) override;
+    // Of what was put so far; an error if that is nothing.
+    Result<ContentId> Id() const;
     // Syncs, renames and opens it. `content` must be what was put (kInvalid if not). Content that is here whole already
     // stays as it is.
     Result<std::shared_ptr<StoredContent>> Commit(const ContentId& content);

@@ -14,6 +14,7 @@ void AddControlMethods(MethodTable& table, node::Node& node);
 void AddWalletMethods(MethodTable& table, node::Node& node);
 void AddStakeMethods(MethodTable& table, node::Node& node);
 void AddContentMethods(MethodTable& table, node::Node& node);
+void AddLibraryMethods(MethodTable& table, node::Node& node);
 void AddFetchMethods(MethodTable& table, node::Node& node);
 void AddSaleMethods(MethodTable& table, node::Node& node);
 void AddPaymentMethods(MethodTable& table, node::Node& node);

@@ -59,6 +59,7 @@ void AddAllMethods(MethodTable& table, Node& node) {
     AddControlMethods(table, node);
     AddWalletMethods(table, node);
     AddContentMethods(table, node);
+    AddLibraryMethods(table, node);
     AddFetchMethods(table, node);
     AddSaleMethods(table, node);
     AddPaymentMethods(table, node);

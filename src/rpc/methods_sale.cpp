@@ -15,13 +15,10 @@ RpcResult<Json> Buy(Node& node, const Call& call) {
     const auto info = node.claims().Find(claim);
     if (!info) return RpcFail(info.error());
     ASSIGN_OR_RETURN(const int64_t tier, call.Integer("tier", 0, 0, kMaxSegments));
-    for (const auto& [lock, purchase] : (*wallet)->Purchases()) {
-        const bool same = purchase.publish == info->anchor && purchase.tier == tier;
-        if (!same || purchase.status == wallet::PurchaseStatus::kRefunded ||
-            purchase.status == wallet::PurchaseStatus::kFailed)
-            continue;
-        return Json{{"purchase", lock.ToString()},
-                    {"txid", lock.txid.Hex()},
+    if (const auto lock = node.claims().FindPurchase(*info, static_cast<uint16_t>(tier))) {
+        const wallet::OwnPurchase& purchase = (*wallet)->Purchases().at(*lock);
+        return Json{{"purchase", lock->ToString()},
+                    {"txid", lock->txid.Hex()},
                     {"claim", claim.Hex()},
                     {"price", AmountJson(purchase.terms ? purchase.terms->price : Amount(0))},
                     {"refund_height", purchase.refund_height.value},

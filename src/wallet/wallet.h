@@ -156,6 +156,7 @@ struct BuiltRegistration {
 struct PublishRequest {
     PublishRecord record;                // `updates` set: spends that claim's anchor
     Amount deposit;                      // in the anchor; raised to the network's minimum
+    std::optional<Script> anchor_to;     // someone else's output: the claim is theirs from then on
     std::optional<StakerId> stake_with;  // the anchor earns as a stake output
     uint64_t feerate_per_kvb{kDefaultFeePerKvb};
 };

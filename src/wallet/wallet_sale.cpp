@@ -97,7 +97,8 @@ Result<BuiltPublish> Wallet::BuildPublish(const PublishRequest& request) {
     const XOnlyPubKey key = builder.TakeChangeKey();
     if (request.stake_with) RETURN_IF_ERROR(CheckDelegate(*request.stake_with));
     draft.outputs = {{Amount(0), RecordScript(encoded)},
-                     {deposit, request.stake_with ? StakeScript(key, *request.stake_with) : TaprootScript(key)}};
+                     {deposit, request.anchor_to    ? *request.anchor_to
+                               : request.stake_with ? StakeScript(key, *request.stake_with) : TaprootScript(key)}};
     ASSIGN_OR_RETURN(BuiltTransaction built, builder.Build(draft));
     const OutPoint anchor = built.tx->Output(1);
     return BuiltPublish{std::move(built), record.updates ? *record.updates : consensus::MakeClaimId(anchor), anchor};
