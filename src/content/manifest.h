@@ -93,7 +93,7 @@ Result<FolderSource> OpenPlainFolder(storage::FileSystem& files, const std::stri
 
 // The manifest of a sealed folder, checked against the layout: its files and the plaintext have the same size.
 Result<Manifest> ReadManifest(PlainReader& reader);
-// Opens a sealed folder to `path`, which appears only when it is whole (as `<path>.part` until then). kInvalid if it
+// Opens a sealed folder to `path`, which appears only when it is whole (as `<path>.sluice-part` until then). kInvalid if it
 // exists. Files in segments whose keys are missing are left out, kNotFound if that leaves none. Returns how many files
 // were written.
 Result<size_t> OpenToFolder(const ChunkSource& source, ChunkCipher cipher, storage::FileSystem& files,

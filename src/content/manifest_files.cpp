@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "content/manifest.h"
+#include "content/part_name.h"
 #include "util/check.h"
 
 // Opening a sealed folder onto the disk.
@@ -36,7 +37,7 @@ class PartFolder {
   public:
     static Result<PartFolder> Create(storage::FileSystem& files, const std::string& path) {
         if (files.Exists(path)) return Fail(fmt::format("{} exists already: choose another name or remove it", path));
-        const std::string part = path + ".part";
+        const std::string part = path + kPartSuffix;
         // What an earlier, interrupted run left.
         if (files.Exists(part)) {
             ASSIGN_OR_RETURN(const storage::DirectoryEntry old, files.Stat(part));
@@ -53,7 +54,7 @@ class PartFolder {
         if (m_open)
             (void)RemoveTree(m_files, part());  // what remains after a failed removal is replaced by the next run
     }
-    std::string part() const { return m_path + ".part"; }
+    std::string part() const { return m_path + kPartSuffix; }
     Status Commit() {
         if (m_files.Exists(m_path))
             return Fail(fmt::format("{} appeared meanwhile: choose another name or remove it", m_path));

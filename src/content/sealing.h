@@ -143,7 +143,7 @@ Result<std::unique_ptr<PlainSource>> OpenPlainFile(storage::FileSystem& files, c
 // A sealed file on disk. An error if it is empty, missing, or a folder.
 Result<std::unique_ptr<ChunkSource>> OpenSealedFile(storage::FileSystem& files, const std::string& path);
 
-// A file that has its name only once it is whole: written as `<path>.part`, synced and renamed at the end; removed if
+// A file that has its name only once it is whole: written as `<path>.sluice-part`, synced and renamed at the end; removed if
 // it is dropped before.
 class PartFile final {
   public:

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "content/part_name.h"
 #include "content/sealing.h"
 #include "util/check.h"
 
@@ -220,7 +221,7 @@ Result<std::unique_ptr<ChunkSource>> OpenSealedFile(storage::FileSystem& files, 
 
 Result<PartFile> PartFile::Create(storage::FileSystem& files, const std::string& path) {
     if (files.Exists(path)) return Fail(fmt::format("{} exists already: choose another name or remove it", path));
-    const std::string part = path + ".part";
+    const std::string part = path + kPartSuffix;
     // What an earlier, interrupted run left.
     if (files.Exists(part)) RETURN_IF_ERROR(files.Remove(part));
     ASSIGN_OR_RETURN(std::unique_ptr<storage::File> file, files.Open(part, OpenMode::kCreateNew));
@@ -236,7 +237,7 @@ PartFile::PartFile(PartFile&& other) noexcept
 PartFile::~PartFile() {
     if (!m_file) return;
     m_file.reset();
-    (void)m_files->Remove(m_path + ".part");  // what remains after a failed removal is replaced by the next run
+    (void)m_files->Remove(m_path + kPartSuffix);  // what remains after a failed removal is replaced by the next run
 }
 
 Status PartFile::Append(ByteSpan bytes) {
@@ -249,7 +250,7 @@ Status PartFile::Commit() {
     RETURN_IF_ERROR(m_file->Sync());
     if (m_files->Exists(m_path))
         return Fail(fmt::format("{} appeared meanwhile: choose another name or remove it", m_path));
-    RETURN_IF_ERROR(m_files->Rename(m_path + ".part", m_path));
+    RETURN_IF_ERROR(m_files->Rename(m_path + kPartSuffix, m_path));
     m_file.reset();
     return {};
 }

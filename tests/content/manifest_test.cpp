@@ -162,7 +162,7 @@ TEST_F(FolderTest, AHostileManifestMadeByHandWritesNothing) {
         ASSERT_FALSE(opened) << path;
         EXPECT_THAT(opened.error().message, HasSubstr("path")) << path;
         EXPECT_FALSE(files.Exists("/out"));
-        EXPECT_FALSE(files.Exists("/out.part"));
+        EXPECT_FALSE(files.Exists("/out.sluice-part"));
         EXPECT_FALSE(files.Exists("/evil"));
         EXPECT_TRUE(files.List("/home")->empty());
     }
@@ -178,8 +178,8 @@ TEST_F(FolderTest, AFolderIsSealedAndOpened) {
         ASSERT_TRUE(written) << written.error().message;
         EXPECT_EQ(*written, 4u);
         for (const auto& [path, bytes] : contents) ExpectOut(path);
-        EXPECT_TRUE(executables.contains("/out.part/z"));
-        EXPECT_FALSE(executables.contains("/out.part/a"));
+        EXPECT_TRUE(executables.contains("/out.sluice-part/z"));
+        EXPECT_FALSE(executables.contains("/out.sluice-part/a"));
         EXPECT_FALSE(OpenFolder(*sealed, ContentKeys::FromTitleKey(TitleKey())));  // it exists
         for (const auto& [path, bytes] : contents) ASSERT_TRUE(files.Remove("/out/" + path));
         for (const std::string folder : {"/out/deep/er", "/out/deep", "/out", "/sealed"})
@@ -207,7 +207,7 @@ TEST_F(FolderTest, AWrongSegmentKeyOpensNothing) {
     ASSERT_FALSE(written);
     EXPECT_THAT(written.error().message, HasSubstr("segment 1"));
     EXPECT_FALSE(files.Exists("/out"));
-    EXPECT_FALSE(files.Exists("/out.part"));
+    EXPECT_FALSE(files.Exists("/out.sluice-part"));
 }
 
 TEST_F(FolderTest, AFolderOfEmptyFilesIsRefused) {
@@ -245,7 +245,7 @@ TEST_F(FolderTest, NothingIsLeftWhenTheDiskFillsUp) {
     ASSERT_FALSE(full);
     EXPECT_EQ(full.error().kind, ErrorKind::kEnvironment);
     EXPECT_FALSE(files.Exists("/out"));
-    EXPECT_FALSE(files.Exists("/out.part"));
+    EXPECT_FALSE(files.Exists("/out.sluice-part"));
 }
 
 }  // namespace

@@ -249,6 +249,20 @@ TEST(SealingFiles, AFileIsSealedAndOpened) {
     EXPECT_THAT(again.error().message, HasSubstr("/opened exists already"));
 }
 
+TEST(SealingFiles, SomebodysFileThatEndsInPartStaysAndTheRestOfAnInterruptedRunGives) {
+    storage::MemoryDisk disk(1);
+    auto& files = disk.files();
+    WriteFile(files, "/film.part", RandomBytes(10));
+    WriteFile(files, "/film.sluice-part", RandomBytes(20));
+    auto part = PartFile::Create(files, "/film");
+    ASSERT_TRUE(part);
+    ASSERT_TRUE(part->Append(RandomBytes(5)));
+    ASSERT_TRUE(part->Commit());
+    EXPECT_EQ(storage::ReadWholeFile(files, "/film", 100)->size(), 5u);
+    EXPECT_EQ(storage::ReadWholeFile(files, "/film.part", 100)->size(), 10u);
+    EXPECT_FALSE(files.Exists("/film.sluice-part"));
+}
+
 TEST(SealingFiles, AnEmptyMissingOrChangedFileIsAnError) {
     storage::MemoryDisk disk(1);
     auto& files = disk.files();
