@@ -98,6 +98,13 @@ std::optional<p2p::DhtState> Discovery::DhtState() const {
     return m_environment.dht->State();
 }
 
+std::optional<ContentId> Discovery::FindByRoot(const ContentRoot& root) const {
+    const DhtKey key = ContentKey(m_config.network, root);
+    for (const auto* keys : {&m_wanted_keys, &m_served_keys})
+        if (const auto found = keys->find(key); found != keys->end()) return found->second;
+    return std::nullopt;
+}
+
 uint64_t Discovery::UnixSeconds() const {
     const auto now = m_environment.clock.Now().time_since_epoch();
     return static_cast<uint64_t>(std::chrono::duration_cast<seconds>(now).count());

@@ -62,6 +62,11 @@ class Discovery final : public ContentWatcher,
     std::vector<ProviderView> ProvidersOf(const ContentId& content) const { return m_book.Views(content); }
     std::vector<ContentId> PurposesOf(PeerId peer) const { return m_book.Purposes(peer); }
     std::optional<p2p::DhtState> DhtState() const;
+    // A content of this root that is fetched or seeded.
+    std::optional<ContentId> FindByRoot(const ContentRoot& root) const;
+    bool IsFetching(const ContentId& content) const { return m_book.IsWanted(content); }
+    bool IsSeeding(const ContentId& content) const { return m_seeding.contains(content); }
+    size_t dht_announced() const { return m_dht.announced(); }
     bool HasLan() const { return m_lan.has_value(); }
     size_t lan_nodes() const { return m_lan_nodes.size(); }
     size_t seeding() const { return m_seeding.size(); }

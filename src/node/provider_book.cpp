@@ -61,7 +61,7 @@ const ProviderBook::Peer* ProviderBook::FindPeer(const Endpoint& endpoint) const
 
 void ProviderBook::Want(const ContentId& content, Instant now) {
     if (m_wants.contains(content) || m_wants.size() >= kMaxWants) return;
-    Want_& want = m_wants[content];
+    Wanted& want = m_wants[content];
     want.dial_window = now;
     want.next_search = now;
     m_next_tick = now;
@@ -84,21 +84,25 @@ void ProviderBook::OnTold(PeerId id, const ContentId& content, const std::vector
     AddCandidates(content, ProviderSource::kExchange, id, endpoints, now);
 }
 
-// A place that is full takes nothing new from the same ip or teller; as a whole it gives up who failed most.
-bool ProviderBook::MakeRoomFor(Want_& want, const Endpoint& endpoint, const std::optional<PeerId>& teller) {
+// A place that is full takes nothing new from the same ip or teller; as a whole it gives up who failed most, or else
+// one of a lesser source.
+bool ProviderBook::MakeRoomFor(Wanted& want, const Endpoint& endpoint, ProviderSource source,
+                               const std::optional<PeerId>& teller) {
     size_t same_ip = 0;
     size_t same_teller = 0;
     auto worst = want.candidates.end();
     for (auto it = want.candidates.begin(); it != want.candidates.end(); ++it) {
+        const Candidate& candidate = it->second;
         same_ip += it->first.ip == endpoint.ip;
-        same_teller += teller && it->second.teller == teller;
-        if (it->second.failures > 0 && (worst == want.candidates.end() || it->second.failures > worst->second.failures))
+        same_teller += teller && candidate.teller == teller;
+        if (worst == want.candidates.end() ||
+            std::pair(candidate.failures, candidate.source) > std::pair(worst->second.failures, worst->second.source))
             worst = it;
     }
     if (same_teller >= kMaxCandidatesOfTeller) return false;
     if (same_ip >= kMaxCandidatesPerIp && !endpoint.IsLoopback()) return false;
     if (want.candidates.size() < kMaxCandidates) return true;
-    if (worst == want.candidates.end()) return false;
+    if (worst->second.failures == 0 && worst->second.source <= source) return false;
     want.candidates.erase(worst);
     return true;
 }
@@ -109,7 +113,8 @@ void ProviderBook::AddCandidates(const ContentId& content, ProviderSource source
     if (want == m_wants.end()) return;
     for (const Endpoint& endpoint : endpoints) {
         if (!p2p::IsDialable(endpoint, m_allow_local || source == ProviderSource::kLan)) continue;
-        if (want->second.candidates.contains(endpoint) || !MakeRoomFor(want->second, endpoint, teller)) continue;
+        if (want->second.candidates.contains(endpoint) || !MakeRoomFor(want->second, endpoint, source, teller))
+            continue;
         want->second.candidates[endpoint] = {source, teller, {}, 0, now};
         m_next_tick = now;
     }
@@ -313,7 +318,7 @@ void ProviderBook::Ask(PeerId id, Peer& peer, const ContentId& content, Instant 
     m_actions.push_back(AskPeer{id, content});
 }
 
-void ProviderBook::Search(const ContentId& content, Want_& want, Instant now) {
+void ProviderBook::Search(const ContentId& content, Wanted& want, Instant now) {
     want.next_search = now + kSearchInterval;
     m_actions.push_back(SearchLan{content});
     m_actions.push_back(SearchDht{content});
@@ -322,7 +327,7 @@ void ProviderBook::Search(const ContentId& content, Want_& want, Instant now) {
 
 // Those that delivered before by their rate, then by who told of them (the LAN, the publisher, peers, the DHT), each in
 // random order.
-std::vector<Endpoint> ProviderBook::BestFirst(const Want_& want, Instant now) const {
+std::vector<Endpoint> ProviderBook::BestFirst(const Wanted& want, Instant now) const {
     struct Ranked {
         double rate;
         ProviderSource source;
@@ -345,7 +350,7 @@ std::vector<Endpoint> ProviderBook::BestFirst(const Want_& want, Instant now) co
     return result;
 }
 
-void ProviderBook::DialFor(const ContentId& content, Want_& want, Instant now) {
+void ProviderBook::DialFor(const ContentId& content, Wanted& want, Instant now) {
     if (now >= want.dial_window + kDialWindow) {
         want.dial_window = now;
         want.dials = 0;

@@ -137,7 +137,7 @@ class ProviderBook {
         uint32_t failures{0};
         Instant next_dial{};
     };
-    struct Want_ {
+    struct Wanted {
         std::map<p2p::Endpoint, Candidate> candidates;
         Instant next_search;
         Instant dial_window;
@@ -169,14 +169,15 @@ class ProviderBook {
     Record& RecordOf(const p2p::NodeId& node);
     const Record* FindRecord(const p2p::NodeId& node) const;
     const Peer* FindPeer(const p2p::Endpoint& endpoint) const;
-    bool MakeRoomFor(Want_& want, const p2p::Endpoint& endpoint, const std::optional<PeerId>& teller);
+    bool MakeRoomFor(Wanted& want, const p2p::Endpoint& endpoint, ProviderSource source,
+                     const std::optional<PeerId>& teller);
     void AddCandidates(const ContentId& content, ProviderSource source, std::optional<PeerId> teller,
                        const std::vector<p2p::Endpoint>& endpoints, Instant now);
     bool NeedsMore(const ContentId& content, Instant now) const;
-    void Search(const ContentId& content, Want_& want, Instant now);
+    void Search(const ContentId& content, Wanted& want, Instant now);
     void Ask(PeerId id, Peer& peer, const ContentId& content, Instant now);
-    void DialFor(const ContentId& content, Want_& want, Instant now);
-    std::vector<p2p::Endpoint> BestFirst(const Want_& want, Instant now) const;
+    void DialFor(const ContentId& content, Wanted& want, Instant now);
+    std::vector<p2p::Endpoint> BestFirst(const Wanted& want, Instant now) const;
     void Judge(Instant now);
     void DropUseless(Instant now);
     bool DropWorst(Instant now);
@@ -186,7 +187,7 @@ class ProviderBook {
     const size_t m_max_connections;
     const bool m_allow_local;
     std::function<bool(const p2p::Endpoint&)> m_is_verified;
-    std::map<ContentId, Want_> m_wants;
+    std::map<ContentId, Wanted> m_wants;
     std::map<PeerId, Peer> m_peers;
     std::map<p2p::NodeId, Record> m_records;
     std::set<p2p::Endpoint> m_dialling;

@@ -41,11 +41,25 @@ bool PeerManager::Impl::ConnectedTo(const Endpoint& endpoint) const {
     });
 }
 
+// A provider that the operator wants to be connected to is not left when the download ends.
+bool PeerManager::Impl::AdoptProvider(const Endpoint& endpoint, Manual& node) {
+    for (const auto& [id, peer] : peers) {
+        if (peer->info.direction != Direction::kProvider || peer->info.endpoint != endpoint) continue;
+        if (!peer->ready || peer->closed) continue;
+        peer->info.direction = Direction::kManual;
+        node.peer = id;
+        node.node = peer->info.node_id;
+        return true;
+    }
+    return false;
+}
+
 void PeerManager::Impl::DialManual() {
     const Instant now = clock.Monotonic();
     for (auto& [endpoint, node] : manual) {
         if (node.peer || now < node.next_try || own_endpoints.contains(endpoint)) continue;
         if (node.node && FindReady(*node.node, nullptr) != nullptr) continue;
+        if (AdoptProvider(endpoint, node)) continue;
         Peer* const peer = Dial(endpoint, Direction::kManual);
         if (peer != nullptr) {
             node.peer = peer->info.id;

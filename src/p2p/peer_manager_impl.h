@@ -96,6 +96,7 @@ struct PeerManager::Impl {
     bool HasRoomForInbound(const Endpoint& remote) const;
     Peer* Dial(const Endpoint& endpoint, Direction direction);
     void DialManual();
+    bool AdoptProvider(const Endpoint& endpoint, Manual& node);
     void DialAutomatic();
     bool DialAnchor();
     void DialSeed();

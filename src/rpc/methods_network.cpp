@@ -7,14 +7,35 @@ using node::Node;
 
 namespace {
 
-Json PeerJson(const p2p::PeerInfo& peer, Instant now) {
+// Why we are connected, in a few words.
+std::string WhyOf(const Node& node, const node::Discovery& discovery, const p2p::PeerInfo& peer) {
+    switch (peer.direction) {
+        case p2p::Direction::kInbound:
+            return "it connected to us";
+        case p2p::Direction::kManual:
+            return "the operator asked for it";
+        case p2p::Direction::kSeed:
+            return "a seed node, asked for addresses";
+        case p2p::Direction::kOutbound:
+            return "chosen from the known addresses of " + node.params().network;
+        case p2p::Direction::kProvider:
+            break;
+    }
+    const auto purposes = discovery.PurposesOf(peer.id);
+    if (purposes.empty()) return "a provider that is not needed now";
+    std::string why = "may serve";
+    for (size_t i = 0; i < std::min<size_t>(purposes.size(), 3); ++i)
+        why += (i == 0 ? " " : ", ") + purposes[i].root.Hex().substr(0, 12);
+    return why + (purposes.size() > 3 ? " and more" : "");
+}
+
+Json PeerJson(const p2p::PeerInfo& peer, const std::string& why, Instant now) {
     Json json{{"id", peer.id.value},
               {"addr", peer.endpoint.ToString()},
               {"nodeid", peer.node_id.Hex()},
               {"inbound", peer.Inbound()},
-              {"connection_type", peer.direction == p2p::Direction::kManual ? "manual"
-                                  : peer.Inbound()                          ? "inbound"
-                                                                            : "outbound"},
+              {"connection_type", p2p::NameOf(peer.direction)},
+              {"why", why},
               {"version", peer.hello.version},
               {"subver", peer.hello.user_agent},
               {"services", peer.hello.services},
@@ -27,6 +48,69 @@ Json PeerJson(const p2p::PeerInfo& peer, Instant now) {
     if (peer.ping) json["pingtime"] = std::chrono::duration<double>(*peer.ping).count();
     if (peer.min_ping) json["minping"] = std::chrono::duration<double>(*peer.min_ping).count();
     return json;
+}
+
+Json LanJson(const node::Discovery& discovery) {
+    if (!discovery.HasLan()) return {{"enabled", false}};
+    return {{"enabled", true}, {"nodes", discovery.lan_nodes()}};
+}
+
+Json DhtJson(const node::Discovery& discovery) {
+    const auto state = discovery.DhtState();
+    if (!state || !state->enabled) return {{"enabled", false}};
+    return {
+        {"enabled", true}, {"port", state->port}, {"nodes", state->nodes}, {"announced", discovery.dht_announced()}};
+}
+
+Json UpnpJson(const node::Discovery& discovery) {
+    const auto state = discovery.DhtState();
+    Json json{{"state", state ? state->port_map : "off"}};
+    if (state && state->mapped_port != 0) json["port"] = state->mapped_port;
+    return json;
+}
+
+// The content that a claim's newest terms are about, or one with this root that is fetched or seeded.
+RpcResult<ContentId> ContentOf(Node& node, const std::string& text) {
+    auto found = node.CallChain([&]() -> Result<ContentId> {
+        ASSIGN_OR_RETURN(const ClaimId claim, node.claims().Resolve(text));
+        ASSIGN_OR_RETURN(const node::ClaimInfo info, node.claims().Find(claim));
+        return info.record.content;
+    });
+    if (found) return *found;
+    const auto root = ContentRoot::FromHex(text);
+    if (!root) return RpcFail(found.error());
+    auto known = node.CallNetwork([&]() -> Result<ContentId> {
+        if (const auto content = node.discovery().FindByRoot(*root)) return *content;
+        return Fail(ErrorKind::kNotFound,
+                    "no claim is called " + text + ", and no content with this root is fetched or seeded here");
+    });
+    if (!known) return RpcFail(known.error());
+    return *known;
+}
+
+RpcResult<Json> GetProviders(Node& node, const Call& call) {
+    const auto content = ContentOf(node, call.String("content"));
+    if (!content) return tl::unexpected(content.error());
+    return OnNetwork(node, [&]() -> RpcResult<Json> {
+        Json providers = Json::array();
+        for (const node::ProviderView& view : node.discovery().ProvidersOf(*content)) {
+            Json json{{"address", view.endpoint.port == 0 ? "" : view.endpoint.ToString()},
+                      {"source", node::NameOf(view.source)},
+                      {"state", view.state},
+                      {"serves", view.serves},
+                      {"delivered", view.delivered_bytes},
+                      {"bytes_per_s", view.bytes_per_s},
+                      {"failures", view.failures}};
+            if (view.node) json["nodeid"] = view.node->Hex();
+            if (view.peer) json["peer"] = view.peer->value;
+            providers.push_back(std::move(json));
+        }
+        return Json{{"root", content->root.Hex()},
+                    {"size", content->size_bytes},
+                    {"fetching", node.discovery().IsFetching(*content)},
+                    {"seeding", node.discovery().IsSeeding(*content)},
+                    {"providers", std::move(providers)}};
+    });
 }
 
 RpcResult<Json> AddNode(Node& node, const Call& call) {
@@ -88,12 +172,18 @@ void AddNetworkMethods(MethodTable& table, Node& node) {
                     {"connections", all.size()},
                     {"connections_in", inbound},
                     {"connections_out", all.size() - inbound},
-                    {"port", node.listening_port()}};
+                    {"port", node.listening_port()},
+                    {"connections_providers", peers.ProviderConnections()},
+                    {"findproviders", node.discovery().finds_providers()},
+                    {"seeding", node.discovery().seeding()},
+                    {"lan", LanJson(node.discovery())},
+                    {"dht", DhtJson(node.discovery())},
+                    {"upnp", UpnpJson(node.discovery())}};
     });
     add("getpeerinfo", "The connected peers.", {}, "array of objects", [&node](const Call&) -> RpcResult<Json> {
         Json result = Json::array();
         for (const p2p::PeerInfo& peer : node.network().peers().Peers())
-            result.push_back(PeerJson(peer, node.clock().Monotonic()));
+            result.push_back(PeerJson(peer, WhyOf(node, node.discovery(), peer), node.clock().Monotonic()));
         return result;
     });
     add("getconnectioncount", "How many peers are connected.", {}, "number",
@@ -110,12 +200,22 @@ void AddNetworkMethods(MethodTable& table, Node& node) {
     add("getnodeaddresses", "Addresses of other nodes that this node knows.", {}, "array of objects",
         [&node](const Call&) -> RpcResult<Json> {
             Json result = Json::array();
-            for (const p2p::AddressEntry& entry : node.network().peers().KnownAddresses())
-                result.push_back({{"address", entry.endpoint.ToString()},
-                                  {"services", entry.services},
-                                  {"time", entry.last_seen_s}});
+            for (const p2p::KnownAddress& known : node.network().peers().KnownAddresses())
+                result.push_back({{"address", known.entry.endpoint.ToString()},
+                                  {"services", known.entry.services},
+                                  {"time", known.entry.last_seen_s},
+                                  {"source", p2p::NameOf(known.source)},
+                                  {"tried", known.tried},
+                                  {"failures", known.failures}});
             return result;
         });
+    table.Add(
+        {"getproviders",
+         category,
+         "Nodes that serve a content, or may: who told of them, and what they delivered to us.",
+         {{"content", ArgType::kString, true, "the claim, or a prefix of at least 6 digits, or the content's root"}},
+         "object",
+         [&node](const Call& call) { return GetProviders(node, call); }});
     add("addnode", "Keeps a connection to a node, forgets it, or tries once.",
         {{"node", ArgType::kString, true, "IP:PORT"}, {"command", ArgType::kString, true, "add, remove or onetry"}},
         "null", [&node](const Call& call) { return AddNode(node, call); });

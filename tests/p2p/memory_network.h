@@ -20,6 +20,7 @@ class MemoryInternet {
         ConnectionId Connect(const Endpoint& endpoint) override {
             const ConnectionId id(++m_last_id);
             m_links[id] = {};
+            ++m_dials[endpoint.ip];
             m_internet.Post([this, id, endpoint] { m_internet.Dial(*this, id, endpoint); });
             return id;
         }
@@ -52,6 +53,10 @@ class MemoryInternet {
             if (link.open) m_internet.Post([link] { link.peer->PeerClosed(link.peer_id); });
         }
         bool IsOpen(ConnectionId id) const { return m_links.contains(id); }
+        size_t dials_to(const Endpoint& any_port) const {
+            const auto found = m_dials.find(any_port.ip);
+            return found == m_dials.end() ? 0 : found->second;
+        }
         size_t connections() const { return m_links.size(); }
 
       private:
@@ -91,6 +96,7 @@ class MemoryInternet {
         Endpoint m_address;
         NetworkEvents* m_events{nullptr};
         std::map<ConnectionId, Link> m_links;
+        std::map<std::array<uint8_t, 16>, size_t> m_dials;
         uint64_t m_last_id{0};
     };
 
