@@ -88,6 +88,7 @@ struct NetNode {
     Instant busy_until{};
     bool forges{false};  // one byte of every chunk it gives
     bool never_pays{false};
+    bool mute{false};    // answers no opening
     bool silent{false};  // takes requests and vouchers, gives no leaves
     uint64_t sent_leaf_bytes{0}, received_leaf_bytes{0};
     std::map<ContentId, ChunkSet> stored;
@@ -114,10 +115,10 @@ class Net {
         return *m_nodes.back();
     }
     void Know(const TestContent& content) { m_contents.emplace(content.id, &content); }
-    void Seed(NetNode& node, const TestContent& content, Amount ask = Amount(0)) {
+    void Seed(NetNode& node, const TestContent& content, Amount ask = Amount(0), std::optional<Amount> floor = {}) {
         Know(content);
         node.stored.insert_or_assign(content.id, content.All());
-        node.swarm->AddContent(content.id, content.All(), ask);
+        node.swarm->AddContent(content.id, content.All(), ask, floor);
         Pump(node);
     }
     void Fetch(NetNode& node, const TestContent& content, Amount max_price = Amount(0), Amount budget = Amount(0)) {
@@ -206,6 +207,7 @@ class Net {
     void Deliver(NetNode& from, PeerId to, Bytes payload, bool leaf) {
         if (!m_joined.contains({from.index, static_cast<uint32_t>(to.value - 1)})) return;
         if (leaf && from.silent) return;
+        if (!leaf && from.mute && payload[0] == static_cast<uint8_t>(ContentMessageType::kChannelAccept)) return;
         if (!leaf && from.never_pays && payload[0] == static_cast<uint8_t>(ContentMessageType::kVoucher)) return;
         Instant sent = now;
         if (leaf) {
