@@ -43,14 +43,16 @@ content::FileModes PosixModes() {
     return modes;
 }
 
-// The threads and executors of the process. Members are destroyed last to first: executors end before what they run on.
+// The threads and executors of the process. Blocks are verified by threads of their own, so that none waits behind
+// chunks. Members are destroyed last to first: executors end before what they run on.
 struct Threads {
     explicit Threads(size_t workers_wanted)
         : worker_count(workers_wanted ? workers_wanted : std::max<size_t>(1, std::thread::hardware_concurrency())),
           network_strand(io),
           chain(1, "chain"),
-          workers(worker_count, "worker"),
-          long_tasks(2, "content"),
+          verifiers(worker_count, "verifier"),
+          workers(worker_count, "worker", p2p::ThreadPriority::kBulk),
+          long_tasks(2, "content", p2p::ThreadPriority::kBulk),
           disk(1, "disk") {}
     ~Threads() { Stop(); }
 
@@ -61,6 +63,7 @@ struct Threads {
     void Stop() {
         long_tasks.Stop();
         workers.Stop();
+        verifiers.Stop();
         chain.Stop();
         io.stop();
         if (network_thread.joinable()) network_thread.join();
@@ -72,7 +75,7 @@ struct Threads {
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard{io.get_executor()};
     p2p::AsioStrandExecutor network_strand;
     std::thread network_thread;
-    p2p::ThreadPool chain, workers, long_tasks, disk;
+    p2p::ThreadPool chain, verifiers, workers, long_tasks, disk;
 };
 
 Status WriteEndpoints(storage::FileSystem& files, const std::string& path, uint16_t rpc_port, uint16_t p2p_port,
@@ -147,8 +150,8 @@ Status RunDaemon(const node::NodeConfig& config) {
                                   threads.workers,
                                   threads.long_tasks,
                                   threads.disk};
-    environment.spend_runner = node::MakeParallelSpendRunner(threads.workers, threads.worker_count);
-    environment.header_runner = node::MakeParallelHeaderRunner(threads.workers, threads.worker_count);
+    environment.spend_runner = node::MakeParallelSpendRunner(threads.verifiers, threads.worker_count);
+    environment.header_runner = node::MakeParallelHeaderRunner(threads.verifiers, threads.worker_count);
     environment.file_modes = PosixModes();
     environment.run_program = RunProgram;
     environment.is_private_file = node::PosixFileIsPrivate;

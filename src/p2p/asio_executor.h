@@ -27,12 +27,16 @@ class AsioStrandExecutor final : public Executor {
     std::unique_ptr<Impl> m_impl;
 };
 
+// Bulk threads give way to all others: a block, a request of the operator or a read from a socket does not wait for
+// chunks to be hashed.
+enum class ThreadPriority { kNormal, kBulk };
+
 // Threads that run posted tasks, several at once, oldest first. Stop (or the destructor) finishes the tasks that run,
 // drops the rest and joins. Thread-safe.
 class ThreadPool final : public Executor {
   public:
     // `threads` ≥ 1. With one thread it is a strand.
-    explicit ThreadPool(size_t threads, const std::string& name);
+    ThreadPool(size_t threads, const std::string& name, ThreadPriority priority = ThreadPriority::kNormal);
     ~ThreadPool() override;
     void Post(std::function<void()> task) override;
     void PostAfter(milliseconds delay, std::function<void()> task) override;

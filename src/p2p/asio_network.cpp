@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "p2p/asio_internal.h"
+#include "p2p/receive_window.h"
 #include "util/check.h"
 
 namespace sluice::p2p {
@@ -83,6 +84,7 @@ struct TcpConnection {
     std::deque<Bytes> unsent;
     size_t sent_of_first{0};
     size_t pending_bytes{0};
+    ReceiveWindow window;
 };
 using TcpConnectionRef = std::shared_ptr<TcpConnection>;
 
@@ -177,12 +179,20 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
                 Failed(connection, error);
                 return;
             }
+            AdjustWindow(*connection, size);
             events->OnBytes(connection->id, ByteSpan(read_buffer).first(size));
             // A read that was not full emptied the socket; what came since wakes the wait.
             if (size < read_buffer.size() || size >= budget) break;
             budget -= size;
         }
         ArmRead(connection);
+    }
+
+    static void AdjustWindow(TcpConnection& connection, size_t bytes) {
+        const int socket = connection.socket.native_handle();
+        const auto now = std::chrono::time_point_cast<microseconds>(std::chrono::steady_clock::now());
+        const auto window = connection.window.OnRead(bytes, now, [socket] { return MinRoundTripOf(socket); });
+        if (window) SetReceiveWindow(socket, *window);
     }
 
     void FlushSoon(const TcpConnectionRef& connection) {

@@ -11,7 +11,7 @@ namespace sluice::p2p {
 //
 // Speed: one 256 KiB read buffer for all connections, gathered writes, no Nagle delay. Order: the kernel holds at most
 // kKernelUnsentBytes that are not on the wire (TCP_NOTSENT_LOWAT), so that a block queued behind bulk data waits for
-// little.
+// little. For the same reason the system holds no more unread bytes than the line needs to stay full (ReceiveWindow).
 class AsioNetwork final : public Network {
   public:
     static constexpr size_t kReadBufferBytes = 256 << 10;

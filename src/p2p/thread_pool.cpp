@@ -1,4 +1,7 @@
 #include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <deque>
@@ -56,11 +59,26 @@ struct ThreadPool::Impl {
     std::vector<std::thread> threads;
 };
 
-ThreadPool::ThreadPool(size_t threads, const std::string& name) : m_impl(std::make_unique<Impl>()) {
+namespace {
+
+constexpr int kBulkNiceness = 5;
+
+// What the system refuses stays as it is.
+void GiveWay() {
+    const sched_param none{};
+    (void)sched_setscheduler(0, SCHED_BATCH, &none);
+    (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kBulkNiceness);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(size_t threads, const std::string& name, ThreadPriority priority)
+    : m_impl(std::make_unique<Impl>()) {
     CHECK(threads >= 1);
     for (size_t i = 0; i < threads; ++i) {
-        m_impl->threads.emplace_back([impl = m_impl.get(), name] {
+        m_impl->threads.emplace_back([impl = m_impl.get(), name, priority] {
             pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+            if (priority == ThreadPriority::kBulk) GiveWay();
             impl->Run();
         });
     }

@@ -46,7 +46,7 @@ Status StartLog(const std::string& file, LogLevel least, bool to_stderr) {
         if (to_stderr) sinks.push_back(std::make_shared<spdlog::sinks::stderr_sink_mt>());
         auto logger = std::make_shared<spdlog::logger>("sluice", sinks.begin(), sinks.end());
         logger->set_level(SpdLevel(least));
-        logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ [%l] %v", spdlog::pattern_time_type::utc);
+        logger->set_pattern("%Y-%m-%dT%H:%M:%S.%fZ [%l] %v", spdlog::pattern_time_type::utc);
         logger->flush_on(std::min(SpdLevel(least), spdlog::level::info));
         logger->set_error_handler([](const std::string&) {});  // a full disk must not stop the node from saying so
         Logger() = std::move(logger);
