@@ -30,6 +30,9 @@ std::vector<Bytes> Examples() {
         EncodeContentMessage(ChannelReject{{}, ChannelRejectReason::kTooMany}),
         EncodeContentMessage(Voucher{{}, Amount(330), {}}),
         EncodeContentMessage(ChannelClosed{}),
+        EncodeContentMessage(Bid{{{}, 600'000}, 3, Amount(2'000)}),
+        EncodeContentMessage(Counter{{{}, 600'000}, 1, Amount(3'000), true}),
+        EncodeContentMessage(UseChannel{}),
     };
 }
 

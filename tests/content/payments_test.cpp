@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include "consensus/genesis.h"
 #include "content/haggle.h"
 #include "swarm_net.h"
 
@@ -362,6 +365,51 @@ TEST(Redeem, OnlyWhatIsWorthItAndOnlyWhenItIsDue) {
     channel.phase = ChannelPhase::kFinal;
     channel.signature.reset();
     EXPECT_FALSE(DueForSettling(params, with(100 * cost.drops), margin, false, rate));
+}
+
+// The example of doc/protocol.md, section 10.
+TEST(Settlement, HasGoldenBytes) {
+    const std::string golden =
+        "0300000000010107000000000000000000000000000000000000000000000000000000000000000300000000fdffffff"
+        "03409c0000000000002251209317856ed22b3699e792f38ad803f9f3fafabf70a2c8983af715592242c29ca8b4250000"
+        "00000000225120ee713c671c569fbb39901ea3f75195854ba615099ab33a6aecaa5ed539522f9300000000000000000e"
+        "6a0c0501090100000400000000000440bc0c8f9e4c98569d4730c442ac9e02dafd85c6f68d3e235cacb969c7a1b5eda9"
+        "f179619fdd14cb5dbfcb949bd002f76972b803a79020aa34853464ee78a191e241c9847cbef25c10e2d75591d7985b1e"
+        "1609286e1ec3691dad98467ad2fa834cb9f42646d7de8b7ec83009ea911d7a8d0b1ba1298a9f4807e8434dba0cfcbbe0"
+        "4a834420c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5ad20186a538903967b54eeeb"
+        "64a117ed053b6b1b9d1b3c1f4352f17f37f3e64fe02eac41c150929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96"
+        "d547bfee9ace803ac030cc164db428158081bede43ff23121bebd3f9aff41542ba94772f7b9471b31500000000";
+    const auto filled = []<class T>(T bytes, uint8_t with) {
+        std::fill(bytes.bytes.begin(), bytes.bytes.end(), with);
+        return bytes;
+    };
+    const consensus::Genesis regtest = consensus::BuiltInGenesis("regtest").value();
+    SecretBytes<32> seed;
+    std::fill(seed.span().begin(), seed.span().end(), uint8_t{9});
+    PayeeChannel channel;
+    channel.payer_node = filled(crypto::X25519PublicKey(), 0x51);
+    channel.salt = filled(ChannelSalt(), 0x53);
+    channel.lock.outpoint.txid.bytes[0] = 7;
+    channel.lock.outpoint.index = 3;
+    channel.lock.payer_key = TestKey(1).XOnly();
+    channel.lock.payee_key = DerivePayeeKey(seed, regtest.Hash(), channel.payer_node, channel.salt).XOnly();
+    channel.lock.expiry = Height(1'000);
+    channel.lock.capacity = Amount(50'000);
+    const auto script = [](const char* key) { return TaprootScript(*XOnlyPubKey::FromHex(key)); };
+    channel.lock.return_script = script("9317856ed22b3699e792f38ad803f9f3fafabf70a2c8983af715592242c29ca8");
+    channel.returned = Amount(40'000);
+    channel.served_bytes = 262'144;
+    channel.signature = SignVoucher(channel.lock, TestKey(1), channel.returned)->signature;
+    const auto settlement =
+        BuildSettlement(regtest.params, regtest.Hash(), {channel}, seed.Clone(),
+                        script("ee713c671c569fbb39901ea3f75195854ba615099ab33a6aecaa5ed539522f93"), Amount(1'000));
+    ASSERT_TRUE(settlement) << settlement.error().message;
+    std::string hex;
+    for (const uint8_t byte : settlement->tx.ToBytes(true)) hex += fmt::format("{:02x}", byte);
+    EXPECT_EQ(hex, golden);
+    EXPECT_EQ(settlement->take, Amount(9'652));
+    EXPECT_EQ(settlement->fee, Amount(228));
+    EXPECT_EQ(settlement->burned, Amount(120));
 }
 
 TEST(Redeem, TheRateOfAStuckSettlementDoublesOrMeetsWhatOthersPay) {
