@@ -41,7 +41,7 @@ class ForgedChunkTest(SluiceTest):
         target = self.path("opened")
         job = buyer.rpc("getcontent", claim, target)["job"]
         buyer.wait_until(lambda: not self.is_connected(buyer, forger), "the end of the connection to the forger")
-        buyer.wait_for_log("broke the rules: false leaf hashes of chunk")
+        buyer.wait_for_log("broke the rules: a forged leaf of chunk")
         assert_equal(buyer.rpc("getjob", job)["state"], "running", "the download")
         assert not os.path.exists(target)
         assert_equal(buyer.rpc("getjob", job)["progress"]["done"] <= CHUNK_BYTES, True, "nothing but the one good chunk is taken")

@@ -100,6 +100,8 @@ class StoredContent final : public ChunkSource {
     // not known or the quota is used up, kEnvironment if the disk refuses (nothing is lost). Adding a chunk again does
     // nothing.
     Status AddChunk(ChunkIndex chunk, ByteSpan bytes);
+    // The same for one that was verified already: it is not hashed again. kInvalid if it is another content's.
+    Status AddVerified(const VerifiedChunk& chunk);
     // A chunk that is here. kUnavailable if it is not. Not verified again.
     Status Read(ChunkIndex chunk, MutableByteSpan into) const override;
     // One leaf of a chunk that is here.
@@ -131,6 +133,8 @@ class StoredContent final : public ChunkSource {
     Status WriteHead(bool all_chunks);
     Status DropWhatIsNotThere();
     Status CheckHere(ChunkIndex chunk) const;
+    // Stores bytes that were verified.
+    Status Put(ChunkIndex chunk, ByteSpan bytes);
     std::optional<Hash256> ReadNode(const TreeNode& node) const;
     Status ReadBytes(ChunkIndex chunk, MutableByteSpan into) const;
     Status Drop(ChunkIndex chunk);

@@ -285,13 +285,23 @@ Status StoredContent::AddHashes(const HashSpan& span, const HashProof& proof) {
 }
 
 Status StoredContent::AddChunk(ChunkIndex chunk, ByteSpan bytes) {
-    bool added = false;
     if (HasChunk(chunk)) return {};
     const auto hash = HashOf(chunk);
     if (!hash) return Fail(ErrorKind::kUnavailable, fmt::format("the hash of chunk {} is not known yet", chunk.value));
     if (!CheckChunk(m_id.size_bytes, chunk, bytes, *hash)) {
         return Fail(fmt::format("chunk {} is not the one of content {}", chunk.value, m_id.root.Hex()));
     }
+    return Put(chunk, bytes);
+}
+
+Status StoredContent::AddVerified(const VerifiedChunk& chunk) {
+    if (chunk.content() != m_id) return Fail("a chunk of other content");
+    if (HasChunk(chunk.chunk())) return {};
+    return Put(chunk.chunk(), chunk.bytes());
+}
+
+Status StoredContent::Put(ChunkIndex chunk, ByteSpan bytes) {
+    bool added = false;
     // Before the mutexes: it may evict other contents.
     const uint64_t blocks_bytes = BlocksBytes(bytes.size());
     RETURN_IF_ERROR(m_store.Reserve(blocks_bytes));

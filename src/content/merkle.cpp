@@ -280,6 +280,25 @@ bool VerifyHashProof(const ContentId& content, const HashSpan& span, const HashP
     return ProvenNodes(content, span, proof).has_value();
 }
 
+std::optional<ProvenSpan> ProvenSpan::Check(const ContentId& content, const HashSpan& span, const HashProof& proof) {
+    if (!VerifyHashProof(content, span, proof)) return std::nullopt;
+    return ProvenSpan(content, span, proof.hashes);
+}
+
+ProvenHash ProvenSpan::At(ChunkIndex chunk) const {
+    CHECK(chunk >= m_span.first && chunk.value - m_span.first.value < m_hashes.size());
+    return {m_content, chunk, m_hashes[chunk.value - m_span.first.value]};
+}
+
+ChunkVerdict VerifyChunk(const ProvenHash& proven, std::shared_ptr<const Bytes> bytes) {
+    const uint64_t size = proven.content().size_bytes;
+    if (bytes->empty() || bytes->size() != ChunkBytes(size, proven.chunk())) return {};
+    ChunkVerdict verdict{std::nullopt, LeafHashes(*bytes)};
+    if (CheckLeafHashes(size, proven.chunk(), verdict.leaf_hashes, proven.hash()))
+        verdict.chunk = VerifiedChunk(proven, std::move(bytes));
+    return verdict;
+}
+
 std::optional<HashProof> MakeHashProof(uint64_t size_bytes, const HashSpan& span,
                                        const std::function<std::optional<Hash256>(const TreeNode&)>& lookup) {
     CHECK(CheckHashSpan(size_bytes, span).has_value());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -149,6 +150,60 @@ uint64_t NodesAtLevel(uint64_t size_bytes, uint32_t level);
 // if the proof is false.
 std::optional<std::vector<std::pair<TreeNode, Hash256>>> ProvenNodes(const ContentId& content, const HashSpan& span,
                                                                      const HashProof& proof);
+// A chunk's hash that was proven under its content's root: ProvenSpan alone makes one.
+class ProvenHash {
+  public:
+    const ContentId& content() const { return m_content; }
+    ChunkIndex chunk() const { return m_chunk; }
+    const Hash256& hash() const { return m_hash; }
+
+  private:
+    friend class ProvenSpan;
+    ProvenHash(const ContentId& content, ChunkIndex chunk, const Hash256& hash)
+        : m_content(content), m_chunk(chunk), m_hash(hash) {}
+    ContentId m_content;
+    ChunkIndex m_chunk;
+    Hash256 m_hash;
+};
+class ProvenSpan {
+  public:
+    // nullopt if the proof is false.
+    static std::optional<ProvenSpan> Check(const ContentId& content, const HashSpan& span, const HashProof& proof);
+    const HashSpan& span() const { return m_span; }
+    // Precondition: the chunk exists and is in the span.
+    ProvenHash At(ChunkIndex chunk) const;
+
+  private:
+    ProvenSpan(const ContentId& content, const HashSpan& span, std::vector<Hash256> hashes)
+        : m_content(content), m_span(span), m_hashes(std::move(hashes)) {}
+    ContentId m_content;
+    HashSpan m_span;
+    std::vector<Hash256> m_hashes;
+};
+
+// Bytes that are a chunk of a content: VerifyChunk alone makes one, so nothing unverified can be stored as one.
+class VerifiedChunk {
+  public:
+    const ContentId& content() const { return m_content; }
+    ChunkIndex chunk() const { return m_chunk; }
+    ByteSpan bytes() const { return *m_bytes; }
+
+  private:
+    friend struct ChunkVerdict VerifyChunk(const ProvenHash& proven, std::shared_ptr<const Bytes> bytes);
+    VerifiedChunk(const ProvenHash& proven, std::shared_ptr<const Bytes> bytes)
+        : m_content(proven.content()), m_chunk(proven.chunk()), m_bytes(std::move(bytes)) {}
+    ContentId m_content;
+    ChunkIndex m_chunk;
+    std::shared_ptr<const Bytes> m_bytes;
+};
+struct ChunkVerdict {
+    std::optional<VerifiedChunk> chunk;  // if the bytes are it
+    std::vector<Hash256>
+        leaf_hashes;  // of the bytes, whatever they are; none if there are not as many as the size says
+};
+// Hashes the bytes once. For workers.
+ChunkVerdict VerifyChunk(const ProvenHash& proven, std::shared_ptr<const Bytes> bytes);
+
 // The proof of a checked span from a lookup of nodes that exist; nullopt as soon as the lookup does not know one.
 std::optional<HashProof> MakeHashProof(uint64_t size_bytes, const HashSpan& span,
                                        const std::function<std::optional<Hash256>(const TreeNode&)>& lookup);

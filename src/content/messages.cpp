@@ -48,6 +48,7 @@ Status Check(const Hashes& hashes) {
     return Fail("a proof of hashes has not the lengths that the size of the content gives");
 }
 Status Check(const RequestChunks& request) {
+    if (request.order > RequestOrder::kHurry) return Fail("a request has an unknown order");
     for (const LeafRequest& wanted : request.chunks) {
         RETURN_IF_ERROR(CheckChunkOf(request.content, wanted.chunk));
         if (wanted.leaves == 0) return Fail("a request for no leaf of chunk " + ToString(wanted.chunk));
@@ -59,6 +60,9 @@ Status Check(const ChunkLeafHashes& hashes) {
     if (hashes.hashes.size() == LeavesOfChunk(hashes.content.size_bytes, hashes.chunk)) return {};
     return Fail("chunk " + ToString(hashes.chunk) + " has not " + std::to_string(hashes.hashes.size()) + " leaves");
 }
+Status Check(const GetLeafHashes& get) { return CheckChunkOf(get.content, get.chunk); }
+Status Check(const Choke&) { return {}; }
+Status Check(const Unchoke&) { return {}; }
 Status Check(const Leaf& leaf) {
     RETURN_IF_ERROR(CheckChunkOf(leaf.content, leaf.chunk));
     const uint32_t expected = LeafBytes(leaf.content.size_bytes, leaf.chunk, leaf.leaf);
@@ -135,13 +139,18 @@ Result<ContentMessage> DecodeType(ContentMessageType type, Reader& reader) {
 
 }  // namespace
 
+Bytes EncodeLeafHead(const ContentId& content, ChunkIndex chunk, uint8_t leaf) {
+    Writer writer;
+    writer.Reserve(64);
+    writer(ContentMessageType::kLeaf, content, chunk, leaf);
+    return writer.Take();
+}
+
 Bytes EncodeLeaf(const ContentId& content, ChunkIndex chunk, uint8_t leaf, ByteSpan bytes) {
     CHECK(bytes.size() <= kLeafBytes);
-    Writer writer;
-    writer.Reserve(bytes.size() + 64);
-    writer(ContentMessageType::kLeaf, content, chunk, leaf);
-    writer.Raw(bytes);
-    return writer.Take();
+    Bytes payload = EncodeLeafHead(content, chunk, leaf);
+    payload.insert(payload.end(), bytes.begin(), bytes.end());
+    return payload;
 }
 
 Result<ContentMessage> DecodeContentMessage(ByteSpan payload) {

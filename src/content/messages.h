@@ -17,7 +17,10 @@
 //   GetHashes          ------------->
 //                      <-------------  Hashes
 //   RequestChunks      ------------->          CancelChunks takes it back
-//                      <-------------  ChunkLeafHashes, then its leaves; or Refuse
+//                      <-------------  its leaves; or Refuse
+//   GetLeafHashes      ------------->          of a chunk whose leaves do not give its hash: which of them are bad?
+//                      <-------------  ChunkLeafHashes; or Refuse
+//                      <-------------  Choke: what was asked for free and has not left is forgotten; Unchoke: ask again
 //   payer                              payee
 //   TermsRequest       ------------->
 //                      <-------------  ChannelTerms
@@ -60,6 +63,9 @@ enum class ContentMessageType : uint8_t {
     kChannelReject = 15,
     kVoucher = 16,
     kChannelClosed = 17,
+    kGetLeafHashes = 18,
+    kChoke = 19,
+    kUnchoke = 20,
     kBid = 23,
     kCounter = 24,
     kUseChannel = 25,
@@ -129,19 +135,35 @@ struct LeafRequest {
     static void Serialize(auto& self, auto& archive) { archive(self.chunk, self.leaves); }
 };
 
+enum class RequestOrder : uint8_t {
+    kQueue = 0,
+    kUrgent = 1,  // somebody waits for them: before everything that the sender asked for and that is not urgent
+    kHurry = 2,   // those of them that were asked for and wait still become urgent; nothing is sent twice
+};
+
 struct RequestChunks {
     static constexpr ContentMessageType kType = ContentMessageType::kRequestChunks;
     ContentId content;
+    RequestOrder order{RequestOrder::kQueue};
     std::vector<LeafRequest> chunks;
 
     friend bool operator==(const RequestChunks&, const RequestChunks&) = default;
     static void Serialize(auto& self, auto& archive) {
-        archive(self.content);
+        archive(self.content, self.order);
         archive.Vector(self.chunks, kMaxRequestedChunks, 6);
     }
 };
 
-// Sent once for each requested chunk, before its leaves.
+struct GetLeafHashes {
+    static constexpr ContentMessageType kType = ContentMessageType::kGetLeafHashes;
+    ContentId content;
+    ChunkIndex chunk;
+
+    friend bool operator==(const GetLeafHashes&, const GetLeafHashes&) = default;
+    static void Serialize(auto& self, auto& archive) { archive(self.content, self.chunk); }
+};
+
+// Proven by the chunk's hash.
 struct ChunkLeafHashes {
     static constexpr ContentMessageType kType = ContentMessageType::kChunkLeafHashes;
     ContentId content;
@@ -324,9 +346,24 @@ struct UseChannel {
     static void Serialize(auto& self, auto& archive) { archive(self.outpoint); }
 };
 
-using ContentMessage = std::variant<HaveQuery, Have, HaveUpdate, GetHashes, Hashes, RequestChunks, ChunkLeafHashes,
-                                    Leaf, CancelChunks, Refuse, TermsRequest, ChannelTerms, ChannelOpen, ChannelAccept,
-                                    ChannelReject, Voucher, ChannelClosed, Bid, Counter, UseChannel>;
+// Of everything that the sender serves for free. What has a price is never choked: it waits for money alone.
+struct Choke {
+    static constexpr ContentMessageType kType = ContentMessageType::kChoke;
+
+    friend bool operator==(const Choke&, const Choke&) = default;
+    static void Serialize(auto&, auto&) {}
+};
+struct Unchoke {
+    static constexpr ContentMessageType kType = ContentMessageType::kUnchoke;
+
+    friend bool operator==(const Unchoke&, const Unchoke&) = default;
+    static void Serialize(auto&, auto&) {}
+};
+
+using ContentMessage =
+    std::variant<HaveQuery, Have, HaveUpdate, GetHashes, Hashes, RequestChunks, ChunkLeafHashes, Leaf, CancelChunks,
+                 Refuse, TermsRequest, ChannelTerms, ChannelOpen, ChannelAccept, ChannelReject, Voucher, ChannelClosed,
+                 GetLeafHashes, Choke, Unchoke, Bid, Counter, UseChannel>;
 
 // The payload of any message but a leaf.
 template <class T>
@@ -337,6 +374,8 @@ Bytes EncodeContentMessage(const T& message) {
     writer(message);
     return writer.Take();
 }
+// What comes before the bytes of a leaf.
+Bytes EncodeLeafHead(const ContentId& content, ChunkIndex chunk, uint8_t leaf);
 Bytes EncodeLeaf(const ContentId& content, ChunkIndex chunk, uint8_t leaf, ByteSpan bytes);
 
 // Canonical payloads of known types only; the error names what is wrong. Checks form and limits: content sizes, indices

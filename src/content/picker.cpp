@@ -167,28 +167,27 @@ bool ChunkPicker::InEndgame() const {
     return Waiting() == 0 && m_requested.size() <= std::max<size_t>(hundredth, 1) && m_duplicates < hundredth;
 }
 
-std::vector<ChunkIndex> ChunkPicker::PickUrgent(PeerId peer, size_t count) {
-    std::vector<ChunkIndex> picked;
-    for (const ChunkIndex chunk : m_urgent) {
-        if (picked.size() >= count) break;
-        if (m_have.Has(chunk) || m_requested.contains(chunk) || !PeerHas(peer, chunk)) continue;
-        picked.push_back(chunk);
-        m_requested[chunk].push_back(peer);
-        Leave(chunk);
-    }
-    return picked;
+bool ChunkPicker::Take(PeerId peer, ChunkIndex chunk) {
+    if (chunk.value >= m_have.size() || m_have.Has(chunk) || m_requested.contains(chunk) || !PeerHas(peer, chunk))
+        return false;
+    m_requested[chunk].push_back(peer);
+    Leave(chunk);
+    return true;
 }
 
 std::vector<ChunkIndex> ChunkPicker::Pick(PeerId peer, size_t count) {
     const auto partial = m_partial.find(peer);
     if (!m_seeds.contains(peer) && partial == m_partial.end()) return {};
-    std::vector<ChunkIndex> picked = PickUrgent(peer, count);
+    std::vector<ChunkIndex> picked;
     const auto take = [&](ChunkIndex chunk) {
-        picked.push_back(chunk);
-        m_requested[chunk].push_back(peer);
-        Leave(chunk);
+        if (Take(peer, chunk)) picked.push_back(chunk);
     };
-    const uint32_t scan_end = static_cast<uint32_t>(std::min<uint64_t>(m_order.size(), uint64_t{m_start[1]} + kMaxScan));
+    for (const ChunkIndex chunk : m_urgent) {
+        if (picked.size() >= count) break;
+        take(chunk);
+    }
+    const uint32_t scan_end =
+        static_cast<uint32_t>(std::min<uint64_t>(m_order.size(), uint64_t{m_start[1]} + kMaxScan));
     std::vector<ChunkIndex> found;
     for (uint32_t at = m_start[1]; at < scan_end && picked.size() + found.size() < count; ++at) {
         const ChunkIndex chunk(m_order[at]);
@@ -215,9 +214,8 @@ std::vector<ChunkIndex> ChunkPicker::Pick(PeerId peer, size_t count) {
 
 bool ChunkPicker::PickSecond(PeerId peer, ChunkIndex chunk) {
     const auto requested = m_requested.find(chunk);
-    if (requested == m_requested.end() || requested->second.size() >= kMaxRequesters ||
-        Has(requested->second, peer) || !PeerHas(peer, chunk) ||
-        m_urgent_duplicates >= std::max<uint32_t>(m_have.size() / 100, 1))
+    if (requested == m_requested.end() || requested->second.size() >= kMaxRequesters || Has(requested->second, peer) ||
+        !PeerHas(peer, chunk) || m_urgent_duplicates >= std::max<uint32_t>(m_have.size() / 100, 1))
         return false;
     requested->second.push_back(peer);
     ++m_urgent_duplicates;
@@ -232,15 +230,15 @@ bool ChunkPicker::IsIdle() const {
 
 uint32_t ChunkPicker::WantedCount() const {
     if (m_wants_all) return chunks();
-    return m_wanted.count() + static_cast<uint32_t>(std::count_if(
-                                  m_urgent.begin(), m_urgent.end(), [&](ChunkIndex c) { return !m_wanted.Has(c); }));
+    return m_wanted.count() + static_cast<uint32_t>(std::count_if(m_urgent.begin(), m_urgent.end(),
+                                                                  [&](ChunkIndex c) { return !m_wanted.Has(c); }));
 }
 
 uint32_t ChunkPicker::WantedStored() const {
     if (m_wants_all) return m_have.count();
-    return m_wanted_stored +
-           static_cast<uint32_t>(std::count_if(m_urgent.begin(), m_urgent.end(),
-                                               [&](ChunkIndex c) { return !m_wanted.Has(c) && m_have.Has(c); }));
+    return m_wanted_stored + static_cast<uint32_t>(std::count_if(m_urgent.begin(), m_urgent.end(), [&](ChunkIndex c) {
+               return !m_wanted.Has(c) && m_have.Has(c);
+           }));
 }
 
 bool ChunkPicker::IsUseful(PeerId peer) const {
@@ -311,7 +309,8 @@ void ChunkPicker::SanityCheck() const {
             const ChunkIndex chunk(m_order[at]);
             CHECK(m_position[chunk.value] == at);
             if (level > 0) CHECK(LevelOf(chunk) == level);
-            const bool waits = !m_have.Has(chunk) && !m_requested.contains(chunk) && (m_wants_all || m_wanted.Has(chunk));
+            const bool waits =
+                !m_have.Has(chunk) && !m_requested.contains(chunk) && (m_wants_all || m_wanted.Has(chunk));
             CHECK(waits == (level > 0));
         }
     }

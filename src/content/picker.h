@@ -45,8 +45,8 @@ class ChunkPicker {
 
     // Up to `count` chunks for `peer`, marked as requested by it. The first ones are urgent ones.
     std::vector<ChunkIndex> Pick(PeerId peer, size_t count);
-    // The same, urgent ones alone.
-    std::vector<ChunkIndex> PickUrgent(PeerId peer, size_t count);
+    // Marks this one as requested by `peer`; false if it is stored, requested or not at the peer.
+    bool Take(PeerId peer, ChunkIndex chunk);
     // Marks the chunk as requested by `peer` in addition to the one that was asked; false if it may not be.
     bool PickSecond(PeerId peer, ChunkIndex chunk);
     // True if the peer has a chunk that is wanted and not stored.
@@ -83,7 +83,9 @@ class ChunkPicker {
     // wanted), level 1 + a those that a peers have which are no seeds, the last one those that more have.
     static constexpr uint32_t kLevels = 64;
 
-    uint32_t LevelOf(ChunkIndex chunk) const { return std::min<uint32_t>(m_availability[chunk.value], kLevels - 2) + 1; }
+    uint32_t LevelOf(ChunkIndex chunk) const {
+        return std::min<uint32_t>(m_availability[chunk.value], kLevels - 2) + 1;
+    }
     bool Waits(ChunkIndex chunk) const { return m_position[chunk.value] >= m_start[1]; }
     void Move(uint32_t from, uint32_t to);
     void Up(ChunkIndex chunk, uint32_t level);    // from `level` to the one above
@@ -98,10 +100,10 @@ class ChunkPicker {
     ChunkSet m_have;
     ChunkSet m_wanted;  // by Want
     bool m_wants_all;
-    uint32_t m_wanted_stored{0};  // of m_wanted
+    uint32_t m_wanted_stored{0};           // of m_wanted
     std::vector<uint16_t> m_availability;  // at peers that are no seeds
     std::vector<uint32_t> m_order;
-    std::vector<uint32_t> m_position;           // in m_order
+    std::vector<uint32_t> m_position;             // in m_order
     std::array<uint32_t, kLevels + 1> m_start{};  // of each level; the end
     std::vector<ChunkIndex> m_urgent;
     std::set<ChunkIndex> m_is_urgent;

@@ -1,5 +1,7 @@
 #include "content/swarm.h"
 
+#include <algorithm>
+
 #include "content/swarm_state.h"
 
 namespace sluice::content {
@@ -46,6 +48,8 @@ void Swarm::Impl::Connect(PeerId id, const NodeId& node, AddressGroup group, Ins
     PeerState& peer = peers[id];
     peer.node = node;
     peer.group = group;
+    peer.drain_since = now;
+    peer.rate_limit.Set(peer_rate_limit);
     for (const auto& [content, download] : downloads) Send(id, HaveQuery{content});
     for (auto& [outpoint, link] : payer_links) {
         if (link.channel.payee_node != node || link.useless || link.channel.closed) continue;
@@ -61,6 +65,8 @@ void Swarm::Impl::Disconnect(PeerId id, Instant now) {
     PeerState& peer = found->second;
     for (auto& [content, download] : downloads) ForgetProvider(download, id);
     peer.uploads.clear();
+    uploading_bytes -= std::exchange(peer.queued_bytes, 0);
+    choker.OnGone(id);
     peer.offers.clear();
     peer.quotes.clear();
     peer.promised.clear();
@@ -106,6 +112,9 @@ void Swarm::Impl::Dispatch(PeerId peer, const ContentMessage& message, Instant n
         void operator()(const Bid& m) { impl.OnBid(peer, m, now); }
         void operator()(const Counter& m) { impl.OnCounter(peer, m, now); }
         void operator()(const UseChannel& m) { impl.OnUseChannel(peer, m, now); }
+        void operator()(const GetLeafHashes& m) { impl.OnGetLeafHashes(peer, m); }
+        void operator()(const Choke&) { impl.OnChoke(peer, now); }
+        void operator()(const Unchoke&) { impl.OnUnchoke(peer, now); }
     };
     std::visit(Visitor{*this, peer, now}, message);
 }
@@ -140,7 +149,14 @@ void Swarm::Tick(Instant now) {
         if (now - download.last_stored < kProviderPatience || download.failure) continue;
         download.failure = m_impl->TooExpensive(download);
     }
+    m_impl->TickChoker(now);
     m_impl->PumpUploads(now);
+}
+
+void Swarm::SetDownloadRate(uint64_t bytes_per_s, uint64_t bytes_per_s_of_peer) {
+    m_impl->rate_limit.Set(bytes_per_s);
+    m_impl->peer_rate_limit = bytes_per_s_of_peer;
+    for (auto& [id, peer] : m_impl->peers) peer.rate_limit.Set(bytes_per_s_of_peer);
 }
 
 std::optional<Instant> Swarm::NextWakeup() const {
@@ -149,6 +165,10 @@ std::optional<Instant> Swarm::NextWakeup() const {
     if (soon) return m_impl->last_now + kPayDelay;
     if (!m_impl->downloads.empty()) return m_impl->last_now + milliseconds(250);
     if (m_impl->earned_since) return m_impl->last_now + seconds(5);
+    const bool serves = std::any_of(m_impl->peers.begin(), m_impl->peers.end(), [](const auto& entry) {
+        return entry.second.choked || !entry.second.uploads.empty();
+    });
+    if (serves) return m_impl->last_now + seconds(1);
     if (!m_impl->payee_links.empty()) return m_impl->last_now + seconds(60);
     return std::nullopt;
 }

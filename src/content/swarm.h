@@ -14,8 +14,8 @@
 //
 // Contract with its owner, after every input: take the actions and do each. Bytes in actions are moved out.
 //   - SendControl and SendLeaf go to p2p as they are (kContentControl, kContentChunk).
-//   - ReadChunk, ReadHashes, VerifyAndStore, StoreHashes run on workers in any order; each is answered by its On...
-//   call.
+//   - ReadChunk, ReadHashes, ReadLeafHashes, VerifyAndStore, StoreHashes run on workers in any order; each is answered
+//   by its On... call.
 //   - PersistVoucher is answered by OnVoucherPersisted once it is on disk; no chunk that it would pay for leaves
 //   before.
 // What a peer can do: every message is bounded, every queue per peer too. A peer at fault is named once (PeerFault) and
@@ -41,11 +41,15 @@ struct SendControl {
     PeerId peer;
     Bytes payload;
 };
+// The payload is `head`, then `bytes` bytes of the chunk from `offset` on, which need not be copied.
 struct SendLeaf {
     PeerId peer;
-    Bytes payload;
+    Bytes head;
+    std::shared_ptr<const Bytes> chunk;
+    size_t offset{0};
+    size_t bytes{0};
 };
-// Read a chunk and hash its leaves (LeafHashes): OnChunkRead.
+// Read a whole chunk, as it is: OnChunkRead.
 struct ReadChunk {
     uint64_t request{0};
     ContentId content;
@@ -57,13 +61,16 @@ struct ReadHashes {
     ContentId content;
     HashSpan span;
 };
-// Run VerifyChunk, and if nothing is wrong StoredContent::AddChunk: OnChunkVerified.
-struct VerifyAndStore {
+// StoredContent::ReadLeafHashes: OnLeafHashesRead.
+struct ReadLeafHashes {
+    uint64_t request{0};
     ContentId content;
     ChunkIndex chunk;
+};
+// Run VerifyChunk, and if the bytes are the chunk StoredContent::AddVerified: OnChunkVerified.
+struct VerifyAndStore {
+    ProvenHash proven;
     std::shared_ptr<const Bytes> bytes;  // the swarm keeps the good leaves if some are bad
-    std::vector<Hash256> leaf_hashes;    // proven
-    PeerId peer;                         // that gave the last leaf
 };
 // StoredContent::AddHashes (the proof is verified already): OnHashesStored.
 struct StoreHashes {
@@ -142,19 +149,16 @@ struct DownloadProgress {
     uint32_t providers{0};    // that have some of it
     std::string waiting_for;  // "" or what holds it up, for people
 };
-using SwarmAction = std::variant<SendControl, SendLeaf, ReadChunk, ReadHashes, VerifyAndStore, StoreHashes,
-                                 WantChannels, CheckChannel, PersistVoucher, SavePayerChannel, RecordEarnings,
-                                 SavePayerHistory, PeerFault, DownloadFinished, DownloadFailed, DownloadProgress>;
+using SwarmAction =
+    std::variant<SendControl, SendLeaf, ReadChunk, ReadHashes, ReadLeafHashes, VerifyAndStore, StoreHashes,
+                 WantChannels, CheckChannel, PersistVoucher, SavePayerChannel, RecordEarnings, SavePayerHistory,
+                 PeerFault, DownloadFinished, DownloadFailed, DownloadProgress>;
 
-// What a worker does for ReadChunk.
-struct ChunkData {
-    Bytes bytes;
+// What became of a VerifyAndStore.
+struct ChunkOutcome {
+    bool stored{false};  // else the bytes are not the chunk
     std::vector<Hash256> leaf_hashes;
 };
-// The bad leaves of a chunk; empty: it is whole and true. Pure, for workers. Precondition: as many leaf hashes as the
-// chunk has leaves.
-std::vector<uint8_t> VerifyChunk(const ContentId& content, ChunkIndex chunk, ByteSpan bytes,
-                                 std::span<const Hash256> leaf_hashes);
 
 struct SwarmConfig {
     consensus::Params params;
@@ -164,8 +168,11 @@ struct SwarmConfig {
     Amount fee_per_kvb{1'000};                // what settling is expected to cost, at least
     std::optional<Amount> min_price_per_mib;  // haggling never goes below it
     CreditLimits credit;
-    uint64_t max_queued_bytes{2 << 20};  // handed to p2p and not drained, for each peer
-    bool sends_vouchers{true};           // false: a thief, to test payees with
+    // Handed to p2p and not drained, for each peer: the most, for one that drains fast. Less for a slow one, so that
+    // what is urgent waits behind no more than about kQueueTime (swarm_state.h) of bytes.
+    uint64_t max_queued_bytes{2 << 20};
+    size_t free_upload_slots{8};  // peers that take chunks without paying, at once
+    bool sends_vouchers{true};    // false: a thief, to test payees with
 };
 
 class Swarm {
@@ -181,6 +188,8 @@ class Swarm {
     void OnMessage(PeerId peer, ByteSpan payload, Instant now);
     // What of our chunk-class bytes p2p still holds for this peer.
     void OnPeerDrained(PeerId peer, uint64_t queued_bytes, Instant now);
+    // True if chunks for this peer wait until more of that has drained: ask p2p again within a few milliseconds.
+    bool WaitsForDrain(PeerId peer) const;
 
     // ---- what we serve
     // Again with another ask or set: it replaces. `floor_per_mib`: haggling does not go below it (none: the
@@ -189,8 +198,10 @@ class Swarm {
     void AddContent(const ContentId& content, const ChunkSet& have, Amount ask_per_mib,
                     std::optional<Amount> floor_per_mib = {});
     void RemoveContent(const ContentId& content);
-    void OnChunkRead(uint64_t request, Result<ChunkData> data, Instant now);
+    // `chunk` is not null if it was read.
+    void OnChunkRead(uint64_t request, Result<std::shared_ptr<const Bytes>> chunk, Instant now);
     void OnHashesRead(uint64_t request, std::optional<HashProof> proof, Instant now);
+    void OnLeafHashesRead(uint64_t request, Result<std::vector<Hash256>> hashes, Instant now);
 
     // ---- what we fetch (served as well from then on, at `ask_per_mib`)
     Status StartDownload(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits,
@@ -205,8 +216,8 @@ class Swarm {
     // moved to a faster one. Chunks that are here already may be among them.
     void SetDeadlines(const ContentId& content, const std::vector<ChunkIndex>& soonest_first, Instant now);
     void OnHashesStored(const ContentId& content, const HashSpan& span, const Status& status, Instant now);
-    // `result`: the bad leaves (none: stored), or the error of storing it.
-    void OnChunkVerified(const ContentId& content, ChunkIndex chunk, Result<std::vector<uint8_t>> result, Instant now);
+    // An error is one of storing it, and ends the download.
+    void OnChunkVerified(const ContentId& content, ChunkIndex chunk, Result<ChunkOutcome> outcome, Instant now);
     std::optional<DownloadProgress> ProgressOf(const ContentId& content) const;
 
     // ---- channels
@@ -253,6 +264,10 @@ class Swarm {
     };
     std::vector<PeerOffer> OffersOf(const ContentId& content) const;
     std::vector<PayerChannel> PayerChannels() const;
+
+    // ---- limits
+    // Bytes of chunks that are asked for a second, from all peers together and from each; 0: no limit.
+    void SetDownloadRate(uint64_t bytes_per_s, uint64_t bytes_per_s_of_peer);
 
     // ---- time
     void Tick(Instant now);

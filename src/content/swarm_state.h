@@ -3,6 +3,7 @@
 #include <array>
 #include <deque>
 
+#include "content/choker.h"
 #include "content/haggle.h"
 #include "content/picker.h"
 #include "content/swarm.h"
@@ -12,31 +13,69 @@
 
 namespace sluice::content {
 
-inline constexpr size_t kMaxQueuedRequests = 512;  // chunks that one peer may have waiting for us
-inline constexpr size_t kMaxReads = 64;            // chunks being read for all peers
-inline constexpr size_t kMaxInFlightChunks = 256;  // of one download
-inline constexpr size_t kMaxInFlightAtPeer = 64;
-inline constexpr size_t kMaxPaidPeers = 8;  // that one download opens channels to
+inline constexpr size_t kMaxQueuedRequests = 512;           // chunks that one peer may have waiting for us
+inline constexpr size_t kMaxReads = 64;                     // chunks being read for all peers: 16 MiB
+inline constexpr uint64_t kMaxQueuedBytesInAll = 32 << 20;  // read and handed to p2p, over all peers
+inline constexpr uint64_t kMinQueuedBytes = 128 << 10;      // that a slow peer may have there
+inline constexpr milliseconds kQueueTime{20};               // of a peer's rate: what it may have there
+inline constexpr size_t kMaxInFlightChunks = 256;           // of one download: 64 MiB if all were in part here
+inline constexpr size_t kMaxInFlightAtPeer = 256;
+inline constexpr size_t kUrgentExtra = 4;       // chunks over what a peer has room for, if somebody waits for them
+inline constexpr seconds kPipeline{3};          // of a peer's rate: what it is asked for ahead
+inline constexpr size_t kMaxHashSpans = 1'024;  // of one download in memory: 8 MiB; others are read again when needed
+inline constexpr size_t kMaxPaidPeers = 8;      // that one download opens channels to
 inline constexpr size_t kMaxChannelsOfPeer = 8;
 inline constexpr size_t kMaxContentsOfPeer = 1'024;  // that a peer is told the news of
 inline constexpr seconds kRequestTimeout{3};
+inline constexpr seconds kMaxPatience{30};      // with a peer whose chunks take long
+inline constexpr seconds kDisputePatience{10};  // for the leaf hashes of a chunk that is not what it should be
 inline constexpr seconds kTermsPatience{1};
 inline constexpr seconds kRetryOpen{1};
 inline constexpr uint32_t kMaxOpenTries = 120;
 inline constexpr seconds kProviderPatience{5};  // before a download is called too expensive
 inline constexpr seconds kRefusedPause{2};
-inline constexpr seconds kDebtPatience{600};  // after which a payer that left with a debt has defaulted
-inline constexpr milliseconds kPayDelay{50};  // the longest that a small debt waits for more
+inline constexpr seconds kDebtPatience{600};      // after which a payer that left with a debt has defaulted
+inline constexpr milliseconds kPayDelay{50};      // the longest that a small debt waits for more
+inline constexpr milliseconds kPricesStand{200};  // that the choice between free and paid peers is kept
+
+// Tokens are bytes; what is not used adds up to a second's worth, at least a chunk.
+struct RateLimit {
+    uint64_t bytes_per_s{0};  // 0: none
+    int64_t level{0};
+    Instant filled{};
+
+    void Set(uint64_t rate) {
+        if (rate != bytes_per_s) level = std::min(level, Burst(rate));
+        bytes_per_s = rate;
+    }
+    static int64_t Burst(uint64_t rate) { return static_cast<int64_t>(std::max<uint64_t>(rate, kChunkBytes)); }
+    // How many chunks may be asked for now.
+    size_t Chunks(Instant now) {
+        if (bytes_per_s == 0) return kMaxInFlightAtPeer;
+        const auto passed = std::min<microseconds>(now - filled, seconds(1));
+        const int64_t gained = static_cast<int64_t>(bytes_per_s) * passed.count() / 1'000'000;
+        if (gained > 0) {
+            level = std::min(Burst(bytes_per_s), level + gained);
+            filled = now;
+        }
+        return level <= 0 ? 0 : static_cast<size_t>((level + kChunkBytes - 1) / kChunkBytes);
+    }
+    void Take(uint64_t bytes) {
+        if (bytes_per_s != 0) level -= static_cast<int64_t>(bytes);
+    }
+    void GiveBack(uint64_t bytes) { Take(-bytes); }
+};
 
 // One of our requests at a peer.
 struct ChunkRequest {
     uint16_t wanted{0};
     uint16_t received{0};
     Instant since;
-    std::vector<Hash256> leaf_hashes;
     Amount ask;        // when it was made: a price raised since is not paid
-    bool late{false};  // given to another peer as well, or stored already
-    OutPoint link;     // the channel that pays it
+    bool late{false};  // given to another peer, or stored already
+    bool urgent{false};
+    OutPoint link;       // the channel that pays it
+    uint64_t number{0};  // of all requests, in the order of asking
 };
 
 // A peer as a source of one content.
@@ -45,7 +84,8 @@ struct Provider {
     Amount told;  // in its last Have
     BuyerBids bids;
     std::map<ChunkIndex, ChunkRequest> requests;
-    size_t active{0};  // requests that are not late
+    size_t active{0};     // requests that are not late
+    size_t completed{0};  // chunks
     Instant last_progress;
     double seconds_per_chunk{0};  // smoothed; 0: unknown
     double bytes_per_s{0};
@@ -61,29 +101,59 @@ struct Provider {
     Amount fee_reserve;   // for its opening, counted in Download::fees until it is known
 };
 
+// A leaf that came although it was here already: paid if it is true.
+struct SpareLeaf {
+    PeerId peer;
+    uint8_t leaf{0};
+    uint32_t bytes{0};
+    Hash256 hash;
+    Amount ask;
+    OutPoint link;
+};
+
+//   collecting --all leaves--> verifying --the chunk--> stored
+//       ^                         '--it is not--> disputed --leaf hashes--> collecting, without the bad leaves
+//       '------------------- nobody knows: all leaves are dropped ----'
 struct PartialChunk {
+    enum class Phase : uint8_t { kCollecting, kVerifying, kDisputed };
     std::shared_ptr<Bytes> bytes;
     uint16_t received{0};
     uint16_t verified{0};  // true whatever becomes of who sent them
+    Phase phase{Phase::kCollecting};
     std::array<PeerId, kLeavesPerChunk> from{};
-    std::map<PeerId, std::vector<Hash256>> hashes;
     std::map<PeerId, Amount> asks;  // of the requests that brought leaves
     std::map<PeerId, OutPoint> links;
-    bool verifying{false};
+    std::vector<SpareLeaf> spares;
+    // While disputed.
+    std::vector<Hash256> leaf_hashes;    // of what is here
+    std::optional<PeerId> hashes_asked;  // who is asked for the true ones
+    Instant hashes_asked_at{};
+    std::set<PeerId> hashes_refused;  // who was asked in vain
+    Instant disputed_since{};
+};
+
+// The chunk hashes of one span, as far as they are known.
+struct SpanState {
+    std::optional<ProvenSpan> proven;
+    bool reading{false};          // from our own store
+    std::optional<PeerId> asked;  // of a peer
+    Instant asked_at{};
+    uint64_t used{0};
 };
 
 struct Download {
     Download(const ContentId& id, const ChunkSet& have, const DownloadLimits& l, uint64_t salt, DownloadMode mode)
-        : content(id), limits(l), picker(have, salt, mode == DownloadMode::kWhole), hashes(have.size()) {}
+        : content(id), limits(l), picker(have, salt, mode == DownloadMode::kWhole) {}
 
     ContentId content;
     DownloadLimits limits;
     ChunkPicker picker;
-    std::vector<Hash256> hashes;                                   // proven and stored; zero: unknown
-    std::map<ChunkIndex, Hash256> proven;                          // and being stored
-    std::map<ChunkIndex, std::pair<PeerId, Instant>> spans_asked;  // by the span's first chunk
+    std::map<ChunkIndex, SpanState> spans;  // by their first chunk
+    uint64_t spans_used{0};
     std::map<PeerId, Provider> providers;
     std::map<ChunkIndex, PartialChunk> partials;
+    std::map<ChunkIndex, std::vector<Hash256>>
+        late_hashes;                 // leaf hashes of stored chunks that are asked of peers still
     Meter meter;                     // of everything verified that had a price
     Amount locked;                   // in channels opened for it
     Amount fees;                     // of their openings
@@ -93,7 +163,10 @@ struct Download {
     Instant started, last_stored, last_report;
     uint64_t reported_bytes{0};
     uint64_t bytes_per_s{0};
+    uint64_t duplicate_bytes{0};
     std::optional<Instant> channels_paused_until;
+    bool uses_paid{false};
+    std::optional<Instant> prices_seen;  // when that was found
     std::string waiting_for;
     std::optional<Error> failure;  // acted upon once nothing refers to the download
 
@@ -104,6 +177,13 @@ struct Download {
         if (picker.wants_all()) return LeftBytes();
         return std::min(WantedBytes(), uint64_t{picker.WantedCount() - picker.WantedStored()} * kChunkBytes);
     }
+    HashSpan SpanOf(ChunkIndex chunk) const { return HashSpanAround(content.size_bytes, chunk, kMaxRequestedHashSpan); }
+    std::optional<ProvenHash> HashOf(ChunkIndex chunk) {
+        const auto span = spans.find(SpanOf(chunk).first);
+        if (span == spans.end() || !span->second.proven) return std::nullopt;
+        span->second.used = ++spans_used;
+        return span->second.proven->At(chunk);
+    }
 };
 
 struct Upload {
@@ -111,6 +191,7 @@ struct Upload {
     LeafRequest wanted;
     Amount ask;                       // that stood when it was requested
     std::optional<OutPoint> channel;  // that was in use then
+    bool urgent{false};
 };
 
 struct PeerState {
@@ -118,9 +199,15 @@ struct PeerState {
     AddressGroup group{0};
     bool faulty{false};
     std::set<ContentId> interested;
-    std::deque<Upload> uploads;
-    uint64_t queued_bytes{0};  // in p2p
+    std::deque<Upload> uploads;  // urgent ones first
+    uint64_t queued_bytes{0};    // in p2p
     uint64_t reading_bytes{0};
+    double drain_bytes_per_s{0};  // how fast p2p gets rid of it; 0: unknown
+    Instant drain_since{};
+    uint64_t drained_bytes{0};
+    bool choked{false};                      // it was told so
+    bool chokes_us{false};                   // it told us so
+    RateLimit rate_limit;                    // of what we ask of it
     std::optional<OutPoint> pays_us;         // of its channels the one in use
     std::optional<OutPoint> asked_use;       // the last one that it wanted to use
     std::optional<OutPoint> paid_by_us;      // of ours the one in use
@@ -142,7 +229,8 @@ struct PendingRead {
     ContentId content;
     LeafRequest wanted;
     HashSpan span;
-    bool is_hashes{false};
+    enum class Kind : uint8_t { kChunk, kHashes, kLeafHashes } kind{Kind::kChunk};
+    bool own{false};  // hashes that a download of ours needs
     bool cancelled{false};
     uint64_t bytes{0};
     Amount ask;
@@ -189,12 +277,14 @@ struct Swarm::Impl {
           random(r),
           seeds(config.payee_seed.Clone()),
           credit(config.credit),
+          choker(config.free_upload_slots),
           fee_per_kvb(config.fee_per_kvb) {}
 
     SwarmConfig config;
     RandomSource& random;
     PayeeSeeds seeds;
     CreditBook credit;
+    Choker choker;
     Amount fee_per_kvb;  // of settlements, at present
     std::vector<SwarmAction> actions;
     std::map<PeerId, PeerState> peers;
@@ -204,6 +294,11 @@ struct Swarm::Impl {
     std::map<OutPoint, PayeeLink> payee_links;
     std::map<uint64_t, PendingRead> reads;
     uint64_t next_request{1};
+    uint64_t next_chunk_request{0};
+    uint64_t uploading_bytes{0};  // of all peers: read, or handed to p2p
+    size_t chunk_reads{0};
+    RateLimit rate_limit;  // of what we ask of all peers
+    uint64_t peer_rate_limit{0};
     Height tip;
     Instant last_now;
     std::optional<PeerId> last_served;
@@ -224,45 +319,78 @@ struct Swarm::Impl {
     PeerState* Find(PeerId peer);
     PeerState* FindNode(const NodeId& node, PeerId* id);
 
-    // download.cpp
+    // download.cpp: starts, hashes, ends
     void Start(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits, DownloadMode mode,
                Instant now);
     void OnHave(PeerId peer, const Have& have, Instant now);
     void OnHaveUpdate(PeerId peer, const HaveUpdate& update, Instant now);
     void OnHashes(PeerId peer, const Hashes& hashes, Instant now);
-    void OnChunkLeafHashes(PeerId peer, const ChunkLeafHashes& hashes, Instant now);
-    void OnLeaf(PeerId peer, const Leaf& leaf, Instant now);
-    void OnRefuse(PeerId peer, const Refuse& refuse, Instant now);
-    void ForgetProvider(Download& download, PeerId peer);
-    void Schedule(Download& download, Instant now);
-    void ScheduleAll(Instant now);
-    void TickDownload(Download& download, Instant now);
-    void TryVerify(Download& download, ChunkIndex chunk, Instant now);
-    void Verified(Download& download, ChunkIndex chunk, const Result<std::vector<uint8_t>>& result, Instant now);
-    void DropLeaves(Download& download, ChunkIndex chunk, PeerId peer);
-    void ReleaseIdle(Download& download, ChunkIndex chunk);
-    void RequestFrom(Download& download, PeerId peer, Provider& provider, const std::vector<ChunkIndex>& chunks,
-                     Instant now);
-    void AskForHashes(Download& download, PeerId peer, ChunkIndex chunk, Instant now);
-    size_t RoomAt(Download& download, PeerId peer, const Provider& provider, Instant now);
-    bool UsePaid(const Download& download, Instant now) const;
+    void LearnHashes(Download& download, ProvenSpan proven, Instant now);
+    // Sees to it that the hash of the chunk comes: from our store, else from `peer`.
+    void NeedHashes(Download& download, std::optional<PeerId> peer, ChunkIndex chunk, Instant now);
+    void AskForHashes(Download& download, SpanState& state, const HashSpan& span, std::optional<PeerId> peer,
+                      Instant now);
+    void OnOwnHashesRead(const PendingRead& read, const std::optional<HashProof>& proof, Instant now);
+    void ForgetSpans(Download& download);
     void Finish(Download& download, Instant now);
     void EndFailed();
     void FailDownload(ContentId content, Error error);  // a copy: the download that it belongs to ends
     DownloadProgress Progress(const Download& download) const;
     std::optional<Error> TooExpensive(const Download& download) const;
 
+    // download_chunks.cpp: leaves, and whether they are true
+    void OnLeaf(PeerId peer, const Leaf& leaf, Instant now);
+    void OnChunkLeafHashes(PeerId peer, const ChunkLeafHashes& hashes, Instant now);
+    void TryVerify(Download& download, ChunkIndex chunk, Instant now);
+    void Verified(Download& download, ChunkIndex chunk, Result<ChunkOutcome> outcome, Instant now);
+    void Dispute(Download& download, ChunkIndex chunk, PartialChunk& partial, Instant now);
+    void AskForLeafHashes(Download& download, ChunkIndex chunk, PartialChunk& partial, Instant now);
+    void GiveUpDispute(Download& download, ChunkIndex chunk, PartialChunk& partial);
+    void DropLeaves(Download& download, ChunkIndex chunk, PeerId peer);
+    void ReleaseIdle(Download& download, ChunkIndex chunk);
+
+    // download_schedule.cpp: who is asked for what
+    void OnRefuse(PeerId peer, const Refuse& refuse, Instant now);
+    void OnChoke(PeerId peer, Instant now);
+    void OnUnchoke(PeerId peer, Instant now);
+    void ForgetProvider(Download& download, PeerId peer);
+    void Schedule(Download& download, Instant now);
+    void ScheduleAll(Instant now);
+    void ServeDeadlines(Download& download, Instant now);
+    void GiveUrgent(Download& download, Instant now);
+    void CancelStale(Download& download, Instant now);
+    void StealFor(Download& download, PeerId peer, Provider& provider, size_t room, Instant now);
+    void TickDisputes(Download& download, Instant now);
+    void TickDownload(Download& download, Instant now);
+    void RequestFrom(Download& download, PeerId peer, Provider& provider, const std::vector<ChunkIndex>& chunks,
+                     RequestOrder order, Instant now);
+    // The request stays known, so that what is on its way is taken, but counts no more.
+    void MakeLate(Download& download, PeerId peer, Provider& provider, ChunkIndex chunk);
+    // What may be asked of a provider: how many chunks it may have, without what it has, and so many more if urgent.
+    struct Room {
+        size_t limit{0};
+        size_t chunks{0};
+        size_t urgent{0};
+    };
+    Room RoomAt(Download& download, PeerId peer, const Provider& provider, Instant now);
+    bool UsePaid(const Download& download, Instant now) const;
+
     // upload.cpp
     void AnswerHave(PeerId peer, const ContentId& content);
     void OnHaveQuery(PeerId peer, const HaveQuery& query);
     void OnGetHashes(PeerId peer, const GetHashes& get);
+    void OnGetLeafHashes(PeerId peer, const GetLeafHashes& get);
     void OnRequestChunks(PeerId peer, const RequestChunks& request, Instant now);
     void OnCancelChunks(PeerId peer, const CancelChunks& cancel);
     void PumpUploads(Instant now);
     bool PumpOne(PeerId id, PeerState& peer, Instant now);
+    uint64_t QueueLimit(const PeerState& peer) const;
+    void NoteDrained(PeerState& peer, uint64_t queued_bytes, Instant now);
     void UndoRead(const PendingRead& read);
-    void SendChunk(const PendingRead& read, const ChunkData& data);
+    void SendChunk(const PendingRead& read, const std::shared_ptr<const Bytes>& chunk, Instant now);
     void Announce(const ContentId& content, ChunkIndex chunk);
+    void TickChoker(Instant now);
+    void ChokePeer(PeerId id, PeerState& peer);
 
     // swarm_prices.cpp
     Amount PriceFor(PeerState& peer, const ContentId& content);  // what the peer pays us from now on

@@ -238,10 +238,25 @@ void SwarmService::Run() {
     for (auto actions = m_swarm.TakeActions(); !actions.empty(); actions = m_swarm.TakeActions()) {
         for (SwarmAction& action : actions) std::visit([&](auto& typed) { Do(typed); }, action);
         // A queue that was never over its half says nothing when it is empty again.
-        for (const PeerId peer : std::exchange(m_sent_leaves, {})) OnChunksLeft(peer);
+        for (const PeerId peer : std::exchange(m_sent_leaves, {})) {
+            OnChunksLeft(peer);
+            WatchDrain(peer);
+        }
     }
     m_running = false;
     ScheduleWakeup();
+}
+
+// What a slow peer may have queued is less than half of the queue, whose draining p2p tells by itself.
+void SwarmService::WatchDrain(PeerId peer) {
+    if (!m_swarm.WaitsForDrain(peer) || !m_draining.insert(peer).second) return;
+    m_environment.network_strand.PostAfter(kDrainPoll, [this, alive = m_alive, peer] {
+        if (!*alive) return;
+        m_draining.erase(peer);
+        OnChunksLeft(peer);
+        Run();
+        WatchDrain(peer);
+    });
 }
 
 void SwarmService::ScheduleWakeup() {
@@ -265,30 +280,29 @@ void SwarmService::Do(SendControl& action) {
 
 void SwarmService::Do(SendLeaf& action) {
     m_sent_leaves.insert(action.peer);
-    if (!m_network.peers().Send(action.peer, p2p::MessageType::kContentChunk, std::move(action.payload)))
+    p2p::Payload payload(std::move(action.head), std::move(action.chunk), action.offset, action.bytes);
+    if (!m_network.peers().Send(action.peer, p2p::MessageType::kContentChunk, std::move(payload)))
         m_network.peers().Disconnect(action.peer, "does not read what it is sent");
 }
 
 void SwarmService::Do(ReadChunk& action) {
     m_environment.workers.Post([this, action, alive = m_alive] {
-        auto data = [&]() -> Result<ChunkData> {
+        auto chunk = [&]() -> Result<std::shared_ptr<const Bytes>> {
             const auto stored = m_chunks.Find(action.content);
             if (!stored) return Fail(ErrorKind::kUnavailable, "the content is not here any more");
-            ChunkData result;
-            result.bytes.resize(ChunkBytes(action.content.size_bytes, action.chunk));
-            RETURN_IF_ERROR(stored->Read(action.chunk, result.bytes));
-            result.leaf_hashes = LeafHashes(result.bytes);
-            return result;
+            auto bytes = std::make_shared<Bytes>(ChunkBytes(action.content.size_bytes, action.chunk));
+            RETURN_IF_ERROR(stored->Read(action.chunk, *bytes));
+            return std::shared_ptr<const Bytes>(std::move(bytes));
         }();
-        PostBack([this, request = action.request, data = std::move(data)]() mutable {
-            m_swarm.OnChunkRead(request, std::move(data), Now());
+        PostBack([this, request = action.request, chunk = std::move(chunk)]() mutable {
+            m_swarm.OnChunkRead(request, std::move(chunk), Now());
             Run();
         });
     });
 }
 
 void SwarmService::Do(ReadHashes& action) {
-    m_environment.workers.Post([this, action] {
+    m_environment.workers.Post([this, action, alive = m_alive] {
         const auto stored = m_chunks.Find(action.content);
         auto proof = stored ? stored->ProofOf(action.span) : std::nullopt;
         PostBack([this, request = action.request, proof = std::move(proof)]() mutable {
@@ -298,19 +312,34 @@ void SwarmService::Do(ReadHashes& action) {
     });
 }
 
-void SwarmService::Do(VerifyAndStore& action) {
-    m_environment.workers.Post([this, action = std::make_shared<VerifyAndStore>(std::move(action))] {
-        auto result = [&]() -> Result<std::vector<uint8_t>> {
-            const auto stored = m_chunks.Find(action->content);
+void SwarmService::Do(ReadLeafHashes& action) {
+    m_environment.workers.Post([this, action, alive = m_alive] {
+        auto hashes = [&]() -> Result<std::vector<Hash256>> {
+            const auto stored = m_chunks.Find(action.content);
             if (!stored) return Fail(ErrorKind::kUnavailable, "the content is not here any more");
-            auto bad = VerifyChunk(action->content, action->chunk, *action->bytes, action->leaf_hashes);
-            if (bad.empty()) RETURN_IF_ERROR(stored->AddChunk(action->chunk, *action->bytes));
-            return bad;
+            return stored->ReadLeafHashes(action.chunk);
         }();
-        PostBack([this, content = action->content, chunk = action->chunk, result = std::move(result)]() mutable {
-            const bool stored = result && result->empty();
+        PostBack([this, request = action.request, hashes = std::move(hashes)]() mutable {
+            m_swarm.OnLeafHashesRead(request, std::move(hashes), Now());
+            Run();
+        });
+    });
+}
+
+void SwarmService::Do(VerifyAndStore& action) {
+    m_environment.workers.Post([this, action = std::move(action), alive = m_alive] {
+        auto outcome = [&]() -> Result<ChunkOutcome> {
+            const auto stored = m_chunks.Find(action.proven.content());
+            if (!stored) return Fail(ErrorKind::kUnavailable, "the content is not here any more");
+            ChunkVerdict verdict = VerifyChunk(action.proven, action.bytes);
+            if (verdict.chunk) RETURN_IF_ERROR(stored->AddVerified(*verdict.chunk));
+            return ChunkOutcome{verdict.chunk.has_value(), std::move(verdict.leaf_hashes)};
+        }();
+        PostBack([this, content = action.proven.content(), chunk = action.proven.chunk(),
+                  outcome = std::move(outcome)]() mutable {
+            const bool stored = outcome && outcome->stored;
             if (stored) FlushSoon(content);
-            m_swarm.OnChunkVerified(content, chunk, std::move(result), Now());
+            m_swarm.OnChunkVerified(content, chunk, std::move(outcome), Now());
             Run();
             if (stored) NoteStored(content, chunk);
         });

@@ -48,6 +48,8 @@ class SwarmService final : public ContentEndpoint {
   public:
     // A crash loses what was stored in this time.
     static constexpr milliseconds kFlushDelay{500};
+    // How often a slow peer's queue is looked at while more waits for it.
+    static constexpr milliseconds kDrainPoll{4};
 
     SwarmService(const Environment& environment, NetworkService& network, content::ChunkStore& chunks,
                  SwarmStore& store, content::SwarmConfig config, EventHub& events);
@@ -67,16 +69,16 @@ class SwarmService final : public ContentEndpoint {
     Status StartDownload(const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib,
                          content::DownloadMode mode = content::DownloadMode::kWhole);
     void StopDownload(const ContentId& content);
-    // As content::Swarm's. Each reader of a content (a number that NewReader gives) has deadlines of its own, which take
-    // turns; an empty list, or DropReader, ends them.
+    // As content::Swarm's. Each reader of a content (a number that NewReader gives) has deadlines of its own, which
+    // take turns; an empty list, or DropReader, ends them.
     void SetMode(const ContentId& content, content::DownloadMode mode);
     void SetLimits(const ContentId& content, const content::DownloadLimits& limits);
     void Want(const ContentId& content, content::ChunkIndex first, content::ChunkIndex last);
     ReaderId NewReader() { return ++m_last_reader; }
     void SetDeadlines(const ContentId& content, ReaderId reader, std::vector<content::ChunkIndex> soonest_first);
     void DropReader(const ContentId& content, ReaderId reader) { SetDeadlines(content, reader, {}); }
-    // Told of every chunk that is stored (verified, readable in the chunk store) until it is removed. An observer may add
-    // and remove observers, itself too, and call the service while it is told.
+    // Told of every chunk that is stored (verified, readable in the chunk store) until it is removed. An observer may
+    // add and remove observers, itself too, and call the service while it is told.
     void AddChunkObserver(ChunkObserver& observer) { m_chunk_observers.push_back(&observer); }
     void RemoveChunkObserver(ChunkObserver& observer);
     std::optional<content::DownloadProgress> ProgressOf(const ContentId& content) const {
@@ -109,10 +111,12 @@ class SwarmService final : public ContentEndpoint {
 
     void Run();
     void OnChunksLeft(PeerId peer);
+    void WatchDrain(PeerId peer);
     void Do(content::SendControl& action);
     void Do(content::SendLeaf& action);
     void Do(content::ReadChunk& action);
     void Do(content::ReadHashes& action);
+    void Do(content::ReadLeafHashes& action);
     void Do(content::VerifyAndStore& action);
     void Do(content::StoreHashes& action);
     void Do(content::WantChannels& action);
@@ -158,11 +162,12 @@ class SwarmService final : public ContentEndpoint {
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;  // newest state of each channel that waits for the disk
     std::set<PeerId> m_sent_leaves;                       // by the actions being done
+    std::set<PeerId> m_draining;                          // that WatchDrain looks at again
     bool m_saving{false};
     std::map<OutPoint, content::PayerChannel> m_unsaved_payers;  // likewise, of those that we pay
     bool m_saving_payers{false};
     std::map<ContentId, std::shared_ptr<content::StoredContent>> m_fetched;  // held, so that it is not evicted
-    std::set<ContentId> m_flushing;  // that FlushSoon waits with
+    std::set<ContentId> m_flushing;                                          // that FlushSoon waits with
     bool m_running{false};
     std::optional<Instant> m_wakeup;
     uint64_t m_wakeup_number{0};

@@ -17,7 +17,8 @@ std::vector<Bytes> Examples() {
         EncodeContentMessage(HaveUpdate{kContent, ChunkIndex(10)}),
         EncodeContentMessage(GetHashes{kContent, {ChunkIndex(0), 16}}),
         EncodeContentMessage(Hashes{kContent, {ChunkIndex(0), 16}, {std::vector<Hash256>(11), {}}}),
-        EncodeContentMessage(RequestChunks{kContent, {{ChunkIndex(3), kAllLeaves}, {ChunkIndex(4), 1}}}),
+        EncodeContentMessage(
+            RequestChunks{kContent, RequestOrder::kUrgent, {{ChunkIndex(3), kAllLeaves}, {ChunkIndex(4), 1}}}),
         EncodeContentMessage(ChunkLeafHashes{kContent, ChunkIndex(10), std::vector<Hash256>(1)}),
         EncodeLeaf(kContent, ChunkIndex(10), 0, Bytes(17)),
         EncodeLeaf(kContent, ChunkIndex(9), 15, Bytes(kLeafBytes)),
@@ -30,6 +31,9 @@ std::vector<Bytes> Examples() {
         EncodeContentMessage(ChannelReject{{}, ChannelRejectReason::kTooMany}),
         EncodeContentMessage(Voucher{{}, Amount(330), {}}),
         EncodeContentMessage(ChannelClosed{}),
+        EncodeContentMessage(GetLeafHashes{kContent, ChunkIndex(10)}),
+        EncodeContentMessage(Choke{}),
+        EncodeContentMessage(Unchoke{}),
         EncodeContentMessage(Bid{{{}, 600'000}, 3, Amount(2'000)}),
         EncodeContentMessage(Counter{{{}, 600'000}, 1, Amount(3'000), true}),
         EncodeContentMessage(UseChannel{}),
@@ -65,9 +69,9 @@ TEST(ContentMessages, CutOffOrLongerPayloadsAreRefused) {
 
 TEST(ContentMessages, LimitsAreKeptOnBothSides) {
     std::vector<LeafRequest> most(kMaxRequestedChunks, {ChunkIndex(1), 1});
-    EXPECT_TRUE(DecodeContentMessage(EncodeContentMessage(RequestChunks{kContent, most})));
+    EXPECT_TRUE(DecodeContentMessage(EncodeContentMessage(RequestChunks{kContent, {}, most})));
     Writer more;
-    more(ContentMessageType::kRequestChunks, kContent);
+    more(ContentMessageType::kRequestChunks, kContent, RequestOrder::kQueue);
     more.CompactSize(kMaxRequestedChunks + 1);
     for (size_t i = 0; i <= kMaxRequestedChunks; ++i) more(LeafRequest{ChunkIndex(1), 1});
     EXPECT_FALSE(DecodeContentMessage(more.bytes()));
@@ -92,15 +96,17 @@ TEST(ContentMessages, WhatLiesOutsideTheContentIsRefused) {
         EncodeContentMessage(Have{kContent, Amount(kMaxSupply.drops + 1), true, {}, {}}),
         EncodeContentMessage(GetHashes{kContent, {ChunkIndex(1), 2}}),
         EncodeContentMessage(GetHashes{{{}, uint64_t{kChunkBytes} * 2'000}, {ChunkIndex(0), 512}}),
-        EncodeContentMessage(RequestChunks{kContent, {{ChunkIndex(11), 1}}}),
-        EncodeContentMessage(RequestChunks{kContent, {{ChunkIndex(1), 0}}}),
+        EncodeContentMessage(RequestChunks{kContent, {}, {{ChunkIndex(11), 1}}}),
+        EncodeContentMessage(RequestChunks{kContent, {}, {{ChunkIndex(1), 0}}}),
+        EncodeContentMessage(RequestChunks{kContent, static_cast<RequestOrder>(3), {{ChunkIndex(1), 1}}}),
+        EncodeContentMessage(GetLeafHashes{kContent, ChunkIndex(11)}),
         EncodeContentMessage(ChunkLeafHashes{kContent, ChunkIndex(10), std::vector<Hash256>(2)}),
         EncodeLeaf(kContent, ChunkIndex(10), 0, Bytes(16)),
         EncodeLeaf(kContent, ChunkIndex(10), 1, Bytes(17)),
         EncodeLeaf(kContent, ChunkIndex(9), 16, Bytes(kLeafBytes)),
         EncodeContentMessage(Refuse{kContent, ChunkIndex(1), static_cast<RefuseReason>(7)}),
         EncodeContentMessage(ChannelReject{{}, static_cast<ChannelRejectReason>(0)}),
-        Bytes{18},
+        Bytes{21},
         Bytes{0},
         Bytes{},
     };
@@ -112,7 +118,7 @@ TEST(ContentMessages, RandomPayloadsAreRefusedOrCanonical) {
     for (int i = 0; i < 20'000; ++i) {
         Bytes bytes(random.Below(300));
         random.Fill(bytes);
-        if (!bytes.empty()) bytes[0] = static_cast<uint8_t>(random.Below(19));
+        if (!bytes.empty()) bytes[0] = static_cast<uint8_t>(random.Below(22));
         const auto message = DecodeContentMessage(bytes);
         if (!message) continue;
         std::visit(

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "util/random.h"
 
 namespace sluice::content {
@@ -15,7 +17,9 @@ ChunkSet Set(std::string_view drawn) {
     }
     return set;
 }
-std::string Draw(const std::vector<ChunkIndex>& chunks) {
+// In order of their number: the order among chunks of equal rarity is nobody's business.
+std::string Draw(std::vector<ChunkIndex> chunks, bool sorted = true) {
+    if (sorted) std::sort(chunks.begin(), chunks.end());
     std::string text;
     for (const ChunkIndex chunk : chunks) text += (text.empty() ? "" : " ") + ToString(chunk);
     return text;
@@ -38,12 +42,13 @@ TEST(Picker, GivesAPeerOnlyWhatItHasAndNobodyElseIsAsked) {
     ChunkPicker picker(Set("#......."), 0);
     picker.AddPeer(kA, Set("####...."));
     picker.AddPeer(kB, Set("..####.."));
-    EXPECT_EQ(Draw(picker.Pick(kA, 2)), "1 2");
-    EXPECT_EQ(Draw(picker.Pick(kB, 8)), "4 5 3");
+    const auto first = picker.Pick(kA, 1);
+    EXPECT_EQ(Draw(first), "1");  // the others have two copies
+    EXPECT_EQ(Draw(picker.Pick(kB, 8)), "2 3 4 5");
     EXPECT_EQ(Draw(picker.Pick(kA, 8)), "");
     EXPECT_EQ(Draw(picker.Pick(kC, 8)), "");
-    picker.OnReleased(ChunkIndex(2), kA);
-    EXPECT_EQ(Draw(picker.Pick(kB, 8)), "2");
+    picker.OnReleased(ChunkIndex(2), kB);
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "2");
 }
 
 TEST(Picker, DeadlinesComeBeforeRarity) {
@@ -51,7 +56,8 @@ TEST(Picker, DeadlinesComeBeforeRarity) {
     picker.AddPeer(kA, Set("######"));
     picker.AddPeer(kB, Set("...###"));
     picker.SetUrgent({ChunkIndex(5), ChunkIndex(4)});
-    EXPECT_EQ(Draw(picker.Pick(kA, 3)), "5 4 0");
+    EXPECT_EQ(Draw(picker.Pick(kA, 2), false), "5 4");
+    EXPECT_EQ(picker.Availability(picker.Pick(kA, 1).at(0)), 1u);
     picker.SetUrgent({ChunkIndex(3)});
     EXPECT_EQ(Draw(picker.Pick(kA, 1)), "3");
 }
@@ -98,6 +104,69 @@ TEST(Picker, EndgameDuplicatesAreUnderTwoPercentAndOnlyAtTheEnd) {
     EXPECT_TRUE(picker.IsDone());
 }
 
+TEST(Picker, OnDemandNothingIsPickedThatWasNotNamed) {
+    ChunkPicker picker(Set("#......."), 0, false);
+    picker.AddSeed(kA);
+    EXPECT_TRUE(picker.IsIdle());
+    EXPECT_FALSE(picker.IsUseful(kA));
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "");
+    picker.SetUrgent({ChunkIndex(6), ChunkIndex(0)});
+    picker.Want(ChunkIndex(0), ChunkIndex(2));
+    EXPECT_EQ(picker.WantedCount(), 4u);
+    EXPECT_EQ(picker.WantedStored(), 1u);
+    EXPECT_EQ(Draw(picker.Pick(kA, 1)), "6");
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "1 2");
+    picker.SanityCheck();
+    for (const uint32_t chunk : {6, 1, 2}) picker.OnStored(ChunkIndex(chunk), kA);
+    EXPECT_TRUE(picker.IsIdle());
+    EXPECT_FALSE(picker.IsDone());
+    picker.SetUrgent({ChunkIndex(4)});
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "4");
+    picker.SetUrgent({});
+    picker.OnReleased(ChunkIndex(4), kA);
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "") << "what is urgent no more is not wanted";
+    picker.SetWantsAll(true);
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "3 4 5 7");
+    picker.SanityCheck();
+    picker.OnReleased(ChunkIndex(3), kA);
+    picker.SetWantsAll(false);
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "");
+    picker.SanityCheck();
+}
+
+TEST(Picker, AWantReachesOverNeitherEnd) {
+    ChunkPicker picker(Set("...."), 0, false);
+    picker.AddSeed(kA);
+    picker.Want(ChunkIndex(3), ChunkIndex(0xffffffff));
+    picker.Want(ChunkIndex(9), ChunkIndex(9));
+    picker.Want(ChunkIndex(2), ChunkIndex(1));
+    EXPECT_EQ(Draw(picker.Pick(kA, 8)), "3");
+}
+
+TEST(Picker, UrgentChunksMayBeAskedTwiceForOnePercentOfAll) {
+    ChunkPicker picker(ChunkSet(200), 0);
+    picker.AddSeed(kA);
+    picker.AddSeed(kB);
+    const auto asked = picker.Pick(kA, 10);
+    EXPECT_FALSE(picker.PickSecond(kA, asked[0])) << "of the same peer";
+    EXPECT_FALSE(picker.PickSecond(kB, ChunkIndex(199))) << "that nobody was asked for";
+    EXPECT_TRUE(picker.PickSecond(kB, asked[0]));
+    EXPECT_FALSE(picker.PickSecond(kC, asked[0]));
+    EXPECT_TRUE(picker.PickSecond(kB, asked[1]));
+    EXPECT_FALSE(picker.PickSecond(kB, asked[2])) << "over one percent";
+    EXPECT_EQ(picker.duplicates(), 2u);
+}
+
+TEST(Picker, APeerThatHasLittleOfLargeContentIsFoundAtOnce) {
+    const uint32_t chunks = 100'000;
+    ChunkPicker picker(ChunkSet(chunks), 9);
+    for (uint32_t i = 0; i < chunks; i += 2) picker.OnPeerHas(kA, ChunkIndex(i));
+    picker.OnPeerHas(kB, ChunkIndex(77'776));
+    EXPECT_TRUE(picker.IsUseful(kB));
+    EXPECT_EQ(Draw(picker.Pick(kB, 4)), "77776");
+    picker.SanityCheck();
+}
+
 TEST(Picker, SmallContentHasNoDuplicates) {
     ChunkPicker picker(ChunkSet(99), 0);
     picker.AddSeed(kA);
@@ -138,6 +207,7 @@ TEST(Picker, AgreesWithANaiveModelOnWhatIsLeft) {
                 }
         }
         EXPECT_EQ(picker.have().count(), stored.size());
+        picker.SanityCheck();
     }
     EXPECT_TRUE(picker.IsDone());
 }

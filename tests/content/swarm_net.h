@@ -86,10 +86,17 @@ struct NetNode {
     NodeId id;
     std::unique_ptr<Swarm> swarm;
     Instant busy_until{};
-    bool forges{false};  // one byte of every chunk it gives
+    bool forges{false};          // one byte of every chunk it gives
+    uint32_t forged_leaf{0};     // in this leaf
+    uint64_t gives{UINT64_MAX};  // leaves, and then no more
     bool never_pays{false};
     bool mute{false};    // answers no opening
     bool silent{false};  // takes requests and vouchers, gives no leaves
+    bool lies_about_leaves{false};
+    bool knows_no_leaves{false};
+    size_t leaf_hash_reads{0};
+    std::set<std::pair<ContentId, ChunkIndex>> known_spans;
+    std::map<std::pair<ContentId, ChunkIndex>, Instant> stored_at;
     uint64_t sent_leaf_bytes{0}, received_leaf_bytes{0};
     std::map<ContentId, ChunkSet> stored;
     std::map<ContentId, Bytes> data;
@@ -121,12 +128,13 @@ class Net {
         node.swarm->AddContent(content.id, content.All(), ask, floor);
         Pump(node);
     }
-    void Fetch(NetNode& node, const TestContent& content, Amount max_price = Amount(0), Amount budget = Amount(0)) {
+    void Fetch(NetNode& node, const TestContent& content, Amount max_price = Amount(0), Amount budget = Amount(0),
+               DownloadMode mode = DownloadMode::kWhole) {
         Know(content);
         node.stored.try_emplace(content.id, content.None());
         node.data[content.id].resize(content.bytes.size());
-        const Status status =
-            node.swarm->StartDownload(content.id, node.stored.at(content.id), {max_price, budget}, Amount(0), now);
+        const Status status = node.swarm->StartDownload(content.id, node.stored.at(content.id), {max_price, budget},
+                                                        Amount(0), now, mode);
         ASSERT_TRUE(status) << status.error().message;
         Pump(node);
     }
@@ -163,6 +171,14 @@ class Net {
             if (from == node.index) Connect(node, *m_nodes[to]);
         }
     }
+    void SetDeadlines(NetNode& node, const TestContent& content, const std::vector<ChunkIndex>& chunks) {
+        node.swarm->SetDeadlines(content.id, chunks, now);
+        Pump(node);
+    }
+    void Want(NetNode& node, const TestContent& content, uint32_t first, uint32_t last) {
+        node.swarm->Want(content.id, ChunkIndex(first), ChunkIndex(last), now);
+        Pump(node);
+    }
     // Every opening is this deep.
     void Confirm(uint32_t depth) {
         for (auto& [outpoint, facts] : m_chain) {
@@ -195,6 +211,7 @@ class Net {
     }
 
     Instant now{};
+    milliseconds latency{5};  // one way
 
   private:
     struct Event {
@@ -208,6 +225,10 @@ class Net {
         if (!m_joined.contains({from.index, static_cast<uint32_t>(to.value - 1)})) return;
         if (leaf && from.silent) return;
         if (!leaf && from.mute && payload[0] == static_cast<uint8_t>(ContentMessageType::kChannelAccept)) return;
+        if (leaf && from.gives-- == 0) {
+            from.gives = 0;
+            return;
+        }
         if (!leaf && from.never_pays && payload[0] == static_cast<uint8_t>(ContentMessageType::kVoucher)) return;
         Instant sent = now;
         if (leaf) {
@@ -215,15 +236,19 @@ class Net {
                 std::max(from.busy_until, now) + microseconds(payload.size() * 1'000'000 / from.bytes_per_s);
             sent = from.busy_until;
             from.sent_leaf_bytes += payload.size();
+            const auto link = std::pair(from.index, to);
+            m_queued[link] += payload.size();
+            Post(sent, [this, &from, to, link, bytes = payload.size(), epoch = m_epoch] {
+                m_queued[link] -= bytes;
+                if (epoch != m_epoch || !m_joined.contains({from.index, static_cast<uint32_t>(to.value - 1)})) return;
+                from.swarm->OnPeerDrained(to, m_queued[link], now);
+                Pump(from);
+            });
         }
         NetNode* target = m_nodes[to.value - 1].get();
-        Post(sent + milliseconds(5), [this, &from, target, to, payload = std::move(payload), leaf, epoch = m_epoch] {
+        Post(sent + latency, [this, &from, target, to, payload = std::move(payload), leaf, epoch = m_epoch] {
             if (epoch != m_epoch || !m_joined.contains({from.index, target->index})) return;
-            if (leaf) {
-                target->received_leaf_bytes += payload.size();
-                from.swarm->OnPeerDrained(to, 0, now);
-                Pump(from);
-            }
+            if (leaf) target->received_leaf_bytes += payload.size();
             target->swarm->OnMessage(PeerId(from.index + 1), payload, now);
             Pump(*target);
         });
@@ -234,31 +259,49 @@ class Net {
         }
     }
     void Do(NetNode& node, SendControl& a) { Deliver(node, a.peer, std::move(a.payload), false); }
-    void Do(NetNode& node, SendLeaf& a) { Deliver(node, a.peer, std::move(a.payload), true); }
+    void Do(NetNode& node, SendLeaf& a) {
+        Bytes payload = std::move(a.head);
+        const ByteSpan leaf = ByteSpan(*a.chunk).subspan(a.offset, a.bytes);
+        payload.insert(payload.end(), leaf.begin(), leaf.end());
+        Deliver(node, a.peer, std::move(payload), true);
+    }
     void Do(NetNode& node, ReadChunk& a) {
         const TestContent& content = *m_contents.at(a.content);
         EXPECT_TRUE(node.stored.at(a.content).Has(a.chunk));
-        ChunkData data{ToBytes(content.Chunk(a.chunk)), LeafHashes(content.Chunk(a.chunk))};
-        if (node.forges) data.bytes[0] ^= 1;
-        node.swarm->OnChunkRead(a.request, std::move(data), now);
+        auto bytes = std::make_shared<Bytes>(ToBytes(content.Chunk(a.chunk)));
+        if (node.forges) (*bytes)[size_t{node.forged_leaf} * kLeafBytes] ^= 1;
+        node.swarm->OnChunkRead(a.request, std::shared_ptr<const Bytes>(std::move(bytes)), now);
     }
     void Do(NetNode& node, ReadHashes& a) {
-        node.swarm->OnHashesRead(a.request, m_contents.at(a.content)->Proof(a.span), now);
+        // Of a proof that was fetched, the node knows just that span.
+        const bool knows = node.stored.at(a.content).IsFull() || node.known_spans.contains({a.content, a.span.first});
+        node.swarm->OnHashesRead(a.request, knows ? m_contents.at(a.content)->Proof(a.span) : std::nullopt, now);
+    }
+    void Do(NetNode& node, ReadLeafHashes& a) {
+        auto hashes = LeafHashes(m_contents.at(a.content)->Chunk(a.chunk));
+        if (node.lies_about_leaves) hashes[1].bytes[0] ^= 1;
+        ++node.leaf_hash_reads;
+        if (node.knows_no_leaves)
+            return node.swarm->OnLeafHashesRead(a.request, Fail(ErrorKind::kUnavailable, "damaged"), now);
+        node.swarm->OnLeafHashesRead(a.request, std::move(hashes), now);
     }
     void Do(NetNode& node, VerifyAndStore& a) {
+        const ContentId content = a.proven.content();
+        const ChunkIndex chunk = a.proven.chunk();
         if (node.disk_full)
-            return node.swarm->OnChunkVerified(a.content, a.chunk, Fail(ErrorKind::kEnvironment, "the disk is full"),
-                                               now);
-        const auto bad = VerifyChunk(a.content, a.chunk, *a.bytes, a.leaf_hashes);
-        if (bad.empty()) {
-            EXPECT_TRUE(node.stored.at(a.content).Insert(a.chunk)) << "stored twice";
+            return node.swarm->OnChunkVerified(content, chunk, Fail(ErrorKind::kEnvironment, "the disk is full"), now);
+        ChunkVerdict verdict = VerifyChunk(a.proven, a.bytes);
+        if (verdict.chunk) {
+            EXPECT_TRUE(node.stored.at(content).Insert(chunk)) << "stored twice";
             std::copy(a.bytes->begin(), a.bytes->end(),
-                      node.data.at(a.content).begin() + static_cast<ptrdiff_t>(ChunkOffset(a.chunk)));
+                      node.data.at(content).begin() + static_cast<ptrdiff_t>(ChunkOffset(chunk)));
+            node.stored_at[{content, chunk}] = now;
         }
-        node.swarm->OnChunkVerified(a.content, a.chunk, bad, now);
+        node.swarm->OnChunkVerified(content, chunk, ChunkOutcome{verdict.chunk.has_value(), verdict.leaf_hashes}, now);
     }
     void Do(NetNode& node, StoreHashes& a) {
         EXPECT_TRUE(VerifyHashProof(a.content, a.span, a.proof));
+        node.known_spans.insert({a.content, a.span.first});
         node.swarm->OnHashesStored(a.content, a.span, {}, now);
     }
     void Do(NetNode& node, WantChannels& a) {
@@ -319,6 +362,7 @@ class Net {
     std::map<ContentId, const TestContent*> m_contents;
     std::set<std::pair<uint32_t, uint32_t>> m_joined;
     std::map<OutPoint, ChannelFacts> m_chain;
+    std::map<std::pair<uint32_t, PeerId>, uint64_t> m_queued;  // leaf bytes that have not left, from whom to whom
     std::priority_queue<Event> m_events;
     Instant m_last_tick{};
     uint64_t m_order{0};

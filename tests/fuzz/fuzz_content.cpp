@@ -253,7 +253,7 @@ std::vector<Seed> ContentMessageSeeds() {
         {"have-update", EncodeContentMessage(HaveUpdate{tree.id, ChunkIndex(3)})},
         {"get-hashes", EncodeContentMessage(GetHashes{tree.id, span})},
         {"hashes", EncodeContentMessage(Hashes{tree.id, span, tree.Prove(span)})},
-        {"request", EncodeContentMessage(RequestChunks{tree.id, {{ChunkIndex(1), kAllLeaves}, {ChunkIndex(2), 3}}})},
+        {"request", EncodeContentMessage(RequestChunks{tree.id, {}, {{ChunkIndex(1), kAllLeaves}, {ChunkIndex(2), 3}}})},
         {"leaf-hashes", EncodeContentMessage(ChunkLeafHashes{tree.id, ChunkIndex(1), std::vector<Hash256>(16)})},
         {"leaf", EncodeLeaf(small, ChunkIndex(0), 0, Bytes(1000, 1))},
         {"cancel", EncodeContentMessage(CancelChunks{tree.id, {ChunkIndex(1)}})},
@@ -272,7 +272,10 @@ std::vector<Seed> ContentMessageSeeds() {
         {"accept", EncodeContentMessage(accept)},
         {"reject", EncodeContentMessage(ChannelReject{{{}, 1}, ChannelRejectReason::kTerms})},
         {"voucher", EncodeContentMessage(Voucher{{{}, 1}, Slu(1), {}})},
-        {"closed", EncodeContentMessage(ChannelClosed{{{}, 1}})}};
+        {"closed", EncodeContentMessage(ChannelClosed{{{}, 1}})},
+        {"get-leaf-hashes", EncodeContentMessage(GetLeafHashes{tree.id, ChunkIndex(1)})},
+        {"choke", EncodeContentMessage(Choke{})},
+        {"unchoke", EncodeContentMessage(Unchoke{})}};
 }
 const Register kContentMessage{{"content_message", RunContentMessage, ContentMessageSeeds}};
 

@@ -75,7 +75,9 @@ class SwarmScene {
                 break;
             case 5:
                 Receive(EncodeContentMessage(
-                    RequestChunks{Content(1 + m_input.Below(3)), {{ChunkIndex(m_input.Below(4)), kAllLeaves}}}));
+                    RequestChunks{Content(1 + m_input.Below(3)),
+                                                           static_cast<RequestOrder>(m_input.Below(3)),
+                                                           {{ChunkIndex(m_input.Below(4)), kAllLeaves}}}));
                 break;
             case 6:
                 Receive(EncodeLeaf(Content(3), ChunkIndex(0), static_cast<uint8_t>(m_input.Below(16)),
@@ -101,22 +103,24 @@ class SwarmScene {
             CHECK(DecodeContentMessage(control->payload).has_value());
             NoteAccepted();
         } else if (const auto* leaf = std::get_if<SendLeaf>(&action)) {
-            CHECK(leaf->payload.size() <= kMaxLeafPayloadBytes);
+            CHECK(leaf->head.size() + leaf->bytes <= kMaxLeafPayloadBytes);
+            CHECK(leaf->offset + leaf->bytes <= leaf->chunk->size());
         } else if (const auto* read = std::get_if<ReadChunk>(&action)) {
             if (m_input.Integer() == 1) {
                 m_swarm.OnChunkRead(read->request, Fail(ErrorKind::kUnavailable, "gone"), m_now);
                 return;
             }
-            ChunkData data{Bytes(ChunkBytes(kContentBytes, read->chunk), 1), {}};
-            data.leaf_hashes.resize(LeavesOfChunk(kContentBytes, read->chunk));
-            m_swarm.OnChunkRead(read->request, std::move(data), m_now);
+            m_swarm.OnChunkRead(read->request, std::make_shared<const Bytes>(ChunkBytes(kContentBytes, read->chunk), 1),
+                                m_now);
         } else if (const auto* hashes = std::get_if<ReadHashes>(&action)) {
             m_swarm.OnHashesRead(hashes->request, std::nullopt, m_now);
+        } else if (const auto* leaves = std::get_if<ReadLeafHashes>(&action)) {
+            m_swarm.OnLeafHashesRead(leaves->request, std::vector<Hash256>(m_input.Below(17)), m_now);
         } else if (const auto* store = std::get_if<VerifyAndStore>(&action)) {
-            CHECK(store->bytes->size() == ChunkBytes(kContentBytes, store->chunk));
-            Result<std::vector<uint8_t>> result = std::vector<uint8_t>();
-            if (m_input.Flag()) result->push_back(0);
-            m_swarm.OnChunkVerified(store->content, store->chunk, std::move(result), m_now);
+            const ContentId content = store->proven.content();
+            CHECK(store->bytes->size() == ChunkBytes(kContentBytes, store->proven.chunk()));
+            const std::vector<Hash256> hashes(LeavesOfChunk(kContentBytes, store->proven.chunk()));
+            m_swarm.OnChunkVerified(content, store->proven.chunk(), ChunkOutcome{m_input.Flag(), hashes}, m_now);
         } else if (const auto* proof = std::get_if<StoreHashes>(&action)) {
             m_swarm.OnHashesStored(proof->content, proof->span, {}, m_now);
         } else if (const auto* check = std::get_if<CheckChannel>(&action)) {
