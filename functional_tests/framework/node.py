@@ -54,6 +54,7 @@ class Node:
         """
         assert self.process is None, f"{self.name} runs already"
         command = [os.path.join(self.bin_dir, "sluiced"), f"-datadir={self.data_dir}", f"-chain={self.chain}", "-rpcport=0",
+                   "-findproviders=0",   # connections are the test's to make, unless its arguments say otherwise
                    f"-port={self.p2p_port}", *self.args, *extra_args]
         if self.mock_time is not None:
             command.append(f"-mocktime={self.mock_time}")

@@ -135,6 +135,7 @@ void ProviderBook::OnPeerReady(PeerId id, const p2p::PeerInfo& info, Instant now
         if (candidate != want.candidates.end()) {
             candidate->second.failures = 0;
             candidate->second.node = peer.node;
+            peer.source = candidate->second.source;
         }
         if (NeedsMore(content, now)) Ask(id, peer, content, now);
     }
@@ -246,7 +247,7 @@ std::vector<ProviderView> ProviderBook::Views(const ContentId& content) const {
         if (!named && !peer.serves.contains(content)) continue;
         ProviderView view;
         view.endpoint = peer.endpoint;
-        view.source = named ? want->second.candidates.at(peer.endpoint).source : ProviderSource::kPeer;
+        view.source = named ? want->second.candidates.at(peer.endpoint).source : peer.source;
         view.node = peer.node;
         view.peer = id;
         view.serves = peer.serves.contains(content);

@@ -148,6 +148,7 @@ class ProviderBook {
         p2p::Endpoint endpoint;  // where we dialled it, or where it says that it listens
         bool listens{false};
         bool is_provider{false};
+        ProviderSource source{ProviderSource::kPeer};  // who named it when it connected
         bool speaks_content{false};
         Instant since;
         Instant last_needed;

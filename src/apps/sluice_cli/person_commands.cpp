@@ -153,7 +153,7 @@ const std::vector<PersonCommand>& Commands() {
             {"stake", "Stake money with a staker: delegate, undelegate, redelegate, status.", DeclareStake},
             {"peers", "List the connected peers.", DeclarePeers},
         };
-        for (const auto& more : {PublishCommands(), SaleCommands(), FetchCommands(), PaymentCommands()})
+        for (const auto& more : {PublishCommands(), SaleCommands(), FetchCommands(), PaymentCommands(), ProviderCommands()})
             all.insert(all.end(), more.begin(), more.end());
         return all;
     }();
