@@ -29,6 +29,8 @@ class ReadAhead {
     // What of it is missing, soonest first.
     std::vector<content::ChunkIndex> Plan(const std::function<bool(content::ChunkIndex)>& has) const;
     uint32_t window() const { return m_window; }
+    content::ChunkIndex first() const { return m_first; }
+    content::ChunkIndex last() const { return m_last; }
 
   private:
     content::ChunkIndex m_first, m_last;

@@ -176,11 +176,17 @@ Result<StreamId> Streams::Add(std::shared_ptr<Title> title, const StreamRequest&
         stream.ahead.emplace(first, last,
                              IsTimedMedia(record.mime, request.path.empty() ? record.file_name : request.path));
     }
+    ChunkCipher cipher(stream.title->openable.keys.Clone(), record.sealing_salt, stream.title->layout);
+    if (size_bytes > 0 && !(cipher.HasKeyOf(stream.ahead->first()) && cipher.HasKeyOf(stream.ahead->last())))
+        return Fail(
+            ErrorKind::kUnavailable,
+            fmt::format("this wallet does not have the key of the segment with '{}': buy it first, or the whole "
+                        "title",
+                        request.path));
     RETURN_IF_ERROR(Fetch(stream));
     const auto stored = m_chunks.Find(record.content);
     if (!stored) return Fail(ErrorKind::kUnavailable, "the content was removed from the store meanwhile: try again");
-    stream.opener = std::make_shared<Opener>(
-        stored, ChunkCipher(stream.title->openable.keys.Clone(), record.sealing_salt, stream.title->layout));
+    stream.opener = std::make_shared<Opener>(stored, std::move(cipher));
     stream.reader = m_swarm.NewReader();
     const StreamId id = ++m_last_stream;
     m_streams.emplace(id, std::move(stream));
