@@ -36,6 +36,7 @@ SwarmService::~SwarmService() = default;
 Status SwarmService::Start(Alive alive, Height tip) {
     m_alive = std::move(alive);
     m_swarm.OnTip(tip);
+    m_swarm.Tick(Now());  // what is taken up counts as used now
     for (const auto& [outpoint, channel] : m_store.vouchers().channels()) m_swarm.AddPayeeChannel(channel);
     ASSIGN_OR_RETURN(const auto history, m_store.PayerHistories());
     m_swarm.RestorePayerHistory(history);
@@ -183,6 +184,7 @@ void SwarmService::OnOpeningLost(const OutPoint& channel) {
     Run();
 }
 void SwarmService::AddPayeeChannels(const std::vector<PayeeChannel>& channels) {
+    m_swarm.Tick(Now());
     std::set<OutPoint> added;
     for (const PayeeChannel& channel : channels) {
         m_swarm.AddPayeeChannel(channel);
