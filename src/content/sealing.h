@@ -201,7 +201,8 @@ class PlainReader {
 };
 
 // Opens a single file (layout without manifest) to `path`, which appears only when it is whole. kInvalid if it exists.
+// With a pool, chunks are read and opened on it, several at once.
 Status OpenToFile(const ChunkSource& source, ChunkCipher cipher, storage::FileSystem& files, const std::string& path,
-                  const Progress& progress = {});
+                  const Progress& progress = {}, Executor* pool = nullptr);
 
 }  // namespace sluice::content

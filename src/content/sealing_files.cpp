@@ -36,7 +36,9 @@ class Batch {
         Item& item = m_items[m_size++];
         item.chunk = chunk;
         item.slice_bytes = bytes;
-        return MutableByteSpan(item.slice).first(bytes);
+        // Where its ciphertext will be: it is sealed in place.
+        const size_t slot_bytes = chunk.value == 0 ? item.cipher.layout().SlotBytes() : 0;
+        return MutableByteSpan(item.sealed).subspan(slot_bytes, bytes);
     }
     bool IsFull() const { return m_size == m_items.size(); }
     bool IsEmpty() const { return m_size == 0; }
@@ -70,18 +72,19 @@ class Batch {
 
   private:
     struct Item {
-        explicit Item(ChunkCipher c) : cipher(std::move(c)), slice(kSliceBytes), sealed(kChunkBytes) {}
+        explicit Item(ChunkCipher c) : cipher(std::move(c)), sealed(kChunkBytes) {}
         ChunkCipher cipher;
         ChunkIndex chunk;
-        Bytes slice;
         size_t slice_bytes{0};
-        Bytes sealed;
+        Bytes sealed;  // the plaintext first
         size_t sealed_bytes{0};
         std::vector<Hash256> leaf_hashes;
     };
 
     void Run(Item& item) {
-        item.sealed_bytes = item.cipher.Seal(item.chunk, ByteSpan(item.slice).first(item.slice_bytes), item.sealed);
+        const size_t slot_bytes = item.chunk.value == 0 ? item.cipher.layout().SlotBytes() : 0;
+        item.sealed_bytes =
+            item.cipher.Seal(item.chunk, ByteSpan(item.sealed).subspan(slot_bytes, item.slice_bytes), item.sealed);
         item.leaf_hashes = LeafHashes(ByteSpan(item.sealed).first(item.sealed_bytes));
         const std::lock_guard lock(m_mutex);
         if (--m_left == 0) m_done.notify_all();
@@ -149,6 +152,95 @@ class SealRun {
     ChunkIndex m_next;
     uint64_t m_done_bytes{0};
 };
+
+// Chunks that are read and opened together, each on its own.
+class OpenBatch {
+  public:
+    OpenBatch(const ChunkSource& source, const ChunkCipher& cipher, size_t capacity) : m_source(source) {
+        for (size_t i = 0; i < capacity; ++i) m_items.push_back(std::make_unique<Item>(cipher.Clone()));
+    }
+    // Begins with the chunks from `first` on, before `end`; returns the one after them.
+    ChunkIndex Start(ChunkIndex first, uint32_t end, Executor& pool) {
+        m_size = std::min<size_t>(m_items.size(), end - first.value);
+        m_left = m_size;
+        for (size_t i = 0; i < m_size; ++i) {
+            m_items[i]->chunk = ChunkIndex(static_cast<uint32_t>(first.value + i));
+            pool.Post([this, i] { Run(*m_items[i]); });
+        }
+        return ChunkIndex(static_cast<uint32_t>(first.value + m_size));
+    }
+    void Wait() {
+        std::unique_lock lock(m_mutex);
+        m_done.wait(lock, [this] { return m_left == 0; });
+    }
+    // Hands over the plaintext, in order. Returns its bytes; 0: there was nothing.
+    Result<uint64_t> Drain(PartFile& file) {
+        uint64_t bytes = 0;
+        for (size_t i = 0; i < m_size; ++i) {
+            const Item& item = *m_items[i];
+            RETURN_IF_ERROR(item.status);
+            RETURN_IF_ERROR(file.Append(ByteSpan(item.slice).first(item.slice_bytes)));
+            bytes += item.slice_bytes;
+        }
+        m_size = 0;
+        return bytes;
+    }
+
+  private:
+    struct Item {
+        explicit Item(ChunkCipher c) : cipher(std::move(c)), sealed(kChunkBytes), slice(kSliceBytes) {}
+        ChunkCipher cipher;
+        ChunkIndex chunk;
+        Bytes sealed;
+        Bytes slice;
+        size_t slice_bytes{0};
+        Status status;
+    };
+    void Run(Item& item) {
+        item.status = Open(item);
+        const std::lock_guard lock(m_mutex);
+        if (--m_left == 0) m_done.notify_all();
+    }
+    Status Open(Item& item) const {
+        const auto sealed = MutableByteSpan(item.sealed).first(ChunkBytes(m_source.size_bytes(), item.chunk));
+        RETURN_IF_ERROR(m_source.Read(item.chunk, sealed));
+        ASSIGN_OR_RETURN(item.slice_bytes, item.cipher.Open(item.chunk, sealed, item.slice));
+        return {};
+    }
+
+    const ChunkSource& m_source;
+    std::vector<std::unique_ptr<Item>> m_items;
+    size_t m_size{0};
+    std::mutex m_mutex;  // guards the count of what the pool has not done yet
+    std::condition_variable m_done;
+    size_t m_left{0};
+};
+
+// Writes one batch while the pool opens the next.
+Status OpenOnPool(const ChunkSource& source, const ChunkCipher& cipher, PartFile& file, const Progress& progress,
+                  Executor& pool) {
+    const SealedLayout& layout = cipher.layout();
+    if (source.size_bytes() != layout.sealed_bytes) {
+        return Fail(fmt::format("the sealed data has {} bytes, but its record says {}", source.size_bytes(),
+                                layout.sealed_bytes));
+    }
+    OpenBatch batches[2] = {{source, cipher, kPooledBatchChunks}, {source, cipher, kPooledBatchChunks}};
+    const Status status = [&]() -> Status {
+        uint64_t done = 0;
+        ChunkIndex next = batches[0].Start(ChunkIndex(0), layout.chunks(), pool);
+        for (size_t turn = 0;; turn ^= 1) {
+            batches[turn].Wait();
+            next = batches[turn ^ 1].Start(next, layout.chunks(), pool);
+            ASSIGN_OR_RETURN(const uint64_t bytes, batches[turn].Drain(file));
+            if (bytes == 0) return {};
+            done += bytes;
+            RETURN_IF_ERROR(CheckProgress(progress, done, layout.PlainBytes()));
+        }
+    }();
+    // Rationale: the pool may still work on a batch when reading or writing failed.
+    for (OpenBatch& batch : batches) batch.Wait();
+    return status;
+}
 
 class PlainFile final : public PlainSource {
   public:
@@ -256,11 +348,15 @@ Status PartFile::Commit() {
 }
 
 Status OpenToFile(const ChunkSource& source, ChunkCipher cipher, storage::FileSystem& files, const std::string& path,
-                  const Progress& progress) {
+                  const Progress& progress, Executor* pool) {
     if (cipher.layout().manifest_chunks != 0)
         return Fail(fmt::format("this is a sealed folder: open it as one, not to the file {}", path));
-    PlainReader reader(source, std::move(cipher));
     ASSIGN_OR_RETURN(PartFile file, PartFile::Create(files, path));
+    if (pool != nullptr) {
+        RETURN_IF_ERROR(OpenOnPool(source, cipher, file, progress, *pool));
+        return file.Commit();
+    }
+    PlainReader reader(source, std::move(cipher));
     Bytes slice(kSliceBytes);
     for (uint64_t offset = 0; offset < reader.size_bytes();) {
         const auto piece = MutableByteSpan(slice).first(std::min<uint64_t>(slice.size(), reader.size_bytes() - offset));

@@ -132,7 +132,8 @@ void FetchJobs::OpenThen(JobId job, std::shared_ptr<Claims::Openable> openable, 
                 return Fail(ErrorKind::kUnavailable, "the content was removed from the store meanwhile: get it again");
             ChunkCipher cipher(openable->keys.Clone(), record.sealing_salt, layout);
             if (record.manifest_chunks == 0)
-                return OpenToFile(*stored, std::move(cipher), m_tasks.environment().files, path, tell);
+                return OpenToFile(*stored, std::move(cipher), m_tasks.environment().files, path, tell,
+                                  &m_tasks.environment().workers);
             ASSIGN_OR_RETURN(const size_t files, OpenToFolder(*stored, std::move(cipher), m_tasks.environment().files,
                                                               path, m_tasks.environment().file_modes, tell));
             (void)files;

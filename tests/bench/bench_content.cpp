@@ -1,9 +1,15 @@
 #include <benchmark/benchmark.h>
 
+#include <unistd.h>
+
+#include <thread>
+
 #include "consensus/ledger_fixture.h"
+#include "content/chunk_store.h"
 #include "content/messages.h"
 #include "content/sealing.h"
 #include "content/voucher.h"
+#include "p2p/asio_executor.h"
 #include "util/random.h"
 
 namespace sluice::content {
@@ -72,6 +78,72 @@ void OpenContent(benchmark::State& state) {
     state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * kFileBytes));
 }
 BENCHMARK(OpenContent)->Name("PlainReader/64MiB")->Unit(benchmark::kMillisecond);
+
+// What publish and get do: a file on a disk in memory, sealed into a store on all cores, and opened to a file again.
+class OnDisk {
+  public:
+    static constexpr uint64_t kBytes = uint64_t{1} << 30;
+    OnDisk() : m_files(storage::MakePosixFileSystem()), m_pool(std::max(1u, std::thread::hardware_concurrency()), "b") {
+        CHECK(m_files->CreateDirectories(m_folder).has_value());
+        Bytes piece(1 << 20);
+        SeededRandom(1).Fill(piece);
+        const auto file = *m_files->Open(Path("plain"), storage::OpenMode::kCreateOrOpen);
+        for (uint64_t at = 0; at < kBytes; at += piece.size()) CHECK(file->WriteAt(at, piece).has_value());
+        m_store = std::move(*ChunkStore::Open(*m_files, Path("store"), 4 * kBytes));
+    }
+    ~OnDisk() {
+        for (const ContentId& content : m_store->List()) (void)m_store->Remove(content);
+        m_store.reset();
+        for (const char* name : {"plain", "opened", "store", ""})
+            if (m_files->Exists(Path(name))) (void)m_files->Remove(Path(name));
+    }
+    Sealed Seal() {
+        const auto source = *OpenPlainFile(*m_files, Path("plain"));
+        const auto staged = *m_store->Stage();
+        const auto sealed = content::Seal({source.get(), 0, {}}, Keys(), kSalt, *staged, {}, &m_pool);
+        CHECK(sealed && staged->Commit(sealed->content));
+        return *sealed;
+    }
+    void Open(const Sealed& sealed) {
+        const auto stored = m_store->Find(sealed.content);
+        CHECK(OpenToFile(*stored, ChunkCipher(Keys(), kSalt, sealed.layout), *m_files, Path("opened"), {}, &m_pool)
+                  .has_value());
+        CHECK(m_files->Remove(Path("opened")).has_value());
+    }
+    void Remove(const Sealed& sealed) { CHECK(m_store->Remove(sealed.content).has_value()); }
+
+  private:
+    static ContentKeys Keys() { return ContentKeys::FromTitleKey(TestKey(5)); }
+    std::string Path(const std::string& name) const { return m_folder + (name.empty() ? "" : "/" + name); }
+    const std::string m_folder = "/dev/shm/sluice-bench-" + std::to_string(getpid());
+    std::unique_ptr<storage::FileSystem> m_files;
+    p2p::ThreadPool m_pool;
+    std::unique_ptr<ChunkStore> m_store;
+};
+
+void SealToStore(benchmark::State& state) {
+    OnDisk disk;
+    for (auto _ : state) {
+        const Sealed sealed = disk.Seal();
+        state.PauseTiming();
+        disk.Remove(sealed);
+        state.ResumeTiming();
+    }
+    state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * OnDisk::kBytes));
+}
+BENCHMARK(SealToStore)->Name("SealToStore/1GiB")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
+
+void OpenFromStore(benchmark::State& state) {
+    OnDisk disk;
+    const Sealed sealed = disk.Seal();
+    for (auto _ : state) disk.Open(sealed);
+    state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * OnDisk::kBytes));
+}
+BENCHMARK(OpenFromStore)
+    ->Name("OpenFromStore/1GiB")
+    ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime();
 
 void VerifyWholeChunk(benchmark::State& state) {
     Bytes chunk(kChunkBytes);

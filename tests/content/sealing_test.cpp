@@ -249,6 +249,31 @@ TEST(SealingFiles, AFileIsSealedAndOpened) {
     EXPECT_THAT(again.error().message, HasSubstr("/opened exists already"));
 }
 
+TEST(SealingFiles, APoolOpensTheSameBytes) {
+    for (const size_t size : {size_t{1}, size_t{kSliceBytes}, size_t{kSliceBytes} * 16, size_t{kSliceBytes} * 37 + 5}) {
+        storage::MemoryDisk disk(1);
+        const Bytes plain = RandomBytes(size);
+        MemorySealed sealed_bytes;
+        const Sealed sealed = SealBytes(plain, sealed_bytes);
+        WriteFile(disk.files(), "/sealed", sealed_bytes.bytes);
+        {
+            ThreadPool pool;
+            ASSERT_TRUE(OpenToFile(**OpenSealedFile(disk.files(), "/sealed"), Cipher(sealed), disk.files(), "/opened",
+                                   {}, &pool));
+        }
+        EXPECT_EQ(*storage::ReadWholeFile(disk.files(), "/opened", 16 << 20), plain) << size;
+        // A damaged chunk is named, and nothing is left.
+        sealed_bytes.bytes.back() ^= 1;
+        WriteFile(disk.files(), "/sealed", sealed_bytes.bytes);
+        ThreadPool pool;
+        const Status bad =
+            OpenToFile(**OpenSealedFile(disk.files(), "/sealed"), Cipher(sealed), disk.files(), "/bad", {}, &pool);
+        ASSERT_FALSE(bad);
+        EXPECT_THAT(bad.error().message, HasSubstr("does not open"));
+        EXPECT_FALSE(disk.files().Exists("/bad"));
+    }
+}
+
 TEST(SealingFiles, SomebodysFileThatEndsInPartStaysAndTheRestOfAnInterruptedRunGives) {
     storage::MemoryDisk disk(1);
     auto& files = disk.files();

@@ -6,10 +6,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 
 #include "apps/sluice_util/commands.h"
 #include "content/manifest.h"
 #include "content/sealing.h"
+#include "p2p/asio_executor.h"
 #include "storage/file_system.h"
 #include "util/random.h"
 
@@ -111,6 +113,8 @@ Result<Salt> ReadSalt(const std::string& hex, RandomSource& random) {
     return *salt;
 }
 
+size_t Cores() { return std::max<size_t>(1, std::thread::hardware_concurrency()); }
+
 content::FileModes PosixModes() {
     content::FileModes modes;
     modes.is_executable = [](const std::string& path) {
@@ -139,17 +143,17 @@ CommandResult SealCommand(const SealOptions& options) {
 
     content::FolderSource folder;
     if (entry.kind == DirectoryEntry::Kind::kDirectory) {
-        ASSIGN_OR_RETURN(const content::Manifest manifest,
-                         content::ScanFolder(*files, options.input, PosixModes()));
+        ASSIGN_OR_RETURN(const content::Manifest manifest, content::ScanFolder(*files, options.input, PosixModes()));
         ASSIGN_OR_RETURN(folder, content::OpenPlainFolder(*files, options.input, manifest));
     } else {
         ASSIGN_OR_RETURN(folder.source, content::OpenPlainFile(*files, options.input));
     }
     ASSIGN_OR_RETURN(content::PartFile file, content::PartFile::Create(*files, options.output));
     content::FileChunkSink sink(file);
+    p2p::ThreadPool pool(Cores(), "seal");
     const content::SealJob job{folder.source.get(), folder.manifest_chunks, {}};
-    ASSIGN_OR_RETURN(const content::Sealed sealed,
-                     content::Seal(job, ContentKeys::FromTitleKey(key.Clone()), salt, sink, ShowProgress("sealing")));
+    ASSIGN_OR_RETURN(const content::Sealed sealed, content::Seal(job, ContentKeys::FromTitleKey(key.Clone()), salt,
+                                                                 sink, ShowProgress("sealing"), &pool));
     RETURN_IF_ERROR(file.Commit());
     const nlohmann::ordered_json result = {{"key", HexEncode(key.bytes())},
                                            {"public_key", key.Public().Hex()},
@@ -178,9 +182,10 @@ CommandResult OpenCommand(const OpenOptions& options) {
     ASSIGN_OR_RETURN(const auto source, content::OpenSealedFile(*files, options.input));
     ASSIGN_OR_RETURN(auto layout, content::SealedLayout::Whole(source->size_bytes(), options.manifest_chunks));
     content::ChunkCipher cipher(ContentKeys::FromTitleKey(std::move(*key)), *salt, std::move(layout));
+    p2p::ThreadPool pool(Cores(), "open");
     if (options.manifest_chunks == 0) {
         RETURN_IF_ERROR(
-            content::OpenToFile(*source, std::move(cipher), *files, options.output, ShowProgress("opening")));
+            content::OpenToFile(*source, std::move(cipher), *files, options.output, ShowProgress("opening"), &pool));
         return 0;
     }
     ASSIGN_OR_RETURN(const size_t written, content::OpenToFolder(*source, std::move(cipher), *files, options.output,
