@@ -35,15 +35,15 @@ class HostileSale : public ::testing::Test {
         ASSERT_TRUE(storage::WriteFileAtomically(world[kSeller].disk().files(), "/film.bin", Bytes(300'000, 7)));
         PublishOptions options;
         options.price = Slu(5);
-        const auto source = world[kSeller]->content().Inspect("/film.bin");
+        const auto source = world[kSeller]->publish_jobs().Inspect("/film.bin");
         ASSERT_TRUE(source) << source.error().message;
-        const auto job = world[kSeller]->content().StartPublish(*source, options);
+        const auto job = world[kSeller]->publish_jobs().StartPublish(*source, options);
         ASSERT_TRUE(job) << job.error().message;
         ASSERT_TRUE(world.RunUntil([&] { return world[kSeller].Job(*job).state == JobState::kDone; }));
         claim = *ClaimId::FromHex(world[kSeller].Job(*job).result.at("claim"));
         ASSERT_TRUE(world.RunUntil([&] { return world.AllAgree(); }));
     }
-    ClaimInfo Info() { return world[kBuyer]->content().FindClaim(claim).value(); }
+    ClaimInfo Info() { return world[kBuyer]->claims().Find(claim).value(); }
     OutPoint Buy(const OutPoint& publish, std::optional<Amount> allowance = {}) {
         wallet::PurchaseRequest request;
         request.publish = publish;

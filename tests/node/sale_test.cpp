@@ -50,9 +50,9 @@ class Sale : public ::testing::Test {
         options.price = price;
         options.seed_price_per_mib = ask_per_mib;
         options.ask_per_mib = ask_per_mib;
-        const auto source = world[kSeller]->content().Inspect(kInput);
+        const auto source = world[kSeller]->publish_jobs().Inspect(kInput);
         ASSERT_TRUE(source) << source.error().message;
-        const auto job = world[kSeller]->content().StartPublish(*source, options);
+        const auto job = world[kSeller]->publish_jobs().StartPublish(*source, options);
         ASSERT_TRUE(job) << job.error().message;
         ASSERT_TRUE(Finishes(kSeller, *job));
         claim = *ClaimId::FromHex(world[kSeller].Job(*job).result.at("claim"));
@@ -61,7 +61,7 @@ class Sale : public ::testing::Test {
 
     // The buyer pays for the key.
     void Buy() {
-        const auto info = world[kBuyer]->content().FindClaim(claim);
+        const auto info = world[kBuyer]->claims().Find(claim);
         ASSERT_TRUE(info) << info.error().message;
         wallet::PurchaseRequest request;
         request.publish = info->anchor;
@@ -86,7 +86,7 @@ class Sale : public ::testing::Test {
                << " bytes): " << (info.error ? info.error->message : "still runs");
     }
     JobId StartGet() {
-        const auto job = world[kBuyer]->content().StartGet(claim, kOutput, {});
+        const auto job = world[kBuyer]->fetch_jobs().StartGet(claim, kOutput, {});
         EXPECT_TRUE(job) << job.error().message;
         return job.value_or(0);
     }
@@ -116,7 +116,7 @@ class Sale : public ::testing::Test {
             if (event.topic == topic && event.subject == subject) return true;
         return false;
     }
-    ContentId Content() { return world[kBuyer]->content().FindClaim(claim).value().record.content; }
+    ContentId Content() { return world[kBuyer]->claims().Find(claim).value().record.content; }
 
     VirtualWorld world;
     ClaimId claim;
@@ -141,7 +141,7 @@ TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
 
     FetchLimits limits;
     limits.max_price_per_mib = Slu(1);
-    const auto seed = world[kSeeder]->content().StartSeed(claim, ask, limits);
+    const auto seed = world[kSeeder]->fetch_jobs().StartSeed(claim, ask, limits);
     ASSERT_TRUE(seed) << seed.error().message;
     ASSERT_TRUE(Finishes(kSeeder, *seed));
     const Amount paid = ParseSlu(world[kSeeder].Job(*seed).result.at("paid"), "paid").value();
@@ -154,7 +154,7 @@ TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
     ASSERT_TRUE(BecomesGranted());
     EXPECT_TRUE(HasEvent(kSeller, "grant", purchase.ToString()));
 
-    const auto get = world[kBuyer]->content().StartGet(claim, kOutput, limits);
+    const auto get = world[kBuyer]->fetch_jobs().StartGet(claim, kOutput, limits);
     ASSERT_TRUE(get) << get.error().message;
     ASSERT_TRUE(Finishes(kBuyer, *get));
     ExpectSameFile();
@@ -268,7 +268,7 @@ TEST_F(Sale, EverythingThatABuyerOwnsComesBackFromThePhrase) {
     ASSERT_EQ(restored.wallet().Purchases().count(purchase), 1u);
     const auto key = restored.wallet().BoughtKey(purchase);
     ASSERT_TRUE(key) << key.error().message;
-    EXPECT_EQ(key->Public(), restored->content().FindClaim(claim).value().record.title_key);
+    EXPECT_EQ(key->Public(), restored->claims().Find(claim).value().record.title_key);
 }
 
 // One node after the other loses power at some write, or the internet falls apart for a while, from the purchase to the
@@ -287,14 +287,14 @@ TEST_P(CrashedSale, NoPowerLossOrPartitionOnTheWayLosesMoneyOrTheFile) {
             bought = bought || own.status != wallet::PurchaseStatus::kRefunded;
         }
         if (!bought) {
-            const auto info = buyer->content().FindClaim(claim);
+            const auto info = buyer->claims().Find(claim);
             wallet::PurchaseRequest request;
             if (info) request.publish = info->anchor;
             const auto built = buyer.wallet().BuildPurchase(request);
             if (built) (void)buyer->wallet().Broadcast(built->built);
         } else if (granted && (!job || buyer.Job(*job).state != JobState::kRunning) &&
                    !buyer.disk().files().Exists(kOutput)) {
-            const auto started = buyer->content().StartGet(claim, kOutput, {});
+            const auto started = buyer->fetch_jobs().StartGet(claim, kOutput, {});
             if (started) job = *started;
         }
     };
