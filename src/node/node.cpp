@@ -124,6 +124,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     swarm.sends_vouchers = !config.test_no_vouchers;
     node->m_swarm = std::make_unique<SwarmService>(env, *node->m_network, *node->m_chunks, *node->m_swarm_store,
                                                    std::move(swarm), node->m_events);
+    node->m_swarm->SetDownloadSchedule(config.bandwidth.download);
     for (const auto& seed : node->m_loose_seeds) node->m_swarm->swarm().AddOlderPayeeSeed(seed.Clone());
     node->m_sales = std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, node->m_events);
     node->m_payments = std::make_unique<PaymentAgent>(env, *node->m_chain, *node->m_wallet, *node->m_swarm,

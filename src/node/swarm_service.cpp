@@ -261,6 +261,16 @@ void SwarmService::WatchDrain(PeerId peer) {
     });
 }
 
+void SwarmService::SetDownloadSchedule(BandwidthSchedule schedule) {
+    m_download_schedule = std::move(schedule);
+    FollowDownloadSchedule();
+}
+
+void SwarmService::FollowDownloadSchedule() {
+    const auto rate = m_download_schedule.RateAt(LocalMinuteOfDay(m_environment.clock.Now()));
+    m_swarm.SetDownloadRate(rate.value_or(0), 0);
+}
+
 void SwarmService::ScheduleWakeup() {
     const auto next = m_swarm.NextWakeup();
     if (!next || (m_wakeup && *m_wakeup <= *next && *m_wakeup > Now())) return;
@@ -270,6 +280,7 @@ void SwarmService::ScheduleWakeup() {
                                            [this, alive = m_alive, number = ++m_wakeup_number] {
                                                if (!*alive || number != m_wakeup_number) return;
                                                m_wakeup.reset();
+                                               FollowDownloadSchedule();
                                                m_swarm.Tick(Now());
                                                Run();
                                            });

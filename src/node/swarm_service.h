@@ -11,6 +11,7 @@
 #include "node/event_hub.h"
 #include "node/network_service.h"
 #include "node/swarm_store.h"
+#include "util/bandwidth.h"
 
 namespace sluice::node {
 
@@ -56,6 +57,9 @@ class SwarmService final : public ContentEndpoint {
     ~SwarmService() override;
 
     void SetChannels(ChannelOutlet& channels) { m_channels = &channels; }
+    // What is asked of all peers together, by the time of day; from the next tick on.
+    void SetDownloadSchedule(BandwidthSchedule schedule);
+    const BandwidthSchedule& download_schedule() const { return m_download_schedule; }
     void SetObserver(DownloadObserver& observer) { m_observer = &observer; }
     void SetWatcher(ContentWatcher& watcher) { m_watcher = &watcher; }
     // Takes up what was served and owed before the restart, then follows the clock; ends when `*alive` is false.
@@ -137,6 +141,7 @@ class SwarmService final : public ContentEndpoint {
     void FlushSoon(const ContentId& content);
     void Flush(const ContentId& content) const;  // on a worker
     void ScheduleWakeup();
+    void FollowDownloadSchedule();
     Instant Now() const { return m_environment.clock.Monotonic(); }
     // Posts back to the network strand unless the service is gone by then.
     template <class Task>
@@ -159,6 +164,7 @@ class SwarmService final : public ContentEndpoint {
     bool m_telling_chunks{false};
     ReaderId m_last_reader{0};
     std::map<ContentId, std::map<ReaderId, std::vector<content::ChunkIndex>>> m_deadlines;
+    BandwidthSchedule m_download_schedule;
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;  // newest state of each channel that waits for the disk
     std::set<PeerId> m_sent_leaves;                       // by the actions being done

@@ -118,7 +118,7 @@ TEST(ContentMessages, RandomPayloadsAreRefusedOrCanonical) {
     for (int i = 0; i < 20'000; ++i) {
         Bytes bytes(random.Below(300));
         random.Fill(bytes);
-        if (!bytes.empty()) bytes[0] = static_cast<uint8_t>(random.Below(22));
+        if (!bytes.empty()) bytes[0] = static_cast<uint8_t>(random.Below(29));
         const auto message = DecodeContentMessage(bytes);
         if (!message) continue;
         std::visit(
