@@ -307,7 +307,7 @@ TEST(Attack, AnotherNodesChannelPaysNothingForAThief) {
     const OutPoint theirs = pair.seeder.swarm->PayeeChannels().at(0).lock.outpoint;
     const PeerId as(thief.index + 1);
     pair.seeder.swarm->OnMessage(as, EncodeContentMessage(UseChannel{theirs}), pair.net.now);
-    pair.seeder.swarm->OnMessage(as, EncodeContentMessage(RequestChunks{content.id, {{ChunkIndex(0), kAllLeaves}}}),
+    pair.seeder.swarm->OnMessage(as, EncodeContentMessage(RequestChunks{content.id, {}, {{ChunkIndex(0), kAllLeaves}}}),
                                  pair.net.now);
     pair.net.Run(seconds(2), Never);
     EXPECT_EQ(ServedFor(pair.seeder), served);
