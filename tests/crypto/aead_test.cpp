@@ -1,9 +1,11 @@
 #include "crypto/aead.h"
 
 #include <gtest/gtest.h>
+#include <sodium.h>
 
 #include "crypto/hash.h"
 #include "crypto/vectors.h"
+#include "util/random.h"
 
 namespace sluice::crypto {
 namespace {
@@ -214,6 +216,68 @@ TEST_F(SealedBox, ItsEncodingIsFrozen) {
     EXPECT_EQ(HexEncode(m_box),
               "412d7f0f52ffccb02eb136aead4ad4f219839c926924da0caa40fe5d3e071978"
               "6e8c9d7cefc038971418b994391a059d17b90c7be9cc62bf847bb2cffc11e4188ee6");
+}
+
+// Lengths around the pieces that a message is worked on in.
+std::vector<size_t> LengthsAroundPieces() {
+    std::vector<size_t> lengths;
+    for (size_t length = 0; length <= 700; ++length) lengths.push_back(length);
+    for (const size_t middle : {8192, 16'384, 16'448, 32'768, 50'000}) {
+        for (size_t length = middle - 130; length <= middle + 130; length += 13) lengths.push_back(length);
+        lengths.insert(lengths.end(), {middle - 1, middle, middle + 1});
+    }
+    return lengths;
+}
+
+TEST(Aead, EveryLengthSealsLikeLibsodiumAndOpensInPlace) {
+    Aead aead(SecretFromHex(kRfcKey));
+    const Bytes additional = RfcAdditional();
+    uint64_t counter = 0;
+    for (const size_t length : LengthsAroundPieces()) {
+        Bytes plain(length), expected(length + kAeadTagBytes);
+        SeededRandom(length).Fill(plain);
+        const AeadNonce nonce = CounterNonce(++counter);
+        unsigned long long written = 0;
+        crypto_aead_chacha20poly1305_ietf_encrypt(expected.data(), &written, plain.data(), plain.size(),
+                                                  additional.data(), additional.size(), nullptr, nonce.data(),
+                                                  SecretFromHex(kRfcKey).data());
+        Bytes buffer = plain;
+        buffer.resize(length + kAeadTagBytes);
+        aead.Seal(nonce, additional, ByteSpan(buffer).first(length), buffer);
+        ASSERT_EQ(buffer, expected) << length;
+        ASSERT_TRUE(aead.Open(nonce, additional, buffer, MutableByteSpan(buffer).first(length))) << length;
+        buffer.resize(length);
+        ASSERT_EQ(buffer, plain) << length;
+    }
+}
+
+TEST(Aead, PartsSealLikeTheWhole) {
+    Aead aead(SecretFromHex(kRfcKey));
+    SeededRandom random(5);
+    for (const size_t length : LengthsAroundPieces()) {
+        Bytes plain(length), parted(length + kAeadTagBytes);
+        random.Fill(plain);
+        std::vector<ByteSpan> parts;
+        for (ByteSpan left = plain; !left.empty();) {
+            const size_t size =
+                std::min<size_t>(left.size(), random.Uint64() % (random.Uint64() % 2 == 0 ? 90 : 20'000));
+            parts.push_back(left.first(size));
+            left = left.subspan(size);
+        }
+        aead.SealParts(CounterNonce(length), {}, parts, parted);
+        ASSERT_EQ(parted, Seal(aead, length, {}, plain)) << length;
+    }
+}
+
+TEST(Aead, AChangedByteAnywhereDoesNotOpen) {
+    Aead aead(SecretFromHex(kRfcKey));
+    const Bytes sealed = Seal(aead, 1, {}, Bytes(16'500, 3));
+    Bytes out(16'500);
+    for (size_t at = 0; at < sealed.size(); at += at < 300 || at > 16'200 ? 1 : 61) {
+        Bytes changed = sealed;
+        changed[at] ^= 4;
+        ASSERT_FALSE(aead.Open(CounterNonce(1), {}, changed, out)) << at;
+    }
 }
 
 }  // namespace
