@@ -91,7 +91,8 @@ class ProvidersTest(SluiceTest):
         viewer.stop()
 
     def on_the_local_network(self):
-        viewer = self.viewer("viewer-lan", "-lan=1", f"-lanport={self.lan_port}")
+        # It accepts no connections, so the creator does not come first.
+        viewer = self.viewer("viewer-lan", "-listen=0", "-lan=1", f"-lanport={self.lan_port}")
         viewer.wait_until(lambda: self.is_connected(viewer, self.creator), "the creator to be found on the local network")
         self.disconnect(viewer, self.staker)
         assert_equal([peer["connection_type"] for peer in viewer.rpc("getpeerinfo")], ["outbound"], "connections")

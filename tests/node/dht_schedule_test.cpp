@@ -44,6 +44,16 @@ TEST_F(DhtScheduleTest, KeysAreOfOneNetworkAndOneContent) {
     EXPECT_EQ(ContentKey(a, root).Hex(), "f566dd3ba4970e2cfcb2bf6f7c66842ab386a63d");
 }
 
+TEST_F(DhtScheduleTest, RegtestsKeysAreThoseOfTheDocument) {
+    p2p::NetworkId regtest;
+    regtest.magic = {0xf3, 0x51, 0x1c, 0xe9};
+    regtest.genesis = *BlockHash::FromHex("6da768fcfe27684fff504827d48cef80b10e67f3290be2565ce5132a8a1513d2");
+    ContentRoot root;
+    root.bytes.fill(0x41);
+    EXPECT_EQ(ContentKey(regtest, root).Hex(), "021f0766a910f48eb3184e25d6cd1b107c48931a");
+    EXPECT_EQ(NodesKey(regtest).Hex(), "93173c941fb6fd5ed1478634e3408b55f67d21a3");
+}
+
 TEST_F(DhtScheduleTest, AKeyIsAnnouncedSoonAgainAndThenAtItsInterval) {
     EXPECT_TRUE(schedule.Announce(Key(1), now));
     const Instant start = now;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "node/provider_exchange.h"
+#include "node/provider_messages.h"
 #include "p2p/dial_budget.h"
 
 namespace sluice::node {
@@ -343,6 +344,31 @@ TEST_F(ProviderBookTest, WhoDeliveredIsRememberedForAnHour) {
     EXPECT_EQ(book.Serving(content, 10, now + ProviderBook::kRemembered - seconds(1)).size(), 1u);
     EXPECT_TRUE(book.Serving(content, 10, now + ProviderBook::kRemembered).empty());
     EXPECT_TRUE(book.Serving(Content(2), 10, now).empty());
+}
+
+TEST(ProviderMessages, HaveTheirBytes) {
+    ContentId content;
+    content.root.bytes.fill(0x41);
+    content.size_bytes = 600'000;
+    const std::string c =
+        std::string("4141414141414141414141414141414141414141414141414141414141414141") + "c027090000000000";
+    EXPECT_EQ(HexEncode(content::EncodeContentMessage(GetProviders{content})), "1b" + c);
+    const Providers providers{content, {Endpoint::Ipv4(203, 0, 113, 5, 19'444)}};
+    const Bytes encoded = content::EncodeContentMessage(providers);
+    EXPECT_EQ(HexEncode(encoded), "1c" + c + "01" + "00000000000000000000ffffcb007105" + "f44b");
+    EXPECT_EQ(*DecodeProviderMessage<Providers>(encoded), providers);
+}
+
+TEST(ProviderMessages, MoreEndpointsThanTheLimitAreRefused) {
+    Providers providers{{}, std::vector<Endpoint>(Providers::kMaxEndpoints, Endpoint::Ipv4(8, 8, 8, 8, 9000))};
+    Bytes encoded = content::EncodeContentMessage(providers);
+    EXPECT_TRUE(DecodeProviderMessage<Providers>(encoded));
+    encoded[41] = Providers::kMaxEndpoints + 1;
+    encoded.resize(encoded.size() + 18);
+    EXPECT_FALSE(DecodeProviderMessage<Providers>(encoded));
+    encoded.resize(41);
+    EXPECT_FALSE(DecodeProviderMessage<Providers>(encoded));
+    EXPECT_FALSE(DecodeProviderMessage<GetProviders>(Bytes{27}));
 }
 
 class ProviderExchangeTest : public ProviderBookTest {

@@ -77,6 +77,16 @@ TEST_F(LanDiscoveryTest, TwoNodesOfALanFindEachOther) {
     EXPECT_EQ(found[0].endpoint, Endpoint::Ipv4(192, 168, 1, 8, 9002));
 }
 
+TEST_F(LanDiscoveryTest, ADatagramHasItsBytes) {
+    LanNode a(0x22, 9001, now);
+    EXPECT_EQ(HexEncode(Question(a, Key(0x33))),
+              "534c554c414e3031"
+              "01020304"
+              "0101010101010101"
+              "03" +
+                  std::string(64, '2') + "2923" + std::string(40, '3'));
+}
+
 TEST_F(LanDiscoveryTest, OnlyWhoServesAContentAnswersAndNobodyListsOthers) {
     LanNode asker(1, 9001, now);
     LanNode seeder(2, 9002, now);
