@@ -144,8 +144,8 @@ class StoredContent final : public ChunkSource {
     Status SetPinned(bool pinned);
     // Notes on disk when it was last used, unless that is as good as known there.
     Status SaveUse();
-    // With m_write_mutex held.
-    Status FlushData(const std::vector<ChunkIndex>& chunks);
+    // Journals those of the synced chunks that are still here. With m_write_mutex held, like the two after it.
+    Status NameSynced(std::vector<ChunkIndex>& chunks);
     Status RemoveFiles();
     // Counts what the journal has grown by.
     void ChargeJournal();
@@ -159,6 +159,7 @@ class StoredContent final : public ChunkSource {
     const std::string m_path;
     mutable std::mutex m_mutex;        // guards m_have, m_unsynced and m_removed; never held over input or output
     mutable std::mutex m_write_mutex;  // writers take turns; taken before m_mutex
+    mutable std::mutex m_flush_mutex;  // flushes take turns; taken before m_write_mutex
     std::unique_ptr<storage::File> m_data;
     std::unique_ptr<storage::File> m_hashes;
     std::unique_ptr<storage::AppendLog> m_journal;

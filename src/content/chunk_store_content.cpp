@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <set>
 
 #include "content/chunk_store.h"
 #include "content/hash_file.h"
@@ -384,31 +385,41 @@ Status StoredContent::Drop(ChunkIndex chunk) {
 }
 
 uint32_t StoredContent::SyncedCount() const {
-    const std::lock_guard write_lock(m_write_mutex);  // no flush is under way
+    const std::lock_guard flush_lock(m_flush_mutex);  // no flush is under way
     const std::lock_guard lock(m_mutex);
     return m_have.count() - static_cast<uint32_t>(m_unsynced.size());
 }
 
 Status StoredContent::Flush() {
-    const std::lock_guard write_lock(m_write_mutex);
-    if (m_removed) return Fail(ErrorKind::kNotFound, "the content was removed from the store");
+    const std::lock_guard flush_lock(m_flush_mutex);
     std::vector<ChunkIndex> chunks;
     {
         const std::lock_guard lock(m_mutex);
+        if (m_removed) return Fail(ErrorKind::kNotFound, "the content was removed from the store");
         chunks.swap(m_unsynced);
     }
     if (chunks.empty()) return {};
-    Status flushed = FlushData(chunks);
+    // Rationale: other chunks are written while the disk works.
+    Status flushed = m_data->Sync();
+    if (flushed) flushed = m_hashes->Sync();
+    const std::lock_guard write_lock(m_write_mutex);
+    if (flushed) flushed = NameSynced(chunks);
     if (!flushed) {
         const std::lock_guard lock(m_mutex);
-        m_unsynced = std::move(chunks);
+        m_unsynced.insert(m_unsynced.end(), chunks.begin(), chunks.end());
     }
     return flushed;
 }
 
-Status StoredContent::FlushData(const std::vector<ChunkIndex>& chunks) {
-    RETURN_IF_ERROR(m_data->Sync());
-    RETURN_IF_ERROR(m_hashes->Sync());
+Status StoredContent::NameSynced(std::vector<ChunkIndex>& chunks) {
+    {
+        const std::lock_guard lock(m_mutex);
+        if (m_removed) return Fail(ErrorKind::kNotFound, "the content was removed from the store");
+        // Dropped meanwhile, and perhaps written again since the sync began.
+        const std::set<ChunkIndex> again(m_unsynced.begin(), m_unsynced.end());
+        std::erase_if(chunks, [&](ChunkIndex chunk) { return !m_have.Has(chunk) || again.contains(chunk); });
+    }
+    if (chunks.empty()) return {};
     const Status named = AppendRuns(*m_journal, kAddedRecord, chunks);
     ChargeJournal();
     return named;
