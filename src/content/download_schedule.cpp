@@ -322,6 +322,7 @@ void Swarm::Impl::OnRefuse(PeerId peer, const Refuse& refuse, Instant now) {
     }
     const auto request = provider.requests.find(refuse.chunk);
     if (request == provider.requests.end()) return;
+    const OutPoint link = request->second.link;
     MakeLate(download, peer, provider, refuse.chunk);
     provider.requests.erase(request);
     download.prices_seen.reset();
@@ -332,7 +333,9 @@ void Swarm::Impl::OnRefuse(PeerId peer, const Refuse& refuse, Instant now) {
             break;
         case RefuseReason::kChannelFull:
         case RefuseReason::kNeedsChannel:
-            if (PayerLink* link = PayerLinkOf(peer)) link->useless = true;
+            // The channel that was to pay, which may be another one than that in use by now.
+            if (const auto full = payer_links.find(link); full != payer_links.end() && full->second.peer == peer)
+                full->second.useless = true;
             break;
         case RefuseReason::kNotHere:
         case RefuseReason::kBusy:

@@ -51,8 +51,18 @@ uint64_t Swarm::Impl::InFlightBytes(PeerId peer, const OutPoint& link) const {
     uint64_t chunks = 0;
     for (const auto& [content, download] : downloads) {
         const auto provider = download.providers.find(peer);
-        if (provider == download.providers.end() || provider->second.active == 0) continue;
-        for (const auto& [chunk, request] : provider->second.requests) chunks += !request.late && request.link == link;
+        if (provider == download.providers.end()) continue;
+        const auto& requests = provider->second.requests;
+        if (provider->second.active > 0) {
+            for (const auto& [chunk, request] : requests) chunks += !request.late && request.link == link;
+        }
+        // What came and is not verified yet is on no meter.
+        for (const auto& [chunk, partial] : download.partials) {
+            const auto paid_by = partial.links.find(peer);
+            if (paid_by == partial.links.end() || paid_by->second != link) continue;
+            const auto request = requests.find(chunk);
+            if (request == requests.end() || request->second.late) ++chunks;
+        }
     }
     return chunks * kChunkBytes;
 }
