@@ -27,6 +27,7 @@ int Main(int argc, char** argv) {
     int exit_status = 0;
     AddVerifyCommands(app, exit_status);
     AddContentCommands(app, exit_status);
+    AddFraudCommands(app, exit_status);
     AddGenesisCommands(app, exit_status);
     try {
         app.parse(argc, argv);

@@ -87,7 +87,7 @@ namespace {
 Status AddItem(const consensus::Params& params, Height tip, const GrantItem& item, Grant& grant, GrantRecord& record,
                uint64_t& allowance) {
     const std::string name = "purchase " + item.purchase.lock.ToString();
-    if (!MayGrant(params, item.purchase, tip))
+    if (item.revealed ? tip >= item.purchase.terms.refund_height : !MayGrant(params, item.purchase, tip))
         return Fail(ErrorKind::kUnavailable, name + " can be refunded at height " +
                                                  ToString(item.purchase.terms.refund_height) + ", less than " +
                                                  std::to_string(GrantMarginBlocks(params)) +
@@ -176,6 +176,53 @@ Result<Grant> BuildGrant(const consensus::Params& params, Height tip, const std:
     grant.fee = Amount(allowance - spent_elsewhere - grant.burned.drops);
     RETURN_IF_ERROR(SignItems(items, grant));
     return grant;
+}
+
+Amount GrantMeasure::CostAt(Amount fee_per_kvb) const {
+    return Amount((vsize * fee_per_kvb.drops + 999) / 1'000 + burned.drops);
+}
+
+Amount GrantMeasure::LackAt(Amount fee_per_kvb) const {
+    const Amount cost = CostAt(fee_per_kvb);
+    return cost > allowance ? Amount(cost.drops - allowance.drops) : Amount(0);
+}
+
+Amount GrantMeasure::HighestRate(Amount more) const {
+    const uint64_t money = allowance.drops + more.drops;
+    if (money <= burned.drops) return {};
+    return Amount((money - burned.drops) * 1'000 / vsize);
+}
+
+GrantMeasure MeasureGrant(const consensus::Params& params, std::span<const LockedPurchase* const> purchases,
+                          size_t coins, const Script& change_script) {
+    MutableTransaction tx;
+    tx.version = consensus::kLockSpendVersion;
+    GrantRecord record;
+    GrantMeasure measure;
+    for (const LockedPurchase* purchase : purchases) {
+        tx.inputs.push_back({purchase->lock, {}, consensus::kLockSpendSequence, {}});
+        tx.outputs.push_back({purchase->terms.price, purchase->terms.payout_script});
+        record.purchases.push_back(purchase->lock);
+        measure.allowance.drops += purchase->output.value.drops - purchase->terms.price.drops;
+    }
+    const Bytes encoded = EncodeRecord(record);
+    tx.outputs.push_back({Amount(0), RecordScript(encoded)});
+    for (size_t i = 0; i < coins; ++i) tx.inputs.push_back({{}, {}, consensus::kLockSpendSequence, {}});
+    if (!change_script.empty()) tx.outputs.push_back({Amount(0), change_script});
+    const size_t weight = tx.ToBytes(false).size() * kWitnessScaleFactor + 2 + purchases.size() * kPayWitnessBytes +
+                          coins * kKeyWitnessBytes;
+    measure.vsize = (weight + kWitnessScaleFactor - 1) / kWitnessScaleFactor;
+    measure.burned = consensus::RecordFee(params, encoded.size());
+    return measure;
+}
+
+std::optional<Amount> NextGrantRate(const GrantPatience& patience) {
+    constexpr uint64_t kIncrement = 1'000;  // of relay, per replacement
+    const bool hurry = patience.blocks_to_margin < kGrantHurryBlocks;
+    if (patience.waited_blocks < (hurry ? 1 : kGrantPatienceBlocks)) return std::nullopt;
+    const uint64_t paid = patience.paid_per_kvb.drops;
+    const uint64_t raised = hurry ? 2 * paid : paid + paid / 4;
+    return Amount(std::max({raised, paid + kIncrement + kIncrement / 8, patience.market_per_kvb.drops}));
 }
 
 }  // namespace sluice::content

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "consensus/block_rules.h"
 #include "consensus/templates.h"
 #include "crypto/adaptor.h"
@@ -39,6 +41,9 @@ struct GrantItem {
     crypto::AdaptorSignature pre_signature;
     crypto::SecretKey secret;      // k or k_i: sold
     crypto::SecretKey seller_key;  // S
+    // The key was given away already, by a grant that waits in mempools: the margin protects nothing any more, and
+    // nothing is lost by granting once more, for a higher fee.
+    bool revealed{false};
 };
 // Wallet coins that pay fees that the allowances do not cover; the wallet signs these inputs afterwards (their index
 // follows the purchases').
@@ -55,7 +60,37 @@ struct Grant {
 // Grants up to kMaxGrantedPurchases in one transaction. What the allowances leave over fee and burn goes to
 // `change_script` if it is worth an output, else to the fee. kFunds names what is missing to reach the fee rate;
 // kUnavailable a purchase too near its refund.
+// `revealed` items are granted up to their refund height.
 Result<Grant> BuildGrant(const consensus::Params& params, Height tip, const std::vector<GrantItem>& items,
                          const Script& change_script, Amount fee_per_kvb, const GrantFunding& funding = {});
+
+// What a grant costs and what its purchases bring beside the prices.
+struct GrantMeasure {
+    uint64_t vsize{0};
+    Amount burned;     // for the grant record
+    Amount allowance;  // of all purchases
+
+    // At a fee rate: fee and burned; and what of it the allowances do not cover.
+    Amount CostAt(Amount fee_per_kvb) const;
+    Amount LackAt(Amount fee_per_kvb) const;
+    // The highest fee rate at which the allowances, with `more` beside them, pay for it; 0 if there is none.
+    Amount HighestRate(Amount more = {}) const;
+};
+// With `coins` wallet coins and an output of change to `change_script` (empty: none).
+GrantMeasure MeasureGrant(const consensus::Params& params, std::span<const LockedPurchase* const> purchases,
+                          size_t coins = 0, const Script& change_script = {});
+
+// How a grant that no block takes is to be replaced. Pure, so that its whole behaviour is a table.
+struct GrantPatience {
+    Amount paid_per_kvb;          // by the grant as it is
+    Amount market_per_kvb;        // what gets into a block soon
+    uint32_t waited_blocks{0};    // since it was made, or replaced last
+    int64_t blocks_to_margin{0};  // until no new grant could be made; negative: beyond
+};
+inline constexpr uint32_t kGrantPatienceBlocks = 3;
+inline constexpr int64_t kGrantHurryBlocks = 30;
+// The rate that a replacement should pay; nullopt: wait on. Never less than what relay asks of a replacement.
+// Three blocks are waited for; near the margin one, and the rate doubles.
+std::optional<Amount> NextGrantRate(const GrantPatience& patience);
 
 }  // namespace sluice::content

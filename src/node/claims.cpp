@@ -105,29 +105,25 @@ std::optional<OutPoint> Claims::FindPurchase(const ClaimInfo& info, uint16_t tie
     return std::nullopt;
 }
 
-std::optional<ContentKeys> Claims::KeysOf(const PublishRecord& record,
-                                          const std::vector<crypto::SecretKey>& bought) const {
+std::optional<ContentKeys> Claims::KeysOf(const PublishRecord& record) const {
     if (record.free_key) {
         auto key = crypto::SecretKey::FromBytes(record.free_key->bytes);
         if (key) return ContentKeys::FromTitleKey(std::move(*key));
     }
-    for (const crypto::SecretKey& key : bought)
-        if (key.Public() == record.title_key) return ContentKeys::FromTitleKey(key.Clone());
-    if (const auto wallet = m_wallet.Get()) {
+    if (auto key = m_keys.Find(record.title_key)) return ContentKeys::FromTitleKey(std::move(*key));
+    if (m_wallet.Exists()) {
         crypto::SecretKey own =
-            DeriveTitleKey((*wallet)->ContentMasterKey(), m_chain.chain().genesis_hash(), record.title_salt);
+            DeriveTitleKey((*m_wallet.Get())->ContentMasterKey(), m_chain.chain().genesis_hash(), record.title_salt);
         if (own.Public() == record.title_key) return ContentKeys::FromTitleKey(std::move(own));
     }
-    std::optional<ContentKeys> keys;
-    for (const crypto::SecretKey& key : bought) {
-        const PubKey public_key = key.Public();
-        for (uint32_t segment = 0; segment < record.segments.size(); ++segment) {
-            if (record.segments[segment].key != public_key) continue;
-            if (!keys) keys.emplace(ContentKeys::FromSegmentKey(segment, key.Clone()));
-            keys->AddSegmentKey(segment, key.Clone());
-        }
+    std::optional<ContentKeys> some;
+    for (uint32_t i = 0; i < record.segments.size(); ++i) {
+        auto key = m_keys.Find(record.segments[i].key);
+        if (!key) continue;
+        if (!some) some.emplace();
+        some->AddSegmentKey(i, std::move(*key));
     }
-    return keys;
+    return some;
 }
 
 Result<Claims::Openable> Claims::FindOpenable(const ClaimId& claim) const {
@@ -135,22 +131,22 @@ Result<Claims::Openable> Claims::FindOpenable(const ClaimId& claim) const {
     if (publishes.empty())
         return Fail(ErrorKind::kNotFound, "the claim " + claim.Hex() + " is not known: see 'feed' for claims that are");
     std::string waiting;
-    std::vector<crypto::SecretKey> bought;
     if (const auto wallet = m_wallet.Get()) {
-        for (const auto& [lock, purchase] : (*wallet)->Purchases()) {
-            if (!purchase.terms || purchase.terms->claim != claim) continue;
-            auto key = (*wallet)->BoughtKey(lock);
-            if (key)
-                bought.push_back(std::move(*key));
-            else
+        for (const auto& [lock, purchase] : (*wallet)->Purchases())
+            if (purchase.terms && purchase.terms->claim == claim && !purchase.key)
                 waiting = std::string(PurchaseStatusName(purchase.status));
-        }
     }
+    std::optional<ClaimId> bundle;
     for (auto entry = publishes.rbegin(); entry != publishes.rend(); ++entry) {
         auto info = InfoOf(entry->anchor);
         if (!info) continue;
-        if (auto keys = KeysOf(info->record, bought)) return Openable{std::move(*info), std::move(*keys)};
+        if (auto keys = KeysOf(info->record)) return Openable{std::move(*info), std::move(*keys)};
+        if (!bundle) bundle = m_keys.WaitsForBundle(info->record.title_key);
     }
+    if (bundle)
+        return Fail(ErrorKind::kUnavailable, "the key is in the bundle " + bundle->Hex().substr(0, 12) +
+                                                 ", whose content is still being fetched: try again when it is here "
+                                                 "('listbundles')");
     if (!waiting.empty())
         return Fail(ErrorKind::kUnavailable,
                     "the purchase of this key is " + waiting + ": " +

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "content/keys.h"
-#include "node/wallet_service.h"
+#include "node/key_ring.h"
 
 namespace sluice::node {
 
@@ -27,7 +27,8 @@ struct ClaimUse {
 // What was published, and what of it this wallet can open. Belongs to the chain strand.
 class Claims {
   public:
-    Claims(ChainService& chain, WalletService& wallet) : m_chain(chain), m_wallet(wallet) {}
+    Claims(ChainService& chain, WalletService& wallet, KeyRing& keys)
+        : m_chain(chain), m_wallet(wallet), m_keys(keys) {}
 
     // By whole id or by a prefix of at least 6 digits; the error says if it is unknown or not unique.
     Result<ClaimId> Resolve(const std::string& text) const;
@@ -39,8 +40,8 @@ class Claims {
     // A purchase of this wallet that brings, or brought, the key that the claim's newest terms sell as `tier`, under
     // whatever terms it was made; none if it came to nothing.
     std::optional<OutPoint> FindPurchase(const ClaimInfo& info, uint16_t tier) const;
-    // The newest publish of the claim that this wallet can open, at least in part (segments), with all its keys of it.
-    // The error says what to do.
+    // The newest publish of the claim that this wallet can open, at least in part (segments), with all its keys of it:
+    // bought, given, inside a bundle, its own, or free. The error says what to do.
     struct Openable {
         ClaimInfo info;
         content::ContentKeys keys;
@@ -49,12 +50,12 @@ class Claims {
 
   private:
     std::optional<ClaimInfo> InfoOf(const OutPoint& anchor) const;
-    // What opens a publish: its free key, a bought or own title key, else those of the bought keys that are segments'.
-    std::optional<content::ContentKeys> KeysOf(const PublishRecord& record,
-                                               const std::vector<crypto::SecretKey>& bought) const;
+    // What opens a publish: its free key, a bought or own title key, else those of its segments' that are here.
+    std::optional<content::ContentKeys> KeysOf(const PublishRecord& record) const;
 
     ChainService& m_chain;
     WalletService& m_wallet;
+    KeyRing& m_keys;
 };
 
 }  // namespace sluice::node

@@ -48,6 +48,9 @@ struct NodeConfig {
     std::optional<Amount> min_price_per_mib;       // -minpricepermib: haggling goes no lower; none: not below the ask
     seconds settle_idle{600};                      // -settleafter: unused channels that are worth it are settled
     std::string voucher_backup;                    // -voucherbackup: a copy of the vouchers is kept there
+    bool sells{true};                              // -seller: grants what is bought of the titles whose keys are here
+    uint64_t grant_fee_per_kvb{1'000};             // -grantfee: drops; the market may ask for more
+    uint32_t grant_max_fee_percent{100};           // -grantmaxfee: of the price, beside the buyer's allowance
     std::optional<int64_t> mock_time_s;            // -mocktime: Unix seconds; regtest only
     bool test_no_vouchers{false};                  // -testnovouchers: downloads never pay; regtest only
     size_t worker_threads{0};                      // -par; 0: one for each core

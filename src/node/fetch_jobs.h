@@ -39,6 +39,10 @@ class FetchJobs final : public DownloadClient {
     // haggling brings that down to `min_price_per_mib` at most (none: -minpricepermib, or not at all).
     Result<JobId> StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib, const FetchLimits& limits,
                             std::optional<Amount> min_price_per_mib = {});
+    // Asked, from a long task, for a proof when a key that was sold does not open the content; calls back with the
+    // proof's file, empty if there is none.
+    using OnFraud = std::function<void(std::shared_ptr<Claims::Openable>, std::function<void(const std::string& file)>)>;
+    void SetOnFraud(OnFraud on_fraud) { m_on_fraud = std::move(on_fraud); }
     // Ends a get or seed that still fetches: what is here stays, and the same call goes on with it. One that is past
     // fetching ends by itself. kNotFound or kInvalid if there is no such job that runs.
     Status StopJob(JobId id);
@@ -84,6 +88,7 @@ class FetchJobs final : public DownloadClient {
     content::ChunkStore& m_chunks;
     EventHub& m_events;
     DefaultPrices m_prices;
+    OnFraud m_on_fraud;
     std::map<std::string, Opening> m_openings;          // by path, of gets; chain strand
     std::map<ContentId, std::vector<Fetch>> m_fetches;  // network strand
     std::map<JobId, StreamId> m_files;                  // of jobs that get a file; network strand

@@ -126,11 +126,19 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
                                                    std::move(swarm), node->m_events);
     node->m_swarm->SetDownloadSchedule(config.bandwidth.download);
     for (const auto& seed : node->m_loose_seeds) node->m_swarm->swarm().AddOlderPayeeSeed(seed.Clone());
-    node->m_sales = std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, node->m_events);
+    ASSIGN_OR_RETURN(SellerStore seller_store, SellerStore::Open(env.files, folder + "/seller", genesis_hash));
+    node->m_sales =
+        std::make_unique<SaleAgent>(env, *node->m_chain, *node->m_wallet, std::move(seller_store),
+                                    SalePolicy{config.sells, config.grant_max_fee_percent, Amount(config.grant_fee_per_kvb)},
+                                    node->m_events);
     node->m_payments = std::make_unique<PaymentAgent>(env, *node->m_chain, *node->m_wallet, *node->m_swarm,
                                                       std::move(payee_seeds.all), config.settle_idle, node->m_alive);
     node->m_job_tasks = std::make_unique<JobTasks>(env, node->m_jobs, node->m_alive);
-    node->m_claims = std::make_unique<Claims>(*node->m_chain, *node->m_wallet);
+    node->m_keys = std::make_unique<KeyRing>(*node->m_chain, *node->m_wallet, *node->m_chunks);
+    node->m_gifts = std::make_unique<GiftAgent>(*node->m_chain, *node->m_wallet, node->m_events);
+    node->m_frauds = std::make_unique<FraudReports>(*node->m_job_tasks, *node->m_chain, *node->m_wallet,
+                                                    *node->m_chunks, folder + "/fraud");
+    node->m_claims = std::make_unique<Claims>(*node->m_chain, *node->m_wallet, *node->m_keys);
     node->m_discovery =
         std::make_unique<Discovery>(env, *node->m_network, *node->m_claims, *node->m_chunks, std::move(discovery));
     RETURN_IF_ERROR(node->m_discovery->Load());
@@ -145,9 +153,24 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
                                                      *node->m_streams, *node->m_chunks, node->m_events, prices);
     node->m_content_jobs = std::make_unique<ContentJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm,
                                                          *node->m_desk, *node->m_chunks, prices);
+    node->m_fetch_jobs->SetOnFraud([raw = node.get()](std::shared_ptr<Claims::Openable> openable, auto then) {
+        raw->m_frauds->Examine(std::move(openable), std::move(then));
+    });
+    node->m_keys->SetHooks(
+        [raw = node.get()](const ClaimId& claim) {
+            const auto job = raw->m_fetch_jobs->StartSeed(claim, Amount(0), {});
+            if (!job) LogWarning("sale", "a bundle is not fetched: {}", job.error().message);
+        },
+        [raw = node.get()](const OutPoint& anchor, const crypto::SecretKey& key) {
+            raw->m_frauds->ReportBundle(anchor, key);
+        });
+    node->m_bundles = std::make_unique<BundlePublisher>(*node->m_job_tasks, *node->m_chain, *node->m_wallet,
+                                                        *node->m_claims, *node->m_swarm, *node->m_chunks);
     // The wallet first: the agents ask it.
     node->m_chain->AddListener(*node->m_wallet);
     node->m_chain->AddListener(*node->m_sales);
+    node->m_chain->AddListener(*node->m_keys);
+    node->m_chain->AddListener(*node->m_gifts);
     node->m_chain->AddListener(*node->m_payments);
     node->m_chain->AddListener(*node->m_publish_jobs);
     node->m_chain->AddListener(*node->m_staking);
@@ -214,6 +237,8 @@ void Node::OnWalletReady() {
     UseWalletSeed();
     m_payments->Resume(m_old_payer_channels, m_old_payee_channels);
     m_sales->Rescan();
+    m_keys->Refresh();
+    m_gifts->Run();
 }
 
 void Node::TickChain() {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "node/adjustable_clock.h"
+#include "node/bundle_publisher.h"
 #include "node/call.h"
 #include "node/config.h"
 #include "node/content_jobs.h"
@@ -11,6 +12,8 @@
 #include "node/discovery.h"
 #include "node/evidence_agent.h"
 #include "node/fetch_jobs.h"
+#include "node/fraud_reports.h"
+#include "node/gift_agent.h"
 #include "node/payment_agent.h"
 #include "node/publish_jobs.h"
 #include "node/sale_agent.h"
@@ -77,6 +80,10 @@ class Node {
     Staking& staking() { return *m_staking; }
     WalletService& wallet() { return *m_wallet; }
     SaleAgent& sales() { return *m_sales; }
+    KeyRing& keys() { return *m_keys; }
+    GiftAgent& gifts() { return *m_gifts; }
+    FraudReports& frauds() { return *m_frauds; }
+    BundlePublisher& bundles() { return *m_bundles; }
     PaymentAgent& payments() { return *m_payments; }
     const Claims& claims() const { return *m_claims; }
     PublishJobs& publish_jobs() { return *m_publish_jobs; }
@@ -134,10 +141,14 @@ class Node {
     std::unique_ptr<WalletService> m_wallet;
     std::unique_ptr<SwarmService> m_swarm;
     std::unique_ptr<SaleAgent> m_sales;
+    std::unique_ptr<KeyRing> m_keys;
+    std::unique_ptr<GiftAgent> m_gifts;
     std::unique_ptr<PaymentAgent> m_payments;
     std::unique_ptr<JobTasks> m_job_tasks;
     std::unique_ptr<Claims> m_claims;
     std::unique_ptr<Discovery> m_discovery;
+    std::unique_ptr<FraudReports> m_frauds;
+    std::unique_ptr<BundlePublisher> m_bundles;
     std::unique_ptr<PublishJobs> m_publish_jobs;
     ContentTokens m_content_tokens;
     std::unique_ptr<DownloadDesk> m_desk;

@@ -108,6 +108,24 @@ std::optional<Bech32mDecoded> Bech32mDecode(std::string_view text) {
     return decoded;
 }
 
+std::string EncodeGiftAddress(const crypto::X25519PublicKey& key, std::string_view hrp) {
+    return Bech32mEncode(std::string(hrp) + "gift", ToGroups(key.bytes));
+}
+
+Result<crypto::X25519PublicKey> DecodeGiftAddress(std::string_view address, std::string_view hrp) {
+    const std::string prefix = std::string(hrp) + "gift";
+    const std::string expected = ": a gift address of this network begins with \"" + prefix +
+                                 "1\", and 'getgiftaddress' of the recipient's wallet shows it";
+    const auto decoded = Bech32mDecode(address);
+    if (!decoded) return Fail("the gift address is mistyped (its checksum does not fit)" + expected);
+    if (decoded->hrp != prefix)
+        return Fail("this is no gift address of this network (\"" + decoded->hrp + "1\")" + expected);
+    const auto bytes = FromGroups(decoded->groups);
+    if (!bytes || bytes->size() != crypto::X25519PublicKey::kSize)
+        return Fail("the gift address does not hold a key of 32 bytes" + expected);
+    return *crypto::X25519PublicKey::FromBytes(*bytes);
+}
+
 std::string EncodeAddress(const Script& script, std::string_view hrp) {
     const auto output = ParseOutputScript(script);
     if (!output || output->kind == OutputKind::kRecord) return {};

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "crypto/aead.h"
 #include "primitives/transaction.h"
 #include "util/result.h"
 
@@ -15,6 +16,11 @@ namespace sluice {
 std::string EncodeAddress(const Script& script, std::string_view hrp);
 // The script that pays `address`. Errors tell a wrong network from a typing mistake, and name the network's prefix.
 Result<Script> DecodeAddress(std::string_view address, std::string_view hrp);
+
+// Where keys of content are given to: bech32m of an X25519 key, with the network's human-readable part and "gift"
+// ("slugift1…" on main). It is no address of money, and DecodeAddress refuses it.
+std::string EncodeGiftAddress(const crypto::X25519PublicKey& key, std::string_view hrp);
+Result<crypto::X25519PublicKey> DecodeGiftAddress(std::string_view address, std::string_view hrp);
 
 // Bech32m as such (BIP350), for 5-bit groups.
 std::string Bech32mEncode(std::string_view hrp, const std::vector<uint8_t>& groups);

@@ -17,6 +17,8 @@ void AddContentMethods(MethodTable& table, node::Node& node);
 void AddLibraryMethods(MethodTable& table, node::Node& node);
 void AddFetchMethods(MethodTable& table, node::Node& node);
 void AddSaleMethods(MethodTable& table, node::Node& node);
+// Gifts, bundles, tips and fraud proofs; called by AddSaleMethods.
+void AddGiftMethods(MethodTable& table, node::Node& node);
 void AddPaymentMethods(MethodTable& table, node::Node& node);
 void AddStakingMethods(MethodTable& table, node::Node& node);
 void AddAllMethods(MethodTable& table, node::Node& node);

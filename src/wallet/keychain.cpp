@@ -32,13 +32,14 @@ SecretKey DeriveScalar(const SecretBytes<32>& root, std::string_view label, Byte
 }  // namespace
 
 Keychain::Keychain(ExtendedPrivateKey account, std::array<ExtendedPublicKey, 2> chains, SecretBytes<32> content,
-                   SecretBytes<32> buyer, SecretBytes<32> payer, SecretBytes<32> payee)
+                   SecretBytes<32> buyer, SecretBytes<32> payer, SecretBytes<32> payee, SecretBytes<32> gift)
     : m_account(std::move(account)),
       m_chains(chains),
       m_content(std::move(content)),
       m_buyer(std::move(buyer)),
       m_payer(std::move(payer)),
-      m_payee(std::move(payee)) {}
+      m_payee(std::move(payee)),
+      m_gift(std::move(gift)) {}
 
 Result<Keychain> Keychain::FromSeed(const Seed& seed, uint32_t coin_type) {
     ASSIGN_OR_RETURN(const ExtendedPrivateKey master, ExtendedPrivateKey::FromSeed(seed.span()));
@@ -50,8 +51,9 @@ Result<Keychain> Keychain::FromSeed(const Seed& seed, uint32_t coin_type) {
     ASSIGN_OR_RETURN(const auto buyer, DeriveRoot(master, {kContentPurpose, coin_type, 1}));
     ASSIGN_OR_RETURN(const auto payer, DeriveRoot(master, {kContentPurpose, coin_type, 2}));
     ASSIGN_OR_RETURN(const auto payee, DeriveRoot(master, {kContentPurpose, coin_type, 3}));
+    ASSIGN_OR_RETURN(const auto gift, DeriveRoot(master, {kContentPurpose, coin_type, 4}));
     return Keychain(std::move(account), {*receive, *change}, RootSecret(content), RootSecret(buyer), RootSecret(payer),
-                    RootSecret(payee));
+                    RootSecret(payee), RootSecret(gift));
 }
 
 XOnlyPubKey Keychain::OutputKey(KeyPath path) const {

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "consensus/params.h"
+#include "crypto/aead.h"
 #include "wallet/bip32.h"
 #include "wallet/mnemonic.h"
 
@@ -12,7 +13,7 @@
 //   m/86'/coin'/0'/1/i   change (BIP86)           m/377294'/coin'/1'   root of buyer keys      HKDF(root; outpoint)
 //                                                 m/377294'/coin'/2'   root of payer keys      HKDF(root; outpoint,
 //                                                 output) m/377294'/coin'/3'   root of payee keys      HKDF(root;
-//                                                 label)
+//                                                 label) m/377294'/coin'/4'   gift key (X25519), as it is
 //
 // Buyer and payer keys hang on the first input of the transaction that uses them: whoever has the seed and reads the
 // chain finds them again, with no gap limit.
@@ -61,15 +62,18 @@ class Keychain {
     crypto::SecretKey ChannelPayerKey(const OutPoint& first_input, uint32_t lock_index) const;
     crypto::SecretKey ChannelPayeeKey(const std::array<uint8_t, 32>& label) const;
 
+    // Opens the keys that others bought for us. One for each wallet: it never shows on the chain.
+    crypto::X25519SecretKey GiftKey() const { return m_gift.Clone(); }
+
     ExtendedPublicKey AccountPublicKey() const { return m_account.Neuter(); }
 
   private:
     Keychain(ExtendedPrivateKey account, std::array<ExtendedPublicKey, 2> chains, SecretBytes<32> content,
-             SecretBytes<32> buyer, SecretBytes<32> payer, SecretBytes<32> payee);
+             SecretBytes<32> buyer, SecretBytes<32> payer, SecretBytes<32> payee, SecretBytes<32> gift);
 
     ExtendedPrivateKey m_account;
     std::array<ExtendedPublicKey, 2> m_chains;
-    SecretBytes<32> m_content, m_buyer, m_payer, m_payee;
+    SecretBytes<32> m_content, m_buyer, m_payer, m_payee, m_gift;
     std::map<XOnlyPubKey, KeyPath> m_found;
     std::array<uint32_t, 2> m_watched{};
 };

@@ -319,6 +319,37 @@ class Wallet {
     // is built on it.
     Result<BuiltTransaction> BuildFeeBump(const Txid& txid, uint64_t feerate_per_kvb);
 
+    // --- gifts (wallet_gift.cpp) ---
+    // Where keys are sent that others buy for us.
+    crypto::X25519PublicKey GiftKey() const { return crypto::X25519Public(m_keychain.GiftKey()); }
+    // Keys that were passed on to us, by the output of their record; in blocks alone. Whether one is what its purchase
+    // was for, only its point says: a forged one opens nothing.
+    const std::map<OutPoint, OwnGift>& Gifts() const { return m_store.gifts(); }
+    // For whom purchases of ours are, by their first inputs. On disk when this returns: before the purchase is sent.
+    Status IntendGift(const OutPoint& first_input, const crypto::X25519PublicKey& recipient);
+    const std::map<OutPoint, GiftIntent>& GiftIntents() const { return m_store.gift_intents(); }
+    Status NoteGiftSent(const OutPoint& first_input, const Txid& txid);
+    // The transaction that passes the key of a granted purchase of ours on.
+    Result<BuiltTransaction> BuildGift(const OutPoint& lock, const crypto::X25519PublicKey& recipient,
+                                       uint64_t feerate_per_kvb = kDefaultFeePerKvb);
+    // Purchases whose keys transactions of ours passed on, with those transactions: also after a restore.
+    std::vector<std::pair<OutPoint, Txid>> GiftsGiven() const;
+
+    // --- for a seller (wallet_grant.cpp) ---
+    // Coins that pay what the allowances of a grant's purchases do not.
+    struct GrantFunds {
+        std::vector<std::pair<OutPoint, TxOutput>> coins;
+        Script change_script;  // of ours
+    };
+    // Plain confirmed coins worth `least` and `each` for each of them, those in `again` (of the grant that is replaced)
+    // first. Reserved until a Commit that spends them, or Release. kFunds says what is missing.
+    Result<GrantFunds> ReserveForGrant(Amount least, Amount each, const std::vector<OutPoint>& again = {});
+    void Release(const GrantFunds& funds);
+    // Signs those inputs that are coins of ours and have no witness yet. `spent` has one output for each input.
+    Status SignGrant(MutableTransaction& tx, const std::vector<TxOutput>& spent);
+    // Every publish that this wallet made, retired and superseded ones too, with its anchor.
+    std::vector<std::pair<OutPoint, PublishRecord>> MadePublishes() const;
+
     // --- stake and stakers (wallet_stake.cpp) ---
     // Pays `amount` of plain coins to a stake output of our own. kInvalid, saying which, for a staker that is unknown,
     // exiting, retired or slashed: stake sent there would earn nothing.
@@ -369,6 +400,8 @@ class Wallet {
     void SpendInputs(const Transaction& tx);
     std::map<uint32_t, OwnedCoin> FindOwnOutputs(const Transaction& tx, const Placement& placement);
     void AddLocks(const Transaction& tx, std::map<uint32_t, OwnedCoin>& own);
+    // Keys in the gift records of a block's transaction that are sealed to us.
+    void AddGifts(const Transaction& tx, const ScanCursor& block);
     void RemoveTransaction(const Txid& txid);
     void RemoveConflicts(const Transaction& tx);
     void RefreshLock(const OutPoint& lock);

@@ -103,6 +103,31 @@ struct OwnPurchase {
     }
 };
 
+// A key that somebody bought for us and passed on, by the output of its record. Whether it is the key that the purchase
+// was for, and so of any use, its point says.
+struct OwnGift {
+    OutPoint purchase;
+    Hash256 key;   // the secret scalar
+    PubKey point;  // key * G
+    Txid txid;
+    ScanCursor block;
+
+    static void Serialize(auto& self, auto& archive) {
+        archive(self.purchase, self.key, self.point, self.txid, self.block);
+    }
+};
+
+// For whom a purchase of ours was made, by the first input of its transaction, which a higher fee does not change.
+struct GiftIntent {
+    crypto::X25519PublicKey recipient;
+    std::optional<Txid> sent;  // the transaction that passes the key on
+
+    static void Serialize(auto& self, auto& archive) {
+        archive(self.recipient);
+        archive.Optional(self.sent);
+    }
+};
+
 enum class ChannelStatus : uint8_t { kUnconfirmed = 0, kOpen = 1, kSettled = 2, kRefunded = 3 };
 
 // A channel that we pay, by its lock output.

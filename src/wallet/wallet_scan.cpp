@@ -47,12 +47,13 @@ Status Wallet::ConnectBlock(const Block& block) {
     bool ours = false;
     for (const TransactionRef& tx : block.transactions) {
         ours |= AddTransaction(tx, placement);
+        AddGifts(*tx, *placement.block);
         ++placement.position;
     }
     WalletStore::Meta meta = m_store.meta();
     meta.cursor = placement.block;
     m_store.SetMeta(std::move(meta));
-    // A block without anything of ours may be scanned again.
+    // A block without anything of ours may be scanned again; so are gifts.
     return m_store.Flush(ours);
 }
 
@@ -62,6 +63,8 @@ Status Wallet::DisconnectBlock(const Block& block) {
         return Fail("block " + hash.Hex() + " is not the wallet's newest block");
     for (auto tx = block.transactions.rbegin(); tx != block.transactions.rend(); ++tx) {
         const Txid& txid = (*tx)->txid();
+        for (uint32_t i = 0; i < (*tx)->outputs().size(); ++i)
+            if (m_store.gifts().contains((*tx)->Output(i))) m_store.EraseGift((*tx)->Output(i));
         const auto found = m_store.transactions().find(txid);
         if (found == m_store.transactions().end()) continue;
         if ((*tx)->IsCoinbase()) {

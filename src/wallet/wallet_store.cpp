@@ -86,6 +86,8 @@ Status WalletStore::Load() {
     RETURN_IF_ERROR(LoadTable(m_store, 't', m_transactions));
     RETURN_IF_ERROR(LoadTable(m_store, 'p', m_purchases));
     RETURN_IF_ERROR(LoadTable(m_store, 'h', m_channels));
+    RETURN_IF_ERROR(LoadTable(m_store, 'g', m_gifts));
+    RETURN_IF_ERROR(LoadTable(m_store, 'i', m_gift_intents));
     m_labels.clear();
     const Bytes labels{'l'}, locks{'x'};
     RETURN_IF_ERROR(m_store.Scan(labels, {}, [&](ByteSpan key, ByteSpan value) {
@@ -137,6 +139,19 @@ void WalletStore::EraseChannel(const OutPoint& lock) {
     m_channels.erase(lock);
 }
 
+void WalletStore::PutGift(const OutPoint& output, OwnGift gift) {
+    m_batch.Put(TableKey('g', output), Encode(gift));
+    m_gifts.insert_or_assign(output, std::move(gift));
+}
+void WalletStore::EraseGift(const OutPoint& output) {
+    m_batch.Delete(TableKey('g', output));
+    m_gifts.erase(output);
+}
+void WalletStore::PutGiftIntent(const OutPoint& first_input, GiftIntent intent) {
+    m_batch.Put(TableKey('i', first_input), Encode(intent));
+    m_gift_intents.insert_or_assign(first_input, std::move(intent));
+}
+
 void WalletStore::SetLabel(const Script& script, const std::string& label) {
     if (label.empty()) {
         m_batch.Delete(LabelKey(script));
@@ -163,6 +178,7 @@ void WalletStore::ForgetChain() {
     while (!m_transactions.empty()) EraseTransaction(Txid(m_transactions.begin()->first));
     while (!m_purchases.empty()) ErasePurchase(OutPoint(m_purchases.begin()->first));
     while (!m_channels.empty()) EraseChannel(OutPoint(m_channels.begin()->first));
+    while (!m_gifts.empty()) EraseGift(OutPoint(m_gifts.begin()->first));
     Meta meta = m_meta;
     meta.cursor.reset();
     SetMeta(std::move(meta));

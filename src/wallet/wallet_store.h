@@ -11,7 +11,8 @@ namespace sluice::wallet {
 // failed write every later one fails (KeyValueStore), and the wallet has to be loaded anew.
 //
 // Keys: 'm' cursor and counters, 's' seed, 'c' outpoint: coin, 't' txid: transaction, 'p' lock: purchase, 'h' lock:
-// channel, 'l' script: label, 'x' outpoint: locked by the user.
+// channel, 'l' script: label, 'x' outpoint: locked by the user, 'g' outpoint: gift received,
+// 'i' first input: for whom a purchase is.
 class WalletStore {
   public:
     // Of a wallet as a whole.
@@ -44,6 +45,8 @@ class WalletStore {
     const std::map<Txid, OwnedTransaction>& transactions() const { return m_transactions; }
     const std::map<OutPoint, OwnPurchase>& purchases() const { return m_purchases; }
     const std::map<OutPoint, OwnChannel>& channels() const { return m_channels; }
+    const std::map<OutPoint, OwnGift>& gifts() const { return m_gifts; }
+    const std::map<OutPoint, GiftIntent>& gift_intents() const { return m_gift_intents; }
     const std::map<Script, std::string>& labels() const { return m_labels; }
     const std::set<OutPoint>& locked() const { return m_locked; }
 
@@ -56,10 +59,14 @@ class WalletStore {
     void ErasePurchase(const OutPoint& lock);
     void PutChannel(const OutPoint& lock, OwnChannel channel);
     void EraseChannel(const OutPoint& lock);
+    void PutGift(const OutPoint& output, OwnGift gift);
+    void EraseGift(const OutPoint& output);
+    void PutGiftIntent(const OutPoint& first_input, GiftIntent intent);
     void SetLabel(const Script& script, const std::string& label);  // empty: none
     void SetLocked(const OutPoint& outpoint, bool locked);
 
-    // Forgets coins, transactions, purchases, channels and the cursor; keeps seed, counters, labels and locks.
+    // Forgets coins, transactions, purchases, channels, gifts and the cursor; keeps seed, counters, labels, locks, and
+    // for whom purchases are.
     void ForgetChain();
 
     bool HasChanges() const { return !m_batch.empty(); }
@@ -74,6 +81,8 @@ class WalletStore {
     std::map<Txid, OwnedTransaction> m_transactions;
     std::map<OutPoint, OwnPurchase> m_purchases;
     std::map<OutPoint, OwnChannel> m_channels;
+    std::map<OutPoint, OwnGift> m_gifts;
+    std::map<OutPoint, GiftIntent> m_gift_intents;
     std::map<Script, std::string> m_labels;
     std::set<OutPoint> m_locked;
 };

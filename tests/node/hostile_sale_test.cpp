@@ -16,7 +16,8 @@ class HostileSale : public ::testing::Test {
   protected:
     void SetUp() override {
         world.Add({.staker = 0, .phrase = std::string(consensus::kRegtestPhrase)});
-        world.Add({.add_nodes = {0}});
+        // The seller adds no coins to what buyers allow for the grant.
+        world.Add({.add_nodes = {0}}, [](NodeConfig& config) { config.grant_max_fee_percent = 0; });
         world.Add({.add_nodes = {0, 1}});
         wallet::PaymentRequest request;
         buyer_phrase = world[kBuyer].MakeWallet();

@@ -53,7 +53,7 @@ void SetUnlessEmpty(rpc::Json& object, const std::string& name, const std::strin
 
 // Buys a key and shows it; with `wait` also waits for the key.
 CliResult<rpc::Json> Buy(Session& session, const std::string& claim, uint64_t tier, const std::string& max_price,
-                         bool wait);
+                         bool wait, const std::string& recipient = {});
 
 // Says on stderr what a download would cost, before it starts.
 void TellCost(Session& session, const std::string& claim, const std::string& max_price_per_mib);

@@ -20,6 +20,8 @@ void OnCommand(CLI::App& command, int& exit_status, std::function<CommandResult(
 void AddVerifyCommands(CLI::App& app, int& exit_status);
 // content-root, seal, open.
 void AddContentCommands(CLI::App& app, int& exit_status);
+// verify-fraud.
+void AddFraudCommands(CLI::App& app, int& exit_status);
 // genesis, genesis-show, genesis-template, staker-keys, staker-keys-show, new-phrase.
 void AddGenesisCommands(CLI::App& app, int& exit_status);
 

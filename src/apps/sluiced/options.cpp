@@ -267,6 +267,16 @@ const std::vector<Option>& Options() {
              return {};
          }},
 
+        {"Selling", "seller", "", Kind::kFlag,
+         "Grant what is bought of the titles whose seller keys are here (default: 1).", Flag("seller", &NodeConfig::sells)},
+        {"Selling", "grantfee", "DROPS", Kind::kValue,
+         "Least fee of a grant for each 1,000 vB, 1000 to 100000000 (default: 1000); more if blocks are full.",
+         Number("grantfee", 1'000, 100'000'000, [](NodeConfig& c, uint64_t n) { c.grant_fee_per_kvb = n; })},
+        {"Selling", "grantmaxfee", "PERCENT", Kind::kValue,
+         "Most of a price that a grant's fee may cost beside the buyer's allowance, 0 to 1000 (default: 100).",
+         Number("grantmaxfee", 0, 1000,
+                [](NodeConfig& c, uint64_t n) { c.grant_max_fee_percent = static_cast<uint32_t>(n); })},
+
         {"Staking", "staker", "INDEX", Kind::kValue,
          "Stake with regtest's public operator keys of this index (0 has the stake); regtest only.",
          Number("staker", 0, UINT32_MAX,
