@@ -37,6 +37,23 @@ bool Contains(const std::array<std::string_view, N>& list, std::string_view valu
     return std::find(list.begin(), list.end(), value) != list.end();
 }
 
+// The demuxer of a picture by its name's ending; empty: ffmpeg finds it. Rationale: left to itself it takes a picture
+// in a file for one of a numbered sequence, which is a list of files.
+std::string PictureFormat(std::string_view path) {
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kFormats{{{"jpg", "jpeg_pipe"},
+                                                                                            {"jpeg", "jpeg_pipe"},
+                                                                                            {"png", "png_pipe"},
+                                                                                            {"gif", "gif"},
+                                                                                            {"webp", "webp_pipe"},
+                                                                                            {"bmp", "bmp_pipe"},
+                                                                                            {"tif", "tiff_pipe"},
+                                                                                            {"tiff", "tiff_pipe"}}};
+    const std::string ending = LowerEnding(path);
+    for (const auto& [name, format] : kFormats)
+        if (name == ending) return std::string(format);
+    return {};
+}
+
 // An absolute path as an input that cannot be taken for an option or for another protocol.
 std::string InputOf(const std::string& path) { return "file:" + path; }
 
@@ -88,6 +105,8 @@ Result<Bytes> MediaMaker::Thumbnail(const std::string& path, MediaKind kind) con
     Error last{ErrorKind::kInvalid, path + " gives no thumbnail"};
     for (const int side : {512, 256, 128}) {
         std::vector<std::string> arguments{"ffmpeg", "-nostdin"};
+        if (const std::string format = PictureFormat(path); kind == MediaKind::kImage && !format.empty())
+            arguments.insert(arguments.end(), {"-f", format});
         if (at > 0) arguments.insert(arguments.end(), {"-ss", fmt::format("{:.3f}", at)});
         arguments.insert(
             arguments.end(),
