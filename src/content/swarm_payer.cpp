@@ -8,6 +8,9 @@
 namespace sluice::content {
 namespace {
 
+// A channel for content that is read on demand holds this much of it, if the budget allows.
+constexpr uint64_t kOnDemandBytes = uint64_t{256} << 20;
+
 // A channel is to be followed by another one once it holds less than this part of its capacity, or less than what this
 // time takes at the present rate.
 constexpr uint64_t kTopUpShare = 4;
@@ -305,7 +308,9 @@ void Swarm::Impl::OpenChannels(Download& download, const std::vector<PeerId>& re
         Provider& provider = download.providers.at(id);
         const ChannelTerms& terms = *provider.terms;
         Meter part;
-        part.Add(left_bytes / ready.size() + kChunkBytes, provider.ask);
+        // Who reads on demand reads on: what a channel holds too much comes back, and opening one after the other costs.
+        const uint64_t ahead_bytes = std::max(left_bytes, std::min(download.LeftBytes(), kOnDemandBytes));
+        part.Add(ahead_bytes / ready.size() + kChunkBytes, provider.ask);
         const uint64_t useful = part.Owed().drops + part.Owed().drops / 4 + terms.first_voucher.drops;
         const uint64_t spendable = std::min(useful, share);
         Meter least;
