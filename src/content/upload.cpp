@@ -339,7 +339,7 @@ void Swarm::OnPeerDrained(PeerId peer, uint64_t queued_bytes, Instant now) {
 
 bool Swarm::WaitsForDrain(PeerId peer) const {
     const PeerState* state = m_impl->Find(peer);
-    return state != nullptr && !state->uploads.empty() && state->queued_bytes > 0;
+    return state != nullptr && state->queued_bytes > 0;
 }
 
 }  // namespace sluice::content
