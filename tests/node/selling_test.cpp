@@ -251,8 +251,9 @@ TEST_F(Selling, APurchaseOfARetiredClaimIsFoundAndGrantedAfterARestart) {
     ASSERT_TRUE(Becomes(bought.lock, wallet::PurchaseStatus::kGranted));
 }
 
+// Not in the default run: what it costs has not been measured (doc/plan.md).
 // One node that is bank, staker and seller, and purchases that are made without a wallet.
-TEST(SellingAtScale, FiveThousandPurchasesThatWaitAreGrantedInBatchesOf64) {
+TEST(SellingAtScale, DISABLED_FiveThousandPurchasesThatWaitAreGrantedInBatchesOf64) {
     constexpr size_t kPurchases = 5'000, kPerPayment = 500;
     constexpr uint32_t kCoinKey = 90;
     VirtualWorld world(14);
