@@ -6,6 +6,8 @@ contrib/bench swarm      downloads of one file: encrypted, verified leaf by leaf
 
 contrib/bench streaming  how long a player waits for a first byte and for a seek on a link of 10 MB/s.
 
+contrib/bench classes    the latency of blocks from announcement to connection, idle and beside a download.
+
 Every node and every client is a process of its own. Files are in memory (/dev/shm) unless --folder says otherwise, so
 that a slow disk does not hide the programs. CPU seconds are those of the process, in user and kernel.
 """
@@ -29,6 +31,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "functional_tests"))
+import bench_classes  # noqa: E402  pylint: disable=wrong-import-position
 import bench_streaming  # noqa: E402  pylint: disable=wrong-import-position
 from framework import MIB, SluiceTest  # noqa: E402  pylint: disable=wrong-import-position
 
@@ -368,6 +371,7 @@ def main():
     mode.add_argument("--no-free", action="store_true", help="leave out the downloads at price 0")
     mode.add_argument("--no-peer", action="store_true", help="leave out libtorrent")
     bench_streaming.add_mode(modes)
+    bench_classes.add_mode(modes)
     for one in modes.choices.values():
         one.add_argument("--json", action="store_true", help="print one JSON object")
         one.add_argument("--folder", default="/dev/shm" if os.path.isdir("/dev/shm") else None, help="where files are made (default: /dev/shm)")

@@ -1,0 +1,118 @@
+"""How long a block takes beside bulk data: contrib/bench classes.
+
+One staker that seeds, one buyer, connected over loopback. For each block the time from its announcement (the staker's
+log says that it is its tip) until the buyer has connected it (the buyer's log says so), first while nothing else goes
+on, then while the buyer downloads without pause. The nodes' own logs are read, so what measures does not count.
+"""
+
+import json
+import os
+import re
+import statistics
+import threading
+import time
+
+from framework import MIB, SluiceTest
+
+PRICE = "0.00001"  # SLU for each MiB
+JOB_TIMEOUT_S = 600
+TIP = re.compile(r"^(\S+)Z \[info\] chain: tip ([0-9a-f]{64}) ")
+
+
+def tips(node):
+    """When the node connected each block, in seconds of the machine's clock."""
+    times = {}
+    with open(node.chain_dir("debug.log"), encoding="utf-8", errors="replace") as log:
+        for line in log:
+            found = TIP.match(line)
+            if found:
+                at, micros = found[1].split(".")
+                seconds = time.mktime(time.strptime(at, "%Y-%m-%dT%H:%M:%S")) + int(micros) / 1e6
+                times.setdefault(found[2], seconds)
+    return times
+
+
+def figures(staker, buyer, hashes):
+    """Median and 99th percentile, in milliseconds."""
+    announced, connected = tips(staker), tips(buyer)
+    waits = sorted((connected[block] - announced[block]) * 1000 for block in hashes)
+    return {"blocks": len(waits), "median_ms": statistics.median(waits), "p99_ms": waits[min(len(waits) - 1, len(waits) * 99 // 100)]}
+
+
+def make_blocks(test, staker, buyer, interval_s, go_on):
+    """Makes blocks while `go_on(count)`; their hashes."""
+    hashes = []
+    while go_on(len(hashes)):
+        hashes += test.generate(staker)
+        time.sleep(interval_s)
+    if hashes:
+        buyer.wait_for_tip(test.generate(staker)[0])
+    return hashes
+
+
+def measure(options, folder):
+    test = SluiceTest(options.bin_dir, os.path.join(folder, "sluice"))
+    interval_s = options.interval_ms / 1000
+    try:
+        staker = test.node("staker", staker=True)
+        buyer = test.node("buyer", connect=[staker])
+        test.fund(staker, buyer, 100)
+        claims = []
+        for i in range(options.files):
+            source = os.path.join(folder, f"source{i}")
+            with open(source, "wb") as file:
+                for _ in range(options.size_mib):
+                    file.write(os.urandom(MIB))
+            with test.mining(staker):
+                claims.append(test.publish(staker, source, 1, seed_price=PRICE))
+            os.remove(source)
+        for claim in claims:
+            test.wait_for_claim(buyer, claim)
+        idle = make_blocks(test, staker, buyer, interval_s, lambda count: count < options.blocks)
+
+        downloads = threading.Thread(target=download, args=(buyer, claims))
+        started = time.monotonic()
+        downloads.start()
+        time.sleep(0.5)  # the first channel is open, the pipe is full
+        busy = make_blocks(test, staker, buyer, interval_s, lambda count: count < options.blocks and downloads.is_alive())
+        still_busy = downloads.is_alive()
+        if not still_busy:
+            busy = busy[:-2]  # made while the download ended
+        with test.mining(staker):
+            downloads.join()
+        seconds = time.monotonic() - started
+        result = {"idle": figures(staker, buyer, idle), "saturated": figures(staker, buyer, busy)}
+        result["download_mb_s"] = options.files * options.size_mib * MIB / seconds / 1e6
+    finally:
+        for node in test.nodes:
+            node.end()
+    for name in ("median", "p99"):
+        result[f"{name}_ratio"] = result["saturated"][f"{name}_ms"] / result["idle"][f"{name}_ms"]
+    return result
+
+
+def download(buyer, claims):
+    jobs = [buyer.rpc("seedcontent", claim=claim)["job"] for claim in claims]
+    for job in jobs:
+        buyer.wait_for_job(job, timeout=JOB_TIMEOUT_S)
+
+
+def run(options, folder):
+    result = measure(options, folder)
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return
+    print(f"{'':10} {'blocks':>7} {'median':>10} {'p99':>10}")
+    for name in ("idle", "saturated"):
+        row = result[name]
+        print(f"{name:10} {row['blocks']:>7} {row['median_ms']:>7.2f} ms {row['p99_ms']:>7.2f} ms")
+    print(f"{'ratio':10} {'':>7} {result['median_ratio']:>10.2f} {result['p99_ratio']:>10.2f}   beside a download of {result['download_mb_s']:.0f} MB/s")
+
+
+def add_mode(modes):
+    mode = modes.add_parser("classes", help="the latency of blocks, idle and beside a download")
+    mode.set_defaults(run=run)
+    mode.add_argument("--blocks", type=int, default=200, help="blocks of each phase at most (default: 200)")
+    mode.add_argument("--interval-ms", type=float, default=30, help="pause between two (default: 30)")
+    mode.add_argument("--files", type=int, default=4, help="files to download (default: 4)")
+    mode.add_argument("--size-mib", type=int, default=1024, help="size of each (default: 1024)")
