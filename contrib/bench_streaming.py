@@ -27,11 +27,13 @@ def shape(port, rate_mb_s):
     """Holds what is sent from `port` to a rate."""
     def tc(*words):
         subprocess.run(["tc", *words], check=True)
-    tc("qdisc", "add", "dev", "lo", "root", "handle", "1:", "prio", "bands", "2", "priomap", *["0"] * 16)
-    tc("qdisc", "add", "dev", "lo", "parent", "1:2", "handle", "20:", "tbf", "rate", f"{round(rate_mb_s * 8)}mbit",
-       "burst", "128kb", "limit", "1mb")
+    rate = f"{round(rate_mb_s * 8)}mbit"
+    tc("qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb", "default", "10")
+    tc("class", "add", "dev", "lo", "parent", "1:", "classid", "1:10", "htb", "rate", "10gbit", "quantum", "60000")
+    tc("class", "add", "dev", "lo", "parent", "1:", "classid", "1:20", "htb", "rate", rate, "burst", "128kb", "cburst", "128kb",
+       "quantum", "60000")
     tc("filter", "add", "dev", "lo", "parent", "1:", "protocol", "ip", "u32", "match", "ip", "sport", str(port), "0xffff",
-       "flowid", "1:2")
+       "flowid", "1:20")
 
 
 class Player:
@@ -81,7 +83,8 @@ class Titles:
             for number in range(count):
                 source = os.path.join(folder, f"title-{number}.bin")
                 with open(source, "wb") as file:
-                    file.write(os.urandom(size))
+                    # The first one makes the channel, which then holds enough for all.
+                    file.write(os.urandom(size if number > 0 else 8 * size))
                 self.sources.append(source)
                 job = self.seeder.rpc("publishcontent", path=source, free=True, seed_price=PRICE, ask=PRICE, make_previews=False)["job"]
                 self.claims.append(self.seeder.wait_for_job(job)["claim"])
@@ -125,7 +128,8 @@ def streaming(options, folder):
     try:
         shape(titles.seeder.p2p_port, options.rate_mb_s)
         cold_ms = titles.warm()
-        runs = [titles.run(number + 1) for number in range(options.runs)]
+        with titles.test.mining(titles.staker):  # channels that are used up are followed by others
+            runs = [titles.run(number + 1) for number in range(options.runs)]
     finally:
         titles.end()
     result = {"rate_mb_s": options.rate_mb_s, "run_count": options.runs, "cold_first_byte_ms": cold_ms}

@@ -17,7 +17,7 @@ from decimal import Decimal
 from framework import CHUNK_BYTES, MIB, SluiceTest, assert_equal, assert_refused, main
 
 SEED_PRICE = Decimal("0.0005")  # SLU for each MiB
-SECONDS = 64
+SECONDS = 96
 BITRATE = 10_000_000
 PROGRAMS = ("ffmpeg", "ffprobe", "chromium")
 BROWSER_TIMEOUT_S = 120
@@ -60,12 +60,15 @@ class StreamingTest(SluiceTest):
         self.fund(self.staker, self.creator, 10, self.viewer, 50)
         self.make_films()
         with self.mining(self.staker):
-            self.film = self.publish(self.creator, self.late_index, "5", SEED_PRICE, title="Late index")
-            self.folder = self.publish(self.creator, self.album, "1", SEED_PRICE, title="Album")
+            self.film = self.publish(self.creator, self.late_index, "5", SEED_PRICE, ask="0", make_previews=False, title="Late index")
+            self.folder = self.publish(self.creator, self.album, "1", SEED_PRICE, ask="0", make_previews=False, title="Album")
             self.without_the_key()
             self.buy(self.viewer, self.film)
             self.buy(self.viewer, self.folder)
             self.url = self.viewer.cli("url", self.film)
+            # The first chunk comes on credit; the channel that pays for the rest is final some blocks later.
+            assert_equal(self.request(self.url, {"Range": "bytes=0-0"})[0], 206, "the first byte")
+            self.generate(self.staker, 3, sync=[self.creator, self.viewer])
             self.strict_ranges()
             self.who_may()
             self.with_ffmpeg()
@@ -138,7 +141,7 @@ class StreamingTest(SluiceTest):
         probed = json.loads(subprocess.run(["ffprobe", "-v", "error", "-show_format", "-of", "json", self.url],
                                            capture_output=True, check=True, timeout=60).stdout)
         assert abs(float(probed["format"]["duration"]) - SECONDS) < 0.5, probed
-        assert self.stored() < self.size / 5, f"ffprobe made {self.stored()} of {self.size} bytes come"
+        assert self.stored() < self.size / 3, f"ffprobe made {self.stored()} of {self.size} bytes come"
         seek = str(SECONDS * 3 // 4)
         assert_equal(self.frame(self.url, seek), self.frame(self.late_index, seek), "the frame after a seek")
         self.assert_a_part()
@@ -232,7 +235,9 @@ class StreamingTest(SluiceTest):
 
     def viewer_bytes(self, *args):
         command = [os.path.join(self.bin_dir, "sluice-cli"), f"-datadir={self.viewer.data_dir}", "-chain=regtest", f"-rpcport={self.viewer.rpc_port}", *args]
-        return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def the_rest(self):
         """`get` goes on with what the streams left; all of it is paid once."""
