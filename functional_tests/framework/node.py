@@ -40,6 +40,7 @@ class Node:
         self.process = None
         self.rpc_port = None
         self.p2p_port = 0
+        self.ready = False      # it answers, and nobody has begun to end it
         self.mock_time = None   # Unix seconds at which the node's clock stands; None: the real time
         self.output = []
         self._node_id = None
@@ -56,8 +57,9 @@ class Node:
         command = [os.path.join(self.bin_dir, "sluiced"), f"-datadir={self.data_dir}", f"-chain={self.chain}", "-rpcport=0",
                    "-findproviders=0",   # connections are the test's to make, unless its arguments say otherwise
                    f"-port={self.p2p_port}", *self.args, *extra_args]
-        if self.mock_time is not None:
-            command.append(f"-mocktime={self.mock_time}")
+        started_at = self.mock_time
+        if started_at is not None:
+            command.append(f"-mocktime={started_at}")
         self.output = []
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=preexec)
         timer = threading.Timer(START_TIMEOUT_S, self.process.kill)
@@ -70,6 +72,9 @@ class Node:
                     self.rpc_port = int(match.group(1))
                     self.p2p_port = int(match.group(2) or 0)
                     threading.Thread(target=self._drain, args=(self.process,), daemon=True).start()
+                    self.ready = True
+                    if self.mock_time != started_at:   # the clock moved on while it started
+                        self.set_mock_time(self.mock_time)
                     return None
         finally:
             timer.cancel()
@@ -85,6 +90,7 @@ class Node:
 
     def stop(self):
         """Asks the node to stop and waits until it has."""
+        self.ready = False
         if self.process is None:
             return
         if self.process.poll() is None:
@@ -95,6 +101,7 @@ class Node:
 
     def terminate(self):
         """SIGTERM, as a service manager sends it."""
+        self.ready = False
         process, self.process = self.process, None
         process.send_signal(signal.SIGTERM)
         status = process.wait(STOP_TIMEOUT_S)
@@ -102,6 +109,7 @@ class Node:
 
     def kill(self):
         """kill -9."""
+        self.ready = False
         process, self.process = self.process, None
         process.send_signal(signal.SIGKILL)
         process.wait(STOP_TIMEOUT_S)
@@ -155,14 +163,14 @@ class Node:
         return done.stdout.rstrip("\n")
 
     def set_mock_time(self, time_s):
-        """From now on, also after a restart. A node that is not running, or is being killed, takes it when it starts."""
+        """From now on, also after a restart. A node that is not running, starts or is being ended takes it when it has started."""
         self.mock_time = time_s
-        if self.process is None:
+        if not self.ready:
             return
         try:
             self.rpc("setmocktime", time_s)
         except (OSError, http.client.HTTPException, json.JSONDecodeError):
-            if self.process is not None and self.process.poll() is None:
+            if self.ready and self.process.poll() is None:
                 raise
 
     def node_id(self):
