@@ -60,11 +60,11 @@ class StreamingTest(SluiceTest):
         self.fund(self.staker, self.creator, 10, self.viewer, 50)
         self.make_films()
         with self.mining(self.staker):
-            self.film = self.publish(self.creator, self.late_index, "5", SEED_PRICE, ask="0", make_previews=False, title="Late index")
-            self.folder = self.publish(self.creator, self.album, "1", SEED_PRICE, ask="0", make_previews=False, title="Album")
+            self.film = self.publish(self.creator, self.late_index, "5", SEED_PRICE, ask=str(SEED_PRICE), make_previews=False, title="Late index")
+            self.album_claim = self.publish(self.creator, self.album, "1", SEED_PRICE, ask=str(SEED_PRICE), make_previews=False, title="Album")
             self.without_the_key()
             self.buy(self.viewer, self.film)
-            self.buy(self.viewer, self.folder)
+            self.buy(self.viewer, self.album_claim)
             self.url = self.viewer.cli("url", self.film)
             # The first chunk comes on credit; the channel that pays for the rest is final some blocks later.
             assert_equal(self.request(self.url, {"Range": "bytes=0-0"})[0], 206, "the first byte")
@@ -133,7 +133,7 @@ class StreamingTest(SluiceTest):
         assert_equal(self.request(target, self.cookie(), method="HEAD")[0], 200, "with the cookie")
         assert_equal(self.request(target, {**self.cookie(), "Host": "evil.example"})[0], 421, "another Host")
         token = urllib.parse.urlsplit(self.url).path.split("/")[2]
-        assert_equal(self.request(f"/t/{token}/content/{self.folder}")[0], 403, "a token of another claim")
+        assert_equal(self.request(f"/t/{token}/content/{self.album_claim}")[0], 403, "a token of another claim")
         assert_equal(self.request(self.url, method="POST")[0], 405, "POST")
         assert_equal(self.request("/content/../../etc/passwd", self.cookie())[0], 404, "a path that leaves")
 
@@ -203,17 +203,17 @@ class StreamingTest(SluiceTest):
         return os.path.dirname(self.late_index)
 
     def a_folder(self):
-        base = self.viewer.cli("url", self.folder)
+        base = self.viewer.cli("url", self.album_claim)
         status, fields, body = self.request(base)
         assert_equal((status, fields["Content-Type"]), (200, "application/json"), "the listing")
         listing = {file["path"]: (file["size"], file["type"]) for file in json.loads(body)["files"]}
         assert_equal(listing["part one/fast \u00e4.mp4"], (os.path.getsize(self.fast), "video/mp4"), "the film in the listing")
-        before = self.stored(self.folder)
+        before = self.stored(self.album_claim)
         status, fields, body = self.request(base + "/index.html")
         assert_equal(status, 200, "a page of the folder")
         assert fields["Content-Security-Policy"].startswith("sandbox"), "a published page may act here"
-        assert self.stored(self.folder) - before <= 1 * MIB, "a small file made large ones come"
-        film = self.viewer.cli("url", self.folder, "part one/fast \u00e4.mp4")
+        assert self.stored(self.album_claim) - before <= 1 * MIB, "a small file made large ones come"
+        film = self.viewer.cli("url", self.album_claim, "part one/fast \u00e4.mp4")
         seek = str(SECONDS // 2)
         assert_equal(self.frame(film, seek), self.frame(self.fast, seek), "a frame of a film in a folder")
         assert_equal(self.request(base + "/nothing")[0], 404, "a file that is not there")
@@ -224,13 +224,13 @@ class StreamingTest(SluiceTest):
         tail = self.viewer_bytes("get", self.film, "--stream", "--seek", str(self.size - 100_000))
         assert_equal(tail, self.bytes[-100_000:], "what follows a seek")
         target = self.path("notes.out")
-        self.viewer.cli("get", self.folder, "--file", "notes.txt", "-o", target)
+        self.viewer.cli("get", self.album_claim, "--file", "notes.txt", "-o", target)
         with open(target, encoding="ascii") as file:
             assert_equal(file.read(), "hello\n", "a file of a folder")
-        refused = self.viewer.cli("get", self.folder, "--file", "nothing", "-o", self.path("x"), check=False)
+        refused = self.viewer.cli("get", self.album_claim, "--file", "nothing", "-o", self.path("x"), check=False)
         assert refused.returncode != 0 and "nothing" in refused.stderr, refused.stderr
         streamed = self.path("streamed.mp4")
-        self.viewer.cli("get", self.folder, "--file", "part one/fast \u00e4.mp4", "--stream", "-o", streamed)
+        self.viewer.cli("get", self.album_claim, "--file", "part one/fast \u00e4.mp4", "--stream", "-o", streamed)
         self.assert_same_file(self.fast, streamed)
 
     def viewer_bytes(self, *args):

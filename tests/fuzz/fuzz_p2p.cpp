@@ -538,11 +538,11 @@ void RunAddressBook(ByteSpan bytes) {
                 book.Failed(entry.endpoint);
                 break;
             default:
-                book.Add(entry);
+                book.Add(entry, static_cast<AddressSource>(1 + input.Integer() % 5), input.Integer<uint32_t>());
                 break;
         }
         now += seconds(input.Integer());
-        CHECK(book.size() <= AddressBook::kMaxEntries);
+        CHECK(book.size() <= AddressBook::kMaxNew + AddressBook::kMaxTried);
     }
     CHECK(book.Entries().size() == book.size());
     CHECK(book.Sample(random, kMaxAddressesPerMessage).size() <= kMaxAddressesPerMessage);

@@ -169,8 +169,13 @@ TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
     EXPECT_GE(Settle(kSeeder).channels, 1u);
     ASSERT_TRUE(world.RunUntil([&] { return world.AllSettled(); }));
     world.ExpectWalletsOwnEverything();
-    for (size_t number = 0; number < world.size(); ++number)
-        EXPECT_EQ(world[number].wallet().GetBalances().in_channels, Amount(0)) << number;
+    // What is still in channels was opened for more and never used: it serves the next download, or comes back.
+    for (size_t number = 0; number < world.size(); ++number) {
+        Amount unused;
+        for (const content::PayerChannel& channel : world[number]->swarm().PayerChannels())
+            if (!channel.closed && channel.Paid() == Amount(0)) unused.drops += channel.lock.capacity.drops;
+        EXPECT_EQ(world[number].wallet().GetBalances().in_channels, unused) << number;
+    }
     EXPECT_EQ(world[kSeller].wallet().GetBalances().in_purchases, Amount(0));
     // The price less what the grant cost, and the earnings, are the seller's.
     EXPECT_GT(world[kSeller].wallet().GetBalances().total, Slu(500 + 149));

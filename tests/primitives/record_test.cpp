@@ -257,7 +257,8 @@ TEST(Record, OnlyCanonicalFormsDecode) {
     EXPECT_EQ(ErrorOf("04" + fields + "030405000000"), "");
     EXPECT_EQ(ErrorOf(""), "the record is empty");
     EXPECT_EQ(ErrorOf("00"), "the record type 0 is unknown");
-    EXPECT_EQ(ErrorOf("09"), "the record type 9 is unknown");
+    EXPECT_EQ(ErrorOf("09"), "field 1 is missing");
+    EXPECT_EQ(ErrorOf("0a"), "the record type 10 is unknown");
     EXPECT_EQ(ErrorOf("04" + fields), "field 3 is missing");
     EXPECT_EQ(ErrorOf("04" + fields +
                       "030405000000"

@@ -179,6 +179,10 @@ TEST_F(Methods, EveryMethodThatNeedsNoArgumentAnswers) {
         const bool sends = name.ends_with("staker") && name != "getstaker";
         if (!needs_none || method->waits || sends || name == "releasebond" || name == "stop" || name == "createwallet")
             continue;
+        if (name == "verifycontent") {  // an empty store is told of
+            EXPECT_EQ(ErrorOf(name, nullptr), "there is nothing in the store to verify");
+            continue;
+        }
         Value(name);
         ++called;
     }

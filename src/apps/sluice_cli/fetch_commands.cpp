@@ -98,8 +98,11 @@ CliResult<void> GetToDisk(Session& session, const GetOptions& options) {
                 {"path", std::filesystem::absolute(options.path).lexically_normal().string()}};
     SetUnlessEmpty(params, "file", options.file);
     SetLimits(params, options);
-    TellCost(session, options.claim, options.max_price_per_mib);
+    // Of one file of a folder only its part is fetched: there is no estimate of that.
+    const std::string cost =
+        options.file.empty() ? CostOf(session, options.claim, options.max_price_per_mib) : std::string();
     ASSIGN_OR_RETURN(const Json started, session.Call("getcontent", params));
+    if (!cost.empty()) session.Hint(cost);
     ASSIGN_OR_RETURN(const Json job, session.WaitForJob(started));
     const Json result = Member(job, {"result"});
     const std::string paid = TextMember(result, {"paid"});
@@ -180,8 +183,9 @@ Run DeclareSeed(CLI::App& app) {
         SetUnlessEmpty(params, "min_price_per_mib", options->min_price);
         SetUnlessEmpty(params, "max_price_per_mib", options->max_price_per_mib);
         SetUnlessEmpty(params, "max_cost", options->max_cost);
-        TellCost(session, options->claim, options->max_price_per_mib);
+        const std::string cost = CostOf(session, options->claim, options->max_price_per_mib);
         ASSIGN_OR_RETURN(const Json started, session.Call("seedcontent", params));
+        if (!cost.empty()) session.Hint(cost);
         ASSIGN_OR_RETURN(const Json job, session.WaitForJob(started));
         session.Show(Member(job, {"result"}), fmt::format("Seeding {}\n", options->claim));
         return {};

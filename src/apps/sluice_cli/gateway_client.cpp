@@ -7,6 +7,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <charconv>
+#include <limits>
 
 namespace sluice::apps {
 
@@ -62,7 +63,7 @@ CliResult<GatewayAnswer> ReadFromGateway(const std::string& url, const std::opti
     http::write(socket, request, error);
     boost::beast::flat_buffer buffer;
     http::response_parser<http::buffer_body> parser;
-    parser.body_limit(boost::none);
+    parser.body_limit(std::numeric_limits<uint64_t>::max());  // a file may have any size
     if (!error) http::read_header(socket, buffer, parser, error);
     if (error) return CliFail(fmt::format("the content gateway did not answer: {}", error.message()));
 

@@ -141,11 +141,11 @@ Run DeclareVouchers(CLI::App& app) {
 
 }  // namespace
 
-void TellCost(Session& session, const std::string& claim, const std::string& max_price_per_mib) {
+std::string CostOf(Session& session, const std::string& claim, const std::string& max_price_per_mib) {
     Json params{{"claim", claim}};
     SetUnlessEmpty(params, "max_price_per_mib", max_price_per_mib);
     const auto estimate = session.Call("estimatedownloadcost", params);
-    if (estimate && Member(*estimate, {"missing_bytes"}) != 0) session.Hint(CostText(*estimate));
+    return estimate && Member(*estimate, {"missing_bytes"}) != 0 ? CostText(*estimate) : std::string();
 }
 
 std::vector<PersonCommand> PaymentCommands() {

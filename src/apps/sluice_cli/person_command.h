@@ -55,8 +55,8 @@ void SetUnlessEmpty(rpc::Json& object, const std::string& name, const std::strin
 CliResult<rpc::Json> Buy(Session& session, const std::string& claim, uint64_t tier, const std::string& max_price,
                          bool wait, const std::string& recipient = {});
 
-// Says on stderr what a download would cost, before it starts.
-void TellCost(Session& session, const std::string& claim, const std::string& max_price_per_mib);
+// What a download that starts now would cost, for people; empty if nothing is missing or nothing is known.
+std::string CostOf(Session& session, const std::string& claim, const std::string& max_price_per_mib);
 
 // For creators, buyers, viewers and seeders.
 std::vector<PersonCommand> PublishCommands();
