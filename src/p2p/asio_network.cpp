@@ -28,10 +28,9 @@ using Acceptor = asio::basic_socket_acceptor<tcp, AsioStrand>;
 using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, AsioStrand>;
 
-constexpr size_t kReadBudgetBytes = 1 << 20;  // of one connection before others get their turn
-constexpr size_t kMaxGathered = 32;           // buffers of one system call
-constexpr size_t kMaxSpare = 8;               // buffers that were sent and wait to be used again
-constexpr size_t kMinSpareBytes = 16 << 10;   // of one of them
+constexpr size_t kMaxGathered = 32;          // buffers of one system call
+constexpr size_t kMaxSpare = 8;              // buffers that were sent and wait to be used again
+constexpr size_t kMinSpareBytes = 16 << 10;  // of one of them
 constexpr size_t kMaxSpareBytes = 1 << 20;
 constexpr milliseconds kAcceptRetry{200};  // after running out of file descriptors
 
@@ -77,7 +76,8 @@ struct TcpConnection {
 
     ConnectionId id;
     Socket socket;
-    bool open{false};  // connected, and not closed since
+    bool open{false};     // connected, and not closed since
+    bool is_near{false};  // its unread bytes are bounded once and for all
     bool reading{true};
     bool read_armed{false};  // a wait for readability is under way
     bool flush_due{false};   // a flush is posted, or a wait for writability is under way
@@ -121,6 +121,9 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
         connection->socket.set_option(tcp::no_delay(true), ignored);
         const int unsent = kKernelUnsentBytes;
         (void)setsockopt(connection->socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+        const auto round_trip = MinRoundTripOf(connection->socket.native_handle());
+        connection->is_near = round_trip && *round_trip <= kNearRoundTrip;
+        if (connection->is_near) BoundUnread(connection->socket.native_handle(), kNearUnreadBytes);
         connection->open = true;
         ArmRead(connection);
     }
@@ -170,25 +173,24 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
                                       });
     }
 
+    // One buffer in a turn: what other connections and the chain want of the strand comes between two.
     void Read(const TcpConnectionRef& connection) {
-        for (size_t budget = kReadBudgetBytes; connection->open && connection->reading && events != nullptr;) {
-            error_code error;
-            const size_t size = connection->socket.read_some(asio::buffer(read_buffer), error);
-            if (error == asio::error::would_block) break;
-            if (error) {
-                Failed(connection, error);
-                return;
-            }
+        if (!connection->reading || events == nullptr) return;
+        error_code error;
+        const size_t size = connection->socket.read_some(asio::buffer(read_buffer), error);
+        if (error && error != asio::error::would_block) {
+            Failed(connection, error);
+            return;
+        }
+        if (!error) {
             AdjustWindow(*connection, size);
             events->OnBytes(connection->id, ByteSpan(read_buffer).first(size));
-            // A read that was not full emptied the socket; what came since wakes the wait.
-            if (size < read_buffer.size() || size >= budget) break;
-            budget -= size;
         }
         ArmRead(connection);
     }
 
     static void AdjustWindow(TcpConnection& connection, size_t bytes) {
+        if (connection.is_near) return;
         const int socket = connection.socket.native_handle();
         const auto now = std::chrono::time_point_cast<microseconds>(std::chrono::steady_clock::now());
         const auto window = connection.window.OnRead(bytes, now, [socket] { return MinRoundTripOf(socket); });

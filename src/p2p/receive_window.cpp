@@ -40,4 +40,10 @@ void SetReceiveWindow(int socket, size_t bytes) {
     (void)setsockopt(socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, sizeof(clamp));
 }
 
+void BoundUnread(int socket, size_t bytes) {
+    const int size = static_cast<int>(bytes);
+    (void)setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    SetReceiveWindow(socket, 2 * bytes);
+}
+
 }  // namespace sluice::p2p

@@ -41,4 +41,12 @@ class ReceiveWindow {
 std::optional<microseconds> MinRoundTripOf(int socket);
 void SetReceiveWindow(int socket, size_t bytes);
 
+// The window bounds what is on the line; while it is not read, the system acknowledges it and lets more come, until its
+// buffer of megabytes is full. Over a line this short a small buffer is enough for its whole rate.
+inline constexpr milliseconds kNearRoundTrip{1};
+inline constexpr size_t kNearUnreadBytes = 256 << 10;
+// Of a socket that nothing was read from yet: later, what no longer fits would be lost and sent again. The system may
+// hold twice as many bytes.
+void BoundUnread(int socket, size_t bytes);
+
 }  // namespace sluice::p2p

@@ -103,6 +103,29 @@ TEST(AsioNetwork, BytesForAReaderThatPausesWaitWithTheSender) {
     ASSERT_TRUE(RunUntil(io, [&] { return b.received.size() == sent.size(); }));
 }
 
+TEST(AsioNetwork, AFastReaderThatStopsLeavesLittleUnreadWithTheSystem) {
+    boost::asio::io_context io;
+    Side a(io);
+    Side b(io);
+    const auto bound = b.network.Listen(kAnyPort);
+    ASSERT_TRUE(bound);
+    a.network.Connect(*bound);
+    ASSERT_TRUE(RunUntil(io, [&] { return a.connection && b.connection; }));
+    constexpr size_t kSent = 96 << 20, kRead = 64 << 20;
+    b.received.reserve(kSent);
+    a.network.Write(*a.connection, Bytes(kSent, 7));
+    ASSERT_TRUE(RunUntil(io, [&] { return b.received.size() >= kRead; }));
+    b.network.SetReading(*b.connection, false);
+    size_t last = 0;
+    ASSERT_TRUE(RunUntil(io, [&] {
+        const size_t pending = a.network.PendingBytes(*a.connection);
+        return std::exchange(last, pending) == pending;
+    }));
+    const size_t on_the_way = kSent - a.network.PendingBytes(*a.connection) - b.received.size();
+    EXPECT_GT(on_the_way, 0u);
+    EXPECT_LE(on_the_way, size_t{2} << 20);
+}
+
 TEST(AsioNetwork, APortInUseSaysWhatToDo) {
     boost::asio::io_context io;
     Side a(io);
