@@ -10,6 +10,11 @@ uint64_t CreditBook::WindowBytes(const PayerId& payer) const {
     return std::clamp<uint64_t>(paid_chunks / kPaidChunksPerCreditChunk, 1, kMaxCreditChunks) * kChunkBytes;
 }
 
+bool CreditBook::HasPaid(const PayerId& payer) const {
+    const auto found = m_payers.find(payer);
+    return found != m_payers.end() && found->second.paid_bytes > 0;
+}
+
 uint64_t CreditBook::UnpaidBytes(const PayerId& payer) const {
     const auto found = m_payers.find(payer);
     return found == m_payers.end() ? 0 : found->second.unpaid_bytes;

@@ -50,6 +50,8 @@ class CreditBook {
     // Bytes of credit that a payer may have out at once.
     uint64_t WindowBytes(const PayerId& payer) const;
     uint64_t UnpaidBytes(const PayerId& payer) const;
+    // True if it paid for something since its last default.
+    bool HasPaid(const PayerId& payer) const;
     uint64_t total_unpaid_bytes() const { return m_unpaid_bytes; }
     uint64_t LimitBytes() const;
 

@@ -38,6 +38,9 @@ Swarm::Impl::Charge Swarm::Impl::ChargeRead(PeerId id, PeerState& peer, const Up
             case CreditBook::Answer::kYes:
                 break;
             case CreditBook::Answer::kBudgetUsedUp:
+                // Who pays waits for what it, or others of its network, are about to pay; who never did comes back
+                // later.
+                if (is_final && credit.HasPaid(peer.node)) return Charge::kLater;
                 return refuse(RefuseReason::kNoCredit);
             case CreditBook::Answer::kWaitForPayment:
                 if (!is_final) return refuse(RefuseReason::kNeedsFinality);

@@ -333,6 +333,31 @@ TEST(Attack, ManyIdentitiesOfOneNetworkShareOneBucketProbesIncluded) {
     EXPECT_EQ(stolen, 6 * uint64_t{kChunkBytes});  // two networks
 }
 
+// Payers behind one address use up its bucket together, and each goes on as soon as any of them has paid.
+TEST(Credit, PayersOfOneNetworkShareItsBucketWithoutPauses) {
+    const TestContent content(60 * kChunkBytes);
+    Net net;
+    NetNode& seeder = net.Add(200 << 20);
+    seeder.credit.group_bytes = 2 * uint64_t{kChunkBytes};
+    seeder.Restart();
+    net.Seed(seeder, content, kAsk);
+    std::vector<NetNode*> payers;
+    for (int i = 0; i < 4; ++i) {
+        payers.push_back(&net.Add(200 << 20));
+        payers.back()->group = 77;
+        net.Connect(seeder, *payers.back());
+        net.Fetch(*payers.back(), content, kAsk, kBudget);
+    }
+    const auto all = [&](auto has) { return std::all_of(payers.begin(), payers.end(), has); };
+    ASSERT_TRUE(net.Run(seconds(10), [&] { return all([](NetNode* one) { return one->opened == 1; }); }));
+    net.Run(seconds(3), Never);  // those that came too late for the bucket were told to come back later
+    net.Confirm(6);
+    const Instant begun = net.now;
+    ASSERT_TRUE(net.Run(seconds(60), [&] { return all([](NetNode* one) { return one->finished.has_value(); }); }));
+    EXPECT_LT(net.now - begun, seconds(8));
+    for (const NetNode* one : payers) EXPECT_EQ(one->finished, Amount(60'000));
+}
+
 // [Debts not worth redeeming]: nothing is settled that costs more than it brings, and the first voucher is worth twice
 // its cost.
 TEST(Redeem, OnlyWhatIsWorthItAndOnlyWhenItIsDue) {

@@ -66,7 +66,9 @@ inline consensus::Params NetParams() {
 }
 
 struct NetNode {
-    NetNode(uint32_t number, uint64_t rate) : index(number), bytes_per_s(rate), random(number + 100) { Restart(); }
+    NetNode(uint32_t number, uint64_t rate) : index(number), group(number), bytes_per_s(rate), random(number + 100) {
+        Restart();
+    }
 
     void Restart() {
         SwarmConfig config;
@@ -76,11 +78,14 @@ struct NetNode {
         config.node_id = id;
         config.payee_seed.data()[0] = static_cast<uint8_t>(index + 1);
         config.fee_per_kvb = Amount(1'000);
+        config.credit = credit;
         swarm = std::make_unique<Swarm>(std::move(config), random);
         swarm->OnTip(Height(100));
     }
 
     uint32_t index;
+    AddressGroup group;
+    CreditLimits credit;  // from the next Restart on
     uint64_t bytes_per_s;
     SeededRandom random;
     NodeId id;
@@ -142,8 +147,8 @@ class Net {
     void Connect(NetNode& a, NetNode& b) {
         m_joined.insert({a.index, b.index});
         m_joined.insert({b.index, a.index});
-        a.swarm->OnPeerConnected(PeerId(b.index + 1), b.id, b.index, now);
-        b.swarm->OnPeerConnected(PeerId(a.index + 1), a.id, a.index, now);
+        a.swarm->OnPeerConnected(PeerId(b.index + 1), b.id, b.group, now);
+        b.swarm->OnPeerConnected(PeerId(a.index + 1), a.id, a.group, now);
         Pump(a);
         Pump(b);
     }
