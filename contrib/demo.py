@@ -45,7 +45,7 @@ class Node:
     def start(self, connect=()):
         os.makedirs(self.data_dir, exist_ok=True)
         with open(os.path.join(self.data_dir, "sluice.conf"), "w", encoding="ascii") as conf:
-            conf.write("# Written by contrib/demo. Ports of 0 let the system choose free ones.\nchain=regtest\nport=0\nrpcport=0\n")
+            conf.write("# Written by contrib/demo. Ports of 0 let the system choose free ones; who is connected to whom is part of the demo.\nchain=regtest\nport=0\nrpcport=0\nfindproviders=0\n")
             conf.writelines(f"addnode=127.0.0.1:{node.p2p_port}\n" for node in connect)
         command = [os.path.join(BIN, "sluiced"), f"-datadir={self.data_dir}", *self.args]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
@@ -176,6 +176,8 @@ class Demo:
         self.settled_tip()
         after = self.balances()
         table = self.table(before, after, [creator, *seeders, buyer], staker)
+        if not self.options.path and all(after["totals"][one.name] <= before["totals"][one.name] for one in seeders):
+            raise DemoError("no seeder earned anything")   # of a tiny file of yours, settling may cost more than it brings
         self.say(f"Opened file: {target}")
         self.say(f"  SHA-256 of the original  {hashes['original']}\n  SHA-256 of the opened    {hashes['opened']}")
         return {"ok": True, "claim": claim, "folder": self.folder, "opened": target, "steps": self.steps, "balances": table,
