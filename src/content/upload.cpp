@@ -86,12 +86,13 @@ void Swarm::Impl::OnRequestChunks(PeerId peer, const RequestChunks& request, Ins
     };
     if (request.order == RequestOrder::kHurry) {
         for (const LeafRequest& wanted : request.chunks) {
-            const auto waiting = std::find_if(normal(), state.uploads.end(), [&](const Upload& upload) {
+            const auto first = normal();
+            const auto waiting = std::find_if(first, state.uploads.end(), [&](const Upload& upload) {
                 return upload.content == request.content && upload.wanted.chunk == wanted.chunk;
             });
             if (waiting == state.uploads.end()) continue;
             waiting->urgent = true;
-            std::rotate(normal(), waiting, waiting + 1);
+            std::rotate(first, waiting, waiting + 1);
         }
         return PumpUploads(now);
     }
