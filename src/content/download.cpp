@@ -153,15 +153,12 @@ void Swarm::Impl::FailDownload(const ContentId content, Error error) {
     if (found == downloads.end()) return;
     for (auto& [id, provider] : found->second.providers) {
         PayAll(id);
-        CancelChunks cancel{content, {}};
-        for (const auto& [chunk, request] : provider.requests) cancel.chunks.push_back(chunk);
-        for (size_t at = 0; at < cancel.chunks.size(); at += kMaxRequestedChunks) {
-            const auto end = std::min(cancel.chunks.size(), at + kMaxRequestedChunks);
-            Send(id, CancelChunks{content,
-                                  {cancel.chunks.begin() + static_cast<ptrdiff_t>(at),
-                                   cancel.chunks.begin() + static_cast<ptrdiff_t>(end)}});
-        }
+        std::vector<ChunkIndex> cancelled;
+        for (const auto& [chunk, request] : provider.requests)
+            if (!request.late) cancelled.push_back(chunk);
+        SendCancels(id, content, cancelled);
     }
+    AbandonUnderWay(found->second);
     downloads.erase(found);
     actions.push_back(DownloadFailed{content, std::move(error)});
 }

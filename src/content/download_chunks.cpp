@@ -122,7 +122,7 @@ void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, Result<ChunkOut
         if (request == provider.requests.end()) continue;
         if (!request->second.late) {
             MakeLate(download, id, provider, chunk);
-            Send(id, CancelChunks{download.content, {chunk}});
+            SendCancels(id, download.content, {chunk});
         }
         download.late_hashes[chunk] = outcome->leaf_hashes;
     }

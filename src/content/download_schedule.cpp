@@ -58,14 +58,23 @@ void Swarm::Impl::RequestFrom(Download& download, PeerId peer, Provider& provide
         if (partial != download.partials.end()) wanted &= static_cast<uint16_t>(~partial->second.received);
         if (wanted == 0) continue;  // being verified
         NeedHashes(download, peer, chunk, now);
-        provider.requests.erase(chunk);  // a late one, asked anew
         if (provider.active == 0) provider.last_progress = now;
-        provider.requests.emplace(chunk, ChunkRequest{wanted, 0, now, provider.ask, false,
-                                                      order == RequestOrder::kUrgent, link, ++next_chunk_request});
         ++provider.active;
         const uint64_t bytes = ChunkBytes(download.content.size_bytes, chunk);
         rate_limit.Take(bytes);
         state.rate_limit.Take(bytes);
+        const bool urgent = order == RequestOrder::kUrgent;
+        const auto [entry, fresh] = provider.requests.try_emplace(chunk);
+        ChunkRequest& request = entry->second;
+        if (!fresh) {
+            // It was taken back, and the answer is still to come: the leaves, or a refusal, after which it is asked
+            // anew. Asking now could bring it twice.
+            request.late = false;
+            request.since = now;
+            request.urgent = urgent;
+            continue;
+        }
+        request = {wanted, 0, now, provider.ask, false, urgent, link, ++next_chunk_request};
         message.chunks.push_back({chunk, wanted});
         if (message.chunks.size() < kMaxRequestedChunks) continue;
         Send(peer, message);
@@ -85,6 +94,14 @@ void Swarm::Impl::MakeLate(Download& download, PeerId peer, Provider& provider, 
         peers.at(peer).rate_limit.GiveBack(bytes);
     }
     download.picker.OnReleased(chunk, peer);
+}
+
+void Swarm::Impl::SendCancels(PeerId peer, const ContentId& content, const std::vector<ChunkIndex>& chunks) {
+    for (size_t at = 0; at < chunks.size(); at += kMaxRequestedChunks) {
+        const auto begin = chunks.begin() + static_cast<ptrdiff_t>(at);
+        const auto count = static_cast<ptrdiff_t>(std::min(kMaxRequestedChunks, chunks.size() - at));
+        Send(peer, CancelChunks{content, {begin, begin + count}});
+    }
 }
 
 // Paid peers are used when those that cost nothing do not have everything, or are slower than wanted.
@@ -173,21 +190,21 @@ void Swarm::Impl::StealFor(Download& download, PeerId peer, Provider& provider, 
         if (download.picker.Take(peer, chunk)) taken.push_back(chunk);
     }
     if (stolen.empty()) return;
-    Send(slowest, CancelChunks{download.content, stolen});
+    SendCancels(slowest, download.content, stolen);
     RequestFrom(download, peer, provider, taken, RequestOrder::kQueue, now);
 }
 
 // What was urgent and is not any more, or is not wanted at all any more, is not to be waited for.
 void Swarm::Impl::CancelStale(Download& download, Instant) {
     for (auto& [id, provider] : download.providers) {
-        CancelChunks cancel{download.content, {}};
+        std::vector<ChunkIndex> stale;
         for (const auto& [chunk, request] : provider.requests) {
-            if (request.late || request.received != 0 || cancel.chunks.size() == kMaxRequestedChunks) continue;
+            if (request.late || request.received != 0) continue;
             if (request.urgent ? !download.picker.IsUrgent(chunk) : !download.picker.IsWanted(chunk))
-                cancel.chunks.push_back(chunk);
+                stale.push_back(chunk);
         }
-        for (const ChunkIndex chunk : cancel.chunks) MakeLate(download, id, provider, chunk);
-        if (!cancel.chunks.empty()) Send(id, cancel);
+        for (const ChunkIndex chunk : stale) MakeLate(download, id, provider, chunk);
+        SendCancels(id, download.content, stale);
     }
 }
 
@@ -269,7 +286,7 @@ void Swarm::Impl::GiveUrgent(Download& download, Instant now) {
             MakeLate(download, holder->id, *holder->provider, chunk);
             std::erase(holder->hurried, chunk);
             --holder->urgent;
-            Send(holder->id, CancelChunks{download.content, {chunk}});
+            SendCancels(holder->id, download.content, {chunk});
             if (download.picker.Take(other->id, chunk)) give(*other, chunk);
         } else if (stalls && download.picker.PickSecond(other->id, chunk)) {
             give(*other, chunk);
@@ -315,7 +332,8 @@ void Swarm::Impl::OnRefuse(PeerId peer, const Refuse& refuse, Instant now) {
     if (entry == download.providers.end()) return;
     Provider& provider = entry->second;
     const auto partial = download.partials.find(refuse.chunk);
-    if (partial != download.partials.end() && partial->second.hashes_asked == peer) {
+    if (refuse.reason != RefuseReason::kTakenBack && partial != download.partials.end() &&
+        partial->second.hashes_asked == peer) {
         partial->second.hashes_asked.reset();
         partial->second.hashes_refused.insert(peer);
         return AskForLeafHashes(download, refuse.chunk, partial->second, now);
@@ -325,8 +343,11 @@ void Swarm::Impl::OnRefuse(PeerId peer, const Refuse& refuse, Instant now) {
     const OutPoint link = request->second.link;
     MakeLate(download, peer, provider, refuse.chunk);
     provider.requests.erase(request);
+    if (refuse.reason == RefuseReason::kTakenBack) return Schedule(download, now);
     download.prices_seen.reset();
     switch (refuse.reason) {
+        case RefuseReason::kTakenBack:
+            break;
         case RefuseReason::kNeedsFinality:
             provider.needs_finality = true;
             download.waiting_for = "a payment channel to be final";
@@ -414,13 +435,12 @@ void Swarm::Impl::TickDownload(Download& download, Instant now) {
         provider.paused_until = now + kRefusedPause;
         provider.last_progress = now;
         download.prices_seen.reset();
-        CancelChunks cancel{download.content, {}};
+        std::vector<ChunkIndex> cancelled;
         for (auto& [chunk, request] : provider.requests) {
-            if (!request.late) cancel.chunks.push_back(chunk);
+            if (!request.late) cancelled.push_back(chunk);
         }
-        for (const ChunkIndex chunk : cancel.chunks) MakeLate(download, id, provider, chunk);
-        if (cancel.chunks.size() > kMaxRequestedChunks) cancel.chunks.resize(kMaxRequestedChunks);
-        if (!cancel.chunks.empty()) Send(id, cancel);
+        for (const ChunkIndex chunk : cancelled) MakeLate(download, id, provider, chunk);
+        SendCancels(id, download.content, cancelled);
     }
     for (auto& [first, span] : download.spans) {
         if (span.asked && !span.reading && now - span.asked_at >= kRequestTimeout) span.asked.reset();

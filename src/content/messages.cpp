@@ -76,7 +76,7 @@ Status Check(const CancelChunks& cancel) {
 }
 Status Check(const Refuse& refuse) {
     RETURN_IF_ERROR(CheckChunkOf(refuse.content, refuse.chunk));
-    if (refuse.reason >= RefuseReason::kNotHere && refuse.reason <= RefuseReason::kNoCredit) return {};
+    if (refuse.reason >= RefuseReason::kNotHere && refuse.reason <= RefuseReason::kTakenBack) return {};
     return Fail("a refusal has an unknown reason");
 }
 Status Check(const TermsRequest&) { return {}; }

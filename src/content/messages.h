@@ -186,6 +186,8 @@ struct Leaf {
     ByteSpan bytes;  // the rest of the payload
 };
 
+// Each request is answered once, whether it is taken back or not: with its leaves, or with Refuse. So both sides know
+// what was delivered, and what is asked again is not sent twice.
 struct CancelChunks {
     static constexpr ContentMessageType kType = ContentMessageType::kCancelChunks;
     ContentId content;
@@ -205,6 +207,7 @@ enum class RefuseReason : uint8_t {
     kNeedsFinality = 4,  // the credit is used up until the channel is final; ChannelAccept follows then
     kChannelFull = 5,    // the channel holds no more
     kNoCredit = 6,       // the budget for unpaid bytes is used up: try later
+    kTakenBack = 7,      // by CancelChunks or a choke, before it was read
 };
 
 struct Refuse {
@@ -260,18 +263,20 @@ struct ChannelOpen {
 };
 
 // The payee knows the opening. Shows the highest voucher that it holds, so that a payer that lost it goes on from
-// there.
+// there. Sent again while the payee waits for a voucher and has nothing left to send: what the payer lost by then
+// never comes.
 struct ChannelAccept {
     static constexpr ContentMessageType kType = ContentMessageType::kChannelAccept;
     OutPoint outpoint;
     bool final{false};                          // deep enough: only vouchers are awaited from here on
+    bool waits{false};                          // all that was delivered is before this message
     Amount returned;                            // X of the highest voucher, or the capacity
     std::optional<SchnorrSignature> signature;  // of that voucher
     uint64_t owed_low{0}, owed_high{0};         // the payee's meter
 
     friend bool operator==(const ChannelAccept&, const ChannelAccept&) = default;
     static void Serialize(auto& self, auto& archive) {
-        archive(self.outpoint, self.final, self.returned);
+        archive(self.outpoint, self.final, self.waits, self.returned);
         archive.Optional(self.signature);
         archive(self.owed_low, self.owed_high);
     }

@@ -145,11 +145,24 @@ void Swarm::Impl::OnUseChannel(PeerId peer, const UseChannel& use, Instant now) 
     PumpUploads(now);
 }
 
-void Swarm::Impl::Accept(PayeeLink& link) {
+void Swarm::Impl::Accept(PayeeLink& link, bool waits) {
     if (!link.peer) return;
     const PayeeChannel& channel = link.channel;
-    Send(*link.peer, ChannelAccept{channel.lock.outpoint, channel.phase == ChannelPhase::kFinal, channel.returned,
-                                   channel.signature, channel.meter.low, channel.meter.high});
+    Send(*link.peer, ChannelAccept{channel.lock.outpoint, channel.phase == ChannelPhase::kFinal, waits,
+                                   channel.returned, channel.signature, channel.meter.low, channel.meter.high});
+}
+
+// A payer that lost what it was given owes less by its count than by ours, and would wait for us as we for it.
+void Swarm::Impl::RemindOfDebts(Instant now) {
+    for (auto& [id, peer] : peers) {
+        if (peer.uploads.empty()) peer.waits_since.reset();
+        if (!peer.waits_since || now - *peer.waits_since < kRemindAfter) continue;
+        if (peer.queued_bytes > 0 || peer.reading_bytes > 0) continue;
+        PayeeLink* link = PayeeLinkOf(id, peer.uploads.front().channel);
+        if (link == nullptr) continue;
+        peer.waits_since = now;
+        Accept(*link, true);
+    }
 }
 
 void Swarm::Impl::Persist(PayeeLink& link) {
@@ -326,6 +339,7 @@ void Swarm::Impl::TickPayee(Instant now) {
         link.left_at.reset();
         if (!link.unpaid.empty()) credit.OnDefault(link.channel.payer_node);
     }
+    RemindOfDebts(now);
     credit.Tick(now);
     if (earned_since && now - *earned_since >= kEarningsDelay) {
         RecordEarnings record;

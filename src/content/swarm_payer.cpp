@@ -70,6 +70,32 @@ uint64_t Swarm::Impl::InFlightBytes(PeerId peer, const OutPoint& link) const {
     return chunks * kChunkBytes;
 }
 
+bool Swarm::Impl::HasUnverified(PeerId peer, const OutPoint& link) const {
+    return std::any_of(downloads.begin(), downloads.end(), [&](const auto& download) {
+        return std::any_of(download.second.partials.begin(), download.second.partials.end(), [&](const auto& partial) {
+            const auto paid_by = partial.second.links.find(peer);
+            return paid_by != partial.second.links.end() && paid_by->second == link;
+        });
+    });
+}
+
+// The user stops a download: what was asked for and did not come, or is not verified, may have been delivered.
+void Swarm::Impl::AbandonUnderWay(const Download& download) {
+    const auto abandon = [&](const OutPoint& outpoint, uint64_t bytes, Amount ask) {
+        const auto link = payer_links.find(outpoint);
+        if (link != payer_links.end()) link->second.abandoned.drops += ValueOf(bytes, ask).drops;
+    };
+    for (const auto& [id, provider] : download.providers) {
+        for (const auto& [chunk, request] : provider.requests)
+            abandon(request.link, BytesOfLeaves(download.content, chunk, request.wanted), request.ask);
+        for (const auto& [chunk, partial] : download.partials) {
+            const auto ask = partial.asks.find(id);
+            if (ask == partial.asks.end() || provider.requests.contains(chunk)) continue;
+            abandon(partial.links.at(id), ChunkBytes(download.content.size_bytes, chunk), ask->second);
+        }
+    }
+}
+
 PayerLink* Swarm::Impl::UsableLink(PeerId peer, uint64_t bytes, Amount ask) {
     PeerState* state = Find(peer);
     if (state == nullptr) return nullptr;
@@ -308,7 +334,8 @@ void Swarm::Impl::OpenChannels(Download& download, const std::vector<PeerId>& re
         Provider& provider = download.providers.at(id);
         const ChannelTerms& terms = *provider.terms;
         Meter part;
-        // Who reads on demand reads on: what a channel holds too much comes back, and opening one after the other costs.
+        // Who reads on demand reads on: what a channel holds too much comes back, and opening one after the other
+        // costs.
         const uint64_t ahead_bytes = std::max(left_bytes, std::min(download.LeftBytes(), kOnDemandBytes));
         part.Add(ahead_bytes / ready.size() + kChunkBytes, provider.ask);
         const uint64_t useful = part.Owed().drops + part.Owed().drops / 4 + terms.first_voucher.drops;
@@ -395,16 +422,17 @@ void Swarm::Impl::OnChannelAccept(PeerId peer, const ChannelAccept& accept, Inst
     if (found == payer_links.end() || found->second.peer != peer) return;
     PayerLink& link = found->second;
     link.channel.Restore(accept.returned, accept.signature);
-    // What was on its way when a connection broke is lost to us and counted by the payee: up to a sixteenth of what
-    // came, and a chunk, is taken as it says.
+    // What was on its way when a connection broke or a download was stopped is lost to us and counted by the payee: up
+    // to a sixteenth of what came, a chunk, and what we stopped, is taken as it says.
     const Meter theirs{accept.owed_low, accept.owed_high};
-    if (!link.accepted && theirs.Owed() > link.channel.meter.Owed()) {
+    const bool nothing_comes = !link.accepted || (accept.waits && !HasUnverified(peer, accept.outpoint));
+    if (nothing_comes && theirs.Owed() > link.channel.meter.Owed()) {
         const Amount known = std::max(link.channel.meter.Owed(), link.channel.Paid());
         const uint64_t more = Subtract(theirs.Owed(), known).value_or(Amount(0)).drops;
         const uint64_t chunks = link.channel.received_bytes / kChunkBytes;
         const uint64_t chunk_price =
             chunks == 0 ? link.channel.first_voucher.drops : link.channel.meter.Owed().drops / chunks;
-        if (link.adopted.drops + more <= known.drops / kPaidChunksPerCreditChunk + chunk_price) {
+        if (link.adopted.drops + more <= known.drops / kPaidChunksPerCreditChunk + chunk_price + link.abandoned.drops) {
             link.adopted.drops += more;
             link.channel.meter = theirs;
         }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 
 #include "content/choker.h"
 #include "content/haggle.h"
@@ -34,6 +35,7 @@ inline constexpr seconds kRetryOpen{1};
 inline constexpr uint32_t kMaxOpenTries = 120;
 inline constexpr seconds kProviderPatience{5};  // before a download is called too expensive
 inline constexpr seconds kRefusedPause{2};
+inline constexpr seconds kRemindAfter{1};         // that a payee waits for a voucher
 inline constexpr seconds kDebtPatience{600};      // after which a payer that left with a debt has defaulted
 inline constexpr milliseconds kPayDelay{50};      // the longest that a small debt waits for more
 inline constexpr milliseconds kPricesStand{200};  // that the choice between free and paid peers is kept
@@ -72,7 +74,7 @@ struct ChunkRequest {
     uint16_t received{0};
     Instant since;
     Amount ask;        // when it was made: a price raised since is not paid
-    bool late{false};  // given to another peer, or stored already
+    bool late{false};  // taken back: given to another peer, not wanted any more, or stored already
     bool urgent{false};
     OutPoint link;       // the channel that pays it
     uint64_t number{0};  // of all requests, in the order of asking
@@ -205,6 +207,7 @@ struct PeerState {
     double drain_bytes_per_s{0};  // how fast p2p gets rid of it; 0: unknown
     Instant drain_since{};
     uint64_t drained_bytes{0};
+    std::optional<Instant> waits_since;      // the first of its uploads, for what it owes
     bool choked{false};                      // it was told so
     bool chokes_us{false};                   // it told us so
     RateLimit rate_limit;                    // of what we ask of it
@@ -249,7 +252,8 @@ struct PayerLink {
     uint32_t tries{0};
     uint64_t unpaid_bytes{0};  // verified since the last voucher
     std::optional<Instant> pay_at;
-    Amount adopted;  // of the payee's claims that we could not check
+    Amount adopted;    // of the payee's claims that we could not check
+    Amount abandoned;  // was under way when the user stopped downloads: such claims may be true
     ContentId opened_for;
     Amount locking;  // counted in that download's `locked`
 };
@@ -365,6 +369,7 @@ struct Swarm::Impl {
     void RequestFrom(Download& download, PeerId peer, Provider& provider, const std::vector<ChunkIndex>& chunks,
                      RequestOrder order, Instant now);
     // The request stays known, so that what is on its way is taken, but counts no more.
+    void SendCancels(PeerId peer, const ContentId& content, const std::vector<ChunkIndex>& chunks);
     void MakeLate(Download& download, PeerId peer, Provider& provider, ChunkIndex chunk);
     // What may be asked of a provider: how many chunks it may have, without what it has, and so many more if urgent.
     struct Room {
@@ -391,6 +396,7 @@ struct Swarm::Impl {
     void Announce(const ContentId& content, ChunkIndex chunk);
     void TickChoker(Instant now);
     void ChokePeer(PeerId id, PeerState& peer);
+    void TakeBack(PeerId id, PeerState& peer, const std::function<bool(const Upload&)>& which);
 
     // swarm_prices.cpp
     Amount PriceFor(PeerState& peer, const ContentId& content);  // what the peer pays us from now on
@@ -407,6 +413,8 @@ struct Swarm::Impl {
     PayerLink* PayerLinkOf(PeerId peer);
     // The one that pays `bytes` more at this price: the one in use, or else another, which is in use then.
     PayerLink* UsableLink(PeerId peer, uint64_t bytes, Amount ask);
+    bool HasUnverified(PeerId peer, const OutPoint& link) const;
+    void AbandonUnderWay(const Download& download);
     uint64_t InFlightBytes(PeerId peer, const OutPoint& link) const;
     // How many chunks may be under way at a peer with a price, out of `limit`.
     size_t PaidRoom(Download& download, PeerId peer, const Provider& provider, size_t limit);
@@ -445,7 +453,8 @@ struct Swarm::Impl {
     void OnChannelOpen(PeerId peer, const ChannelOpen& open);
     void OnUseChannel(PeerId peer, const UseChannel& use, Instant now);
     void OnVoucher(PeerId peer, const Voucher& voucher, Instant now);
-    void Accept(PayeeLink& link);
+    void Accept(PayeeLink& link, bool waits = false);
+    void RemindOfDebts(Instant now);
     void Persist(PayeeLink& link);
     void CoverDeliveries(PayeeLink& link);
     void BecomeFinalIfDeep(PayeeLink& link);

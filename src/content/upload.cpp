@@ -98,8 +98,12 @@ void Swarm::Impl::OnRequestChunks(PeerId peer, const RequestChunks& request, Ins
     }
     // Who pays us needs no slot, nor does what has a price.
     if (content != served.end() && PriceFor(state, request.content).drops == 0 &&
-        PayeeLinkOf(peer, state.pays_us) == nullptr && !choker.OnRequest(peer, now))
-        return ChokePeer(peer, state);
+        PayeeLinkOf(peer, state.pays_us) == nullptr && !choker.OnRequest(peer, now)) {
+        ChokePeer(peer, state);
+        for (const LeafRequest& wanted : request.chunks)
+            Send(peer, Refuse{request.content, wanted.chunk, RefuseReason::kTakenBack});
+        return;
+    }
     const bool urgent = request.order == RequestOrder::kUrgent;
     for (const LeafRequest& wanted : request.chunks) {
         if (content == served.end() || !content->second.have.Has(wanted.chunk)) {
@@ -116,7 +120,7 @@ void Swarm::Impl::OnRequestChunks(PeerId peer, const RequestChunks& request, Ins
 
 void Swarm::Impl::OnCancelChunks(PeerId peer, const CancelChunks& cancel) {
     const std::set<ChunkIndex> chunks(cancel.chunks.begin(), cancel.chunks.end());
-    std::erase_if(peers.at(peer).uploads, [&](const Upload& upload) {
+    TakeBack(peer, peers.at(peer), [&](const Upload& upload) {
         return upload.content == cancel.content && chunks.contains(upload.wanted.chunk);
     });
     for (auto& [request, read] : reads) {
@@ -126,11 +130,19 @@ void Swarm::Impl::OnCancelChunks(PeerId peer, const CancelChunks& cancel) {
     }
 }
 
-// What waits for a slot is forgotten on both sides; what is being read or sent goes out.
+void Swarm::Impl::TakeBack(PeerId id, PeerState& peer, const std::function<bool(const Upload&)>& which) {
+    std::erase_if(peer.uploads, [&](const Upload& upload) {
+        if (!which(upload)) return false;
+        Send(id, Refuse{upload.content, upload.wanted.chunk, RefuseReason::kTakenBack});
+        return true;
+    });
+}
+
+// What waits for a slot is taken back; what is being read or sent goes out.
 void Swarm::Impl::ChokePeer(PeerId id, PeerState& peer) {
-    std::erase_if(peer.uploads, [](const Upload& upload) { return upload.ask.drops == 0; });
     peer.choked = true;
     Send(id, Choke{});
+    TakeBack(id, peer, [](const Upload& upload) { return upload.ask.drops == 0; });
 }
 
 void Swarm::Impl::TickChoker(Instant now) {
@@ -221,12 +233,14 @@ bool Swarm::Impl::PumpOne(PeerId id, PeerState& peer, Instant now) {
             case Charge::kYes:
                 break;
             case Charge::kLater:
+                if (!peer.waits_since) peer.waits_since = now;
                 return false;
             case Charge::kRefuse:
                 return refuse(reason);
         }
     }
     peer.uploads.pop_front();
+    peer.waits_since.reset();
     peer.reading_bytes += read.bytes;
     uploading_bytes += read.bytes;
     ++chunk_reads;
@@ -301,8 +315,8 @@ void Swarm::OnChunkRead(uint64_t request, Result<std::shared_ptr<const Bytes>> c
     const bool whole = chunk && (*chunk)->size() == ChunkBytes(read.content.size_bytes, read.wanted.chunk);
     if (peer == nullptr || read.cancelled || !whole) {
         m_impl->UndoRead(read);
-        if (peer != nullptr && !read.cancelled)
-            m_impl->Send(read.peer, Refuse{read.content, read.wanted.chunk, RefuseReason::kNotHere});
+        const RefuseReason why = read.cancelled ? RefuseReason::kTakenBack : RefuseReason::kNotHere;
+        if (peer != nullptr) m_impl->Send(read.peer, Refuse{read.content, read.wanted.chunk, why});
     } else {
         m_impl->SendChunk(read, *chunk, now);
     }

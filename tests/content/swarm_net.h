@@ -195,7 +195,7 @@ class Net {
         }
     }
     // Runs until `done` or until the time is over; true if done.
-    bool Run(seconds limit, const std::function<bool()>& done) {
+    bool Run(milliseconds limit, const std::function<bool()>& done) {
         const Instant end = now + limit;
         while (now < end && !done()) {
             const Instant tick = m_last_tick + milliseconds(50);

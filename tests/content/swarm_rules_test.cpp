@@ -249,6 +249,75 @@ TEST(SwarmStream, ASeekOvertakesWhatFillsTheLink) {
     }
 }
 
+// A request that is taken back and made again at once crosses the chunk that is on its way.
+TEST(SwarmStream, APaidReaderThatSeeksBackAndForthPaysEachChunkOnceAndIsNeverStuck) {
+    const TestContent content(400 * kChunkBytes);
+    for (const uint64_t seed : {1, 2, 3, 4, 5, 6}) {
+        SeededRandom random(seed);
+        Net net;
+        NetNode& seeder = net.Add(kTenMegabytes);
+        NetNode& player = net.Add();
+        net.Seed(seeder, content, Amount(1'000'000));
+        net.Connect(seeder, player);
+        net.Fetch(player, content, Amount(1'000'000), Amount(10 * kDropsPerSlu), DownloadMode::kOnDemand);
+        net.SetDeadlines(player, content, {ChunkIndex(0)});
+        ASSERT_TRUE(net.Run(seconds(5), [&] { return Has(player, content, 0); }));
+        net.Confirm(10);
+        for (int seek = 0; seek < 60; ++seek) {
+            const uint32_t target =
+                1 + static_cast<uint32_t>(random.Uint64() % 3) * 8 + static_cast<uint32_t>(seek) * 4;
+            std::vector<ChunkIndex> window;
+            for (uint32_t i = 0; i < 4; ++i) window.push_back(ChunkIndex(target + i));
+            const milliseconds shortly(random.Uint64() % 30);
+            for (const bool there : {true, false, true}) {
+                net.SetDeadlines(player, content, there ? window : std::vector<ChunkIndex>{});
+                const Instant until = net.now + shortly;
+                net.Run(seconds(1), [&] { return net.now >= until; });
+            }
+            const Instant sought = net.now;
+            ASSERT_TRUE(net.Run(seconds(5), [&] { return Has(player, content, target); })) << seed << ": " << seek;
+            EXPECT_LE(SecondsBetween(sought, net.now), 0.3) << seed << ": " << seek;
+        }
+        net.SetDeadlines(player, content, {});
+        net.Run(seconds(1), [] { return false; });
+        ASSERT_EQ(seeder.vouchers.size(), 1u);
+        const uint64_t came = uint64_t{player.stored.at(content.id).count()} * kChunkBytes;
+        EXPECT_EQ(player.swarm->PayerChannels().at(0).meter, seeder.swarm->PayeeChannels().at(0).meter);
+        EXPECT_EQ(player.swarm->PayerChannels().at(0).received_bytes, came) << "each chunk came once";
+        EXPECT_TRUE(seeder.faults.empty() && player.faults.empty());
+    }
+}
+
+// What was on its way when a download was stopped was charged and is never seen: the payee says so, and is believed.
+TEST(SwarmStream, ADownloadThatIsStoppedAndStartedOverAndOverIsNeverStuck) {
+    const TestContent content(60 * kChunkBytes);
+    for (const uint64_t pause : {20, 45, 70}) {
+        Net net;
+        NetNode& seeder = net.Add(kTenMegabytes);
+        NetNode& player = net.Add();
+        net.Seed(seeder, content, Amount(1'000'000));
+        net.Connect(seeder, player);
+        net.Fetch(player, content, Amount(1'000'000), Amount(10 * kDropsPerSlu));
+        ASSERT_TRUE(net.Run(seconds(5), [&] { return player.stored.at(content.id).count() > 0; }));
+        net.Confirm(10);
+        uint64_t lost = 0;
+        for (int stop = 0; stop < 12; ++stop) {
+            const Instant until = net.now + milliseconds(pause);
+            net.Run(seconds(1), [&] { return net.now >= until || player.finished; });
+            if (player.finished) break;
+            player.swarm->StopDownload(content.id, net.now);
+            ++lost;
+            net.Run(milliseconds(100), [] { return false; });
+            net.Fetch(player, content, Amount(1'000'000), Amount(10 * kDropsPerSlu));
+        }
+        EXPECT_GT(lost, 4u);
+        ASSERT_TRUE(net.Run(seconds(60), [&] { return player.finished.has_value(); })) << pause;
+        net.Run(seconds(2), [] { return false; });
+        EXPECT_EQ(player.swarm->PayerChannels().at(0).meter, seeder.swarm->PayeeChannels().at(0).meter) << pause;
+        EXPECT_TRUE(seeder.faults.empty() && player.faults.empty());
+    }
+}
+
 TEST(SwarmStream, AnUrgentChunkThatASlowPeerHoldsIsMovedToAFasterOne) {
     const TestContent content(60 * kChunkBytes);
     Net net;

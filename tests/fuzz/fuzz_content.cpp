@@ -245,7 +245,7 @@ std::vector<Seed> ContentMessageSeeds() {
     const Tree& tree = TheTree();
     const ContentId small{tree.id.root, 1000};
     const HashSpan span{ChunkIndex(8), 8};
-    ChannelAccept accept{{{}, 1}, true, Slu(1), SchnorrSignature(), 5, 0};
+    ChannelAccept accept{{{}, 1}, true, false, Slu(1), SchnorrSignature(), 5, 0};
     return {
         {"have-query", EncodeContentMessage(HaveQuery{tree.id})},
         {"have-all", EncodeContentMessage(Have{tree.id, Amount(5), true, {}, {}})},
