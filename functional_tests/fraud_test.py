@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from framework import SluiceTest, assert_equal, assert_refused, main
+from framework import RpcError, SluiceTest, assert_equal, assert_refused, main
 
 
 class FraudTest(SluiceTest):
@@ -30,8 +30,11 @@ class FraudTest(SluiceTest):
         claim = self.publish(seller, self.file("promised", 700_000), 2, seal_key="11" * 32, title="promised")
         bought = self.buy(buyer, claim)
         assert_refused(lambda: buyer.rpc("getfraudproof", claim), says="no fraud proof")
-        error = assert_refused(lambda: self.get(buyer, claim, self.path("opened")), says="verify-fraud")
+        assert_refused(lambda: self.get(buyer, claim, self.path("opened")), says="does not open the content")
+        # The grant may not be in a block yet: the proof waits for it.
+        buyer.wait_until(lambda: self.has_proof(buyer, claim), "the proof of the fraud")
         proof = buyer.rpc("getfraudproof", claim)
+        error = assert_refused(lambda: self.get(buyer, claim, self.path("opened")), says="verify-fraud")
         assert proof["file"] in error.message, f"{error.message} does not name {proof['file']}"
         assert_equal((proof["purchase"], proof["chunk"]), (bought["txid"], 0), "what the proof is of")
         verified = self.verify(proof["file"])
@@ -52,6 +55,14 @@ class FraudTest(SluiceTest):
             with open(self.path("forged"), "wb") as file:
                 file.write(data[:cut])
             self.verify(self.path("forged"), expect=1)
+
+    @staticmethod
+    def has_proof(node, claim):
+        try:
+            return bool(node.rpc("getfraudproof", claim))
+        except RpcError as error:
+            assert "as soon as its sale is in a block" in error.message, error.message
+            return False
 
     def bundle_of_other_keys(self, seller, buyer):
         claim = self.publish(seller, self.file("single", 10_000), 1, title="single")

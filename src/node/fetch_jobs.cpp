@@ -143,11 +143,11 @@ void FetchJobs::OpenThen(JobId job, std::shared_ptr<Claims::Openable> openable, 
             Error error = opened.error();
             if (error.kind == ErrorKind::kInvalid) {
                 error.message = "the key that was bought matches the record, but does not open the content (" +
-                                error.message +
-                                "): the seller published something else under it";
+                                error.message + "): the seller published something else under it";
                 if (m_on_fraud)
                     return m_on_fraud(openable, [this, job, error](const std::string& file) mutable {
-                        error.message += file.empty() ? ". The sealed content is kept"
+                        error.message += file.empty() ? ". The sealed content is kept: once the sale is in a block, "
+                                                        "'getfraudproof' has the proof of it"
                                                       : ". The proof of it, for 'sluice-util verify-fraud': " + file;
                         m_tasks.jobs().Fail(job, std::move(error));
                     });

@@ -7,6 +7,13 @@ namespace sluice::node {
 
 using namespace content;
 
+namespace {
+
+constexpr std::string_view kProof = "proof", kEvidence = "evidence";
+constexpr size_t kMaxEvidenceBytes = kChunkBytes + (64 << 10);
+
+}  // namespace
+
 Result<FraudReports::Evidence> FraudReports::EvidenceOf(const StoredContent& stored, ChunkIndex chunk) {
     Evidence evidence;
     evidence.chunk = chunk;
@@ -53,7 +60,8 @@ void FraudReports::Examine(std::shared_ptr<Claims::Openable> openable, std::func
     auto evidence = FindFalseChunk(openable->info.record, openable->keys);
     m_tasks.PostToChain([this, openable, then, evidence = std::move(evidence)]() mutable {
         if (!evidence) return then("");
-        const auto written = Write(openable->info.id, openable->info.anchor, std::move(*evidence));
+        evidence->anchor = openable->info.anchor;
+        const auto written = Report(openable->info.id, *evidence);
         if (!written) LogInfo("sale", "no proof of the fraud: {}", written.error().message);
         then(written.value_or(""));
     });
@@ -62,17 +70,70 @@ void FraudReports::Examine(std::shared_ptr<Claims::Openable> openable, std::func
 void FraudReports::ReportBundle(const OutPoint& anchor, const crypto::SecretKey& key) {
     const auto publish = m_wallet.FindPublish(anchor);
     const auto stored = publish ? m_chunks.Find(publish->record.content) : nullptr;
-    if (!stored) return;
+    if (!stored || m_tasks.environment().files.Exists(PathOf(publish->claim, kProof))) return;
     auto evidence = EvidenceOf(*stored, ChunkIndex(0));
-    if (!evidence) return;
+    if (!evidence) return LogWarning("sale", "no proof of the fraud: {}", evidence.error().message);
+    evidence->anchor = anchor;
     evidence->secret = Hash256::FromSpan(key.bytes().first<32>());
-    const auto written = Write(publish->claim, anchor, std::move(*evidence));
+    const auto written = Report(publish->claim, *evidence);
     if (!written) LogInfo("sale", "no proof of the fraud: {}", written.error().message);
 }
 
+// --- what waits for a block ---
+
+Result<std::string> FraudReports::Report(const ClaimId& claim, const Evidence& evidence) {
+    auto written = Write(claim, evidence);
+    if (written) {
+        Forget(claim);
+        return written;
+    }
+    if (written.error().kind != ErrorKind::kUnavailable) return written;
+    if (!m_waiting.contains(claim) && m_waiting.size() >= kMaxWaiting) return written;
+    storage::FileSystem& files = m_tasks.environment().files;
+    RETURN_IF_ERROR(files.CreateDirectories(m_folder));
+    RETURN_IF_ERROR(storage::WriteFileAtomically(files, PathOf(claim, kEvidence), Encode(evidence)));
+    m_waiting.insert(claim);
+    return written;
+}
+
+void FraudReports::Resume() {
+    const auto entries = m_tasks.environment().files.List(m_folder);
+    if (!entries) return;  // nothing was ever reported
+    const std::string suffix = "." + std::string(kEvidence);
+    for (const storage::DirectoryEntry& entry : *entries) {
+        if (!entry.name.ends_with(suffix) || m_waiting.size() >= kMaxWaiting) continue;
+        const auto claim = ClaimId::FromHex(entry.name.substr(0, entry.name.size() - suffix.size()));
+        if (claim) m_waiting.insert(*claim);
+    }
+    CompleteWaiting();
+}
+
+void FraudReports::CompleteWaiting() {
+    const std::set<ClaimId> waiting = m_waiting;
+    for (const ClaimId& claim : waiting) {
+        const auto written = [&]() -> Result<std::string> {
+            ASSIGN_OR_RETURN(const Bytes bytes, storage::ReadWholeFile(m_tasks.environment().files,
+                                                                       PathOf(claim, kEvidence), kMaxEvidenceBytes));
+            ASSIGN_OR_RETURN(const Evidence evidence, Decode<Evidence>(bytes));
+            return Write(claim, evidence);
+        }();
+        if (!written && written.error().kind == ErrorKind::kUnavailable) continue;
+        if (!written) LogInfo("sale", "no proof of the fraud: {}", written.error().message);
+        Forget(claim);
+    }
+}
+
+void FraudReports::Forget(const ClaimId& claim) {
+    if (m_waiting.erase(claim) == 0) return;
+    const Status removed = m_tasks.environment().files.Remove(PathOf(claim, kEvidence));
+    if (!removed) LogWarning("sale", "{}", removed.error().message);
+}
+
+// --- what the chain gives ---
+
 Result<TransactionRef> FraudReports::FindTransaction(const Txid& txid) const {
     ASSIGN_OR_RETURN(const auto place, m_chain.chain().indexes().FindTx(txid));
-    if (!place) return Fail(ErrorKind::kNotFound, "the transaction " + txid.Hex() + " is in no block");
+    if (!place) return Fail(ErrorKind::kUnavailable, "the transaction " + txid.Hex() + " is in no block");
     ASSIGN_OR_RETURN(const BlockRef block, m_chain.chain().GetBlockAt(place->height));
     if (!block || place->position >= block->transactions.size())
         return Fail(ErrorKind::kUnavailable, "the block of transaction " + txid.Hex() + " is not here");
@@ -102,12 +163,15 @@ Result<FraudProof::Sale> FraudReports::FindSale(const OutPoint& anchor, const Pu
         }
         return sale;
     }
-    return Fail(ErrorKind::kNotFound, "no sale of this key to this wallet is in a block");
+    if (locks.empty()) return Fail(ErrorKind::kNotFound, "this wallet bought no such key");
+    return Fail(ErrorKind::kUnavailable, "no sale of this key to this wallet is in a block yet");
 }
 
-Result<std::string> FraudReports::Write(const ClaimId& claim, const OutPoint& anchor, Evidence evidence) const {
+Result<std::string> FraudReports::Write(const ClaimId& claim, const Evidence& evidence) const {
+    const OutPoint& anchor = evidence.anchor;
     const auto publish = m_wallet.FindPublish(anchor);
-    if (!publish || anchor.index == 0) return Fail(ErrorKind::kNotFound, "the publish is not known");
+    if (!publish || anchor.index == 0) return Fail(ErrorKind::kUnavailable, "the publish is in no block");
+    if (evidence.tier > publish->record.segments.size()) return Fail("the record has no such segment");
     FraudProof proof;
     ASSIGN_OR_RETURN(proof.publish, FindTransaction(anchor.txid));
     proof.record_output = anchor.index - 1;
@@ -117,24 +181,27 @@ Result<std::string> FraudReports::Write(const ClaimId& claim, const OutPoint& an
     proof.tier = evidence.tier;
     proof.secret = evidence.secret;
     proof.chunk = evidence.chunk;
-    proof.chunk_bytes = std::move(evidence.bytes);
-    proof.proof = std::move(evidence.proof);
+    proof.chunk_bytes = evidence.bytes;
+    proof.proof = evidence.proof;
     // What does not verify accuses nobody.
     ASSIGN_OR_RETURN(const FraudFinding finding, VerifyFraudProof(proof));
     storage::FileSystem& files = m_tasks.environment().files;
     RETURN_IF_ERROR(files.CreateDirectories(m_folder));
-    const std::string path = m_folder + "/" + claim.Hex() + ".proof";
+    const std::string path = PathOf(claim, kProof);
     RETURN_IF_ERROR(storage::WriteFileAtomically(files, path, proof.ToBytes()));
     LogWarning("sale", "{}: the proof is {}", finding.what, path);
     return path;
 }
 
 Result<std::string> FraudReports::FileOf(const ClaimId& claim) const {
-    const std::string path = m_folder + "/" + claim.Hex() + ".proof";
-    if (!m_tasks.environment().files.Exists(path))
-        return Fail(ErrorKind::kNotFound, "there is no fraud proof of claim " + claim.Hex().substr(0, 12) +
-                                              ": 'get' makes one if a key that was bought does not open the content");
-    return path;
+    const std::string path = PathOf(claim, kProof);
+    if (m_tasks.environment().files.Exists(path)) return path;
+    const std::string name = "claim " + claim.Hex().substr(0, 12);
+    if (m_waiting.contains(claim))
+        return Fail(ErrorKind::kUnavailable,
+                    "the fraud proof of " + name + " is made as soon as its sale is in a block: try again then");
+    return Fail(ErrorKind::kNotFound, "there is no fraud proof of " + name +
+                                          ": 'get' makes one if a key that was bought does not open the content");
 }
 
 Result<FraudProof> FraudReports::Load(const ClaimId& claim) const {

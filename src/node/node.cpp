@@ -170,6 +170,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_chain->AddListener(*node->m_wallet);
     node->m_chain->AddListener(*node->m_sales);
     node->m_chain->AddListener(*node->m_keys);
+    node->m_chain->AddListener(*node->m_frauds);
     node->m_chain->AddListener(*node->m_gifts);
     node->m_chain->AddListener(*node->m_payments);
     node->m_chain->AddListener(*node->m_publish_jobs);
@@ -237,6 +238,7 @@ void Node::OnWalletReady() {
     UseWalletSeed();
     m_payments->Resume(m_old_payer_channels, m_old_payee_channels);
     m_sales->Rescan();
+    m_frauds->Resume();
     m_keys->Refresh();
     m_gifts->Run();
 }
