@@ -49,13 +49,14 @@ Hash256 ChannelOpenHash(const BlockHash& genesis, const ChannelLock& lock, const
     return crypto::TaggedHash("Sluice/channel-open", writer.bytes());
 }
 
-std::optional<Voucher> PayerChannel::Pay(const crypto::SecretKey& payer_key) {
+std::optional<Voucher> PayerChannel::Pay(const consensus::LockTemplate& lock_template,
+                                         const crypto::SecretKey& payer_key) {
     if (closed) return std::nullopt;
     const Amount owed = meter.Owed();
     if (owed.drops == 0) return std::nullopt;
     const Amount due = std::min(std::max(owed, first_voucher), Spendable());
     if (due <= Paid()) return std::nullopt;
-    auto voucher = SignVoucher(lock, payer_key, Amount(lock.capacity.drops - due.drops));
+    auto voucher = SignVoucher(lock, lock_template, payer_key, Amount(lock.capacity.drops - due.drops));
     if (voucher) returned = voucher->returned;
     return voucher;
 }
@@ -94,9 +95,10 @@ Status CheckChannelFacts(const ChannelLock& lock, const ChannelFacts& facts) {
     return {};
 }
 
-Status AcceptVoucher(PayeeChannel& channel, const Voucher& voucher, Amount first_voucher) {
+Status AcceptVoucher(PayeeChannel& channel, const consensus::LockTemplate& lock_template, const Voucher& voucher,
+                     Amount first_voucher) {
     if (voucher.returned >= channel.returned) return Fail("the voucher does not pay more than the one before");
-    RETURN_IF_ERROR(VerifyVoucher(channel.lock, voucher));
+    RETURN_IF_ERROR(VerifyVoucher(channel.lock, lock_template, voucher));
     const Amount paid(channel.lock.capacity.drops - voucher.returned.drops);
     const Amount most(channel.lock.capacity.drops - kMinReturned.drops);
     if (!channel.signature && paid < std::min(first_voucher, most))

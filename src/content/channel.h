@@ -80,7 +80,7 @@ struct PayerChannel {
     }
     // The voucher that pays all that is owed (the first: at least first_voucher); nullopt if there is nothing new to
     // pay or to pay it with. The state moves with it.
-    std::optional<Voucher> Pay(const crypto::SecretKey& payer_key);
+    std::optional<Voucher> Pay(const consensus::LockTemplate& lock_template, const crypto::SecretKey& payer_key);
     // Takes over a higher voucher that the payee shows: it carries our signature, so we made it and forgot.
     void Restore(Amount shown_returned, const std::optional<SchnorrSignature>& signature);
 };
@@ -101,6 +101,7 @@ Status CheckChannelFacts(const ChannelLock& lock, const ChannelFacts& facts);
 
 // The payee's judgement of a voucher: exact form, X in range and not above the one held, the first covers
 // `first_voucher`. On success the channel holds it.
-Status AcceptVoucher(PayeeChannel& channel, const Voucher& voucher, Amount first_voucher);
+Status AcceptVoucher(PayeeChannel& channel, const consensus::LockTemplate& lock_template, const Voucher& voucher,
+                     Amount first_voucher);
 
 }  // namespace sluice::content

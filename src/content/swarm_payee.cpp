@@ -202,7 +202,10 @@ void Swarm::Impl::OnVoucher(PeerId peer, const Voucher& voucher, Instant now) {
         return Send(peer, ChannelReject{voucher.outpoint, ChannelRejectReason::kUnknown});
     PayeeLink& link = found->second;
     if (link.channel.signature && voucher.returned == link.channel.returned) return;  // sent again, in case it was lost
-    if (const Status accepted = AcceptVoucher(link.channel, voucher, link.channel.first_voucher); !accepted) {
+    const auto& lock_template = link.lock_template.Of(link.channel.lock);
+    if (!lock_template) return Send(peer, ChannelReject{voucher.outpoint, ChannelRejectReason::kTerms});
+    const Status accepted = AcceptVoucher(link.channel, *lock_template, voucher, link.channel.first_voucher);
+    if (!accepted) {
         Send(peer, ChannelReject{voucher.outpoint, ChannelRejectReason::kVoucher});
         return Fault(peer, accepted.error().message, now);
     }

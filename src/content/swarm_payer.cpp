@@ -381,7 +381,8 @@ void Swarm::Impl::Offer(PayerLink& link, PeerId peer, Instant now) {
 void Swarm::Impl::Pay(PayerLink& link) {
     link.pay_at.reset();
     if (!link.accepted || !link.peer || !config.sends_vouchers) return;
-    const auto voucher = link.channel.Pay(link.key);
+    const auto& lock_template = link.lock_template.Of(link.channel.lock);
+    const auto voucher = lock_template ? link.channel.Pay(*lock_template, link.key) : std::nullopt;
     link.unpaid_bytes = 0;
     if (!voucher) return;
     Send(*link.peer, *voucher);

@@ -241,6 +241,18 @@ struct PendingRead {
     PayerId payer;
 };
 
+// A channel's template, made when a voucher of it is first signed or verified.
+class LinkTemplate {
+  public:
+    const std::optional<consensus::LockTemplate>& Of(const ChannelLock& lock) {
+        if (!m_template) m_template = lock.Template();
+        return m_template;
+    }
+
+  private:
+    std::optional<consensus::LockTemplate> m_template;
+};
+
 struct PayerLink {
     PayerChannel channel;
     crypto::SecretKey key;
@@ -256,6 +268,7 @@ struct PayerLink {
     Amount abandoned;  // was under way when the user stopped downloads: such claims may be true
     ContentId opened_for;
     Amount locking;  // counted in that download's `locked`
+    LinkTemplate lock_template;
 };
 
 struct Delivery {
@@ -273,6 +286,7 @@ struct PayeeLink {
     Amount persisted_paid;
     bool persisting{false};
     uint32_t depth{0};
+    LinkTemplate lock_template;
 };
 
 struct Swarm::Impl {

@@ -73,27 +73,36 @@ std::optional<consensus::LockTemplate> ChannelLock::Template() const {
     return consensus::MakeLockTemplate(payer_key, payee_key, expiry);
 }
 
-std::optional<Voucher> SignVoucher(const ChannelLock& lock, const crypto::SecretKey& payer_key, Amount returned) {
-    const auto lock_template = lock.Template();
-    if (!lock_template || returned < kMinReturned || returned > lock.capacity) return std::nullopt;
-    const Hash256 hash = consensus::SingleOutputSighash(lock.outpoint, {lock.capacity, lock_template->output_script},
-                                                        *lock_template, {returned, lock.return_script});
+std::optional<Voucher> SignVoucher(const ChannelLock& lock, const consensus::LockTemplate& lock_template,
+                                   const crypto::SecretKey& payer_key, Amount returned) {
+    if (returned < kMinReturned || returned > lock.capacity) return std::nullopt;
+    const Hash256 hash = consensus::SingleOutputSighash(lock.outpoint, {lock.capacity, lock_template.output_script},
+                                                        lock_template, {returned, lock.return_script});
     return Voucher{lock.outpoint, returned, payer_key.Sign(hash)};
 }
 
-Status VerifyVoucher(const ChannelLock& lock, const Voucher& voucher) {
+std::optional<Voucher> SignVoucher(const ChannelLock& lock, const crypto::SecretKey& payer_key, Amount returned) {
+    const auto lock_template = lock.Template();
+    return lock_template ? SignVoucher(lock, *lock_template, payer_key, returned) : std::nullopt;
+}
+
+Status VerifyVoucher(const ChannelLock& lock, const consensus::LockTemplate& lock_template, const Voucher& voucher) {
     if (voucher.outpoint != lock.outpoint) return Fail("the voucher is of another channel");
     if (voucher.returned < kMinReturned)
         return Fail("the voucher returns " + std::to_string(voucher.returned.drops) +
                     " drops, less than the least output of " + std::to_string(kMinReturned.drops));
     if (voucher.returned > lock.capacity) return Fail("the voucher returns more than the channel holds");
-    const auto lock_template = lock.Template();
-    if (!lock_template) return Fail("the channel's keys or expiry cannot be");
-    const Hash256 hash = consensus::SingleOutputSighash(lock.outpoint, {lock.capacity, lock_template->output_script},
-                                                        *lock_template, {voucher.returned, lock.return_script});
+    const Hash256 hash = consensus::SingleOutputSighash(lock.outpoint, {lock.capacity, lock_template.output_script},
+                                                        lock_template, {voucher.returned, lock.return_script});
     if (!crypto::VerifySchnorr(lock.payer_key, hash, voucher.signature))
         return Fail("the voucher's signature is not the payer's");
     return {};
+}
+
+Status VerifyVoucher(const ChannelLock& lock, const Voucher& voucher) {
+    const auto lock_template = lock.Template();
+    if (!lock_template) return Fail("the channel's keys or expiry cannot be");
+    return VerifyVoucher(lock, *lock_template, voucher);
 }
 
 Result<std::unique_ptr<VoucherLog>> VoucherLog::Open(storage::FileSystem& files, std::string path) {

@@ -48,9 +48,13 @@ struct ChannelLock {
     std::optional<consensus::LockTemplate> Template() const;
 };
 
-// nullopt if `returned` is below kMinReturned or over the capacity, or the lock cannot be.
+// nullopt if `returned` is below kMinReturned or over the capacity, or the lock cannot be. The template, the lock's own,
+// costs more than the signature: who signs or verifies many vouchers of a channel keeps it.
+std::optional<Voucher> SignVoucher(const ChannelLock& lock, const consensus::LockTemplate& lock_template,
+                                   const crypto::SecretKey& payer_key, Amount returned);
 std::optional<Voucher> SignVoucher(const ChannelLock& lock, const crypto::SecretKey& payer_key, Amount returned);
 // An error says what is wrong: X out of range or a signature that does not verify.
+Status VerifyVoucher(const ChannelLock& lock, const consensus::LockTemplate& lock_template, const Voucher& voucher);
 Status VerifyVoucher(const ChannelLock& lock, const Voucher& voucher);
 
 // What a payee keeps of a channel: enough to settle it with nothing else but its seed.

@@ -183,10 +183,11 @@ void VoucherRound(benchmark::State& state) {
     const ChannelLock lock{{{}, 1},     TestKey(kPayerKey).XOnly(), TestKey(kPayeeKey).XOnly(), Height(50'000), Slu(2),
                            KeyScript(2)};
     const crypto::SecretKey payer = TestKey(kPayerKey);
+    const auto lock_template = lock.Template();
     uint64_t returned = lock.capacity.drops;
     for (auto _ : state) {
-        const auto voucher = SignVoucher(lock, payer, Amount(returned -= 10));
-        if (!voucher || !VerifyVoucher(lock, *voucher)) state.SkipWithError("false");
+        const auto voucher = SignVoucher(lock, *lock_template, payer, Amount(returned -= 10));
+        if (!voucher || !VerifyVoucher(lock, *lock_template, *voucher)) state.SkipWithError("false");
     }
 }
 BENCHMARK(VoucherRound)->Name("Voucher/sign_and_verify");

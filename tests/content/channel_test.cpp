@@ -86,11 +86,11 @@ TEST(Voucher, ReturnsAtLeastDustAndAtMostTheCapacity) {
 TEST(Voucher, WhatIsReturnedNeverRisesAndTheFirstIsWorthSettling) {
     PayeeChannel channel = ExamplePayee();
     const auto at = [&](uint64_t returned) { return *SignVoucher(channel.lock, TestKey(1), Amount(returned)); };
-    EXPECT_FALSE(AcceptVoucher(channel, at(999'001), Amount(1'000)));
-    EXPECT_TRUE(AcceptVoucher(channel, at(999'000), Amount(1'000)));
-    EXPECT_FALSE(AcceptVoucher(channel, at(999'000), Amount(1'000)));
-    EXPECT_FALSE(AcceptVoucher(channel, at(999'001), Amount(1'000)));
-    EXPECT_TRUE(AcceptVoucher(channel, at(998'999), Amount(1'000)));
+    EXPECT_FALSE(AcceptVoucher(channel, *channel.lock.Template(), at(999'001), Amount(1'000)));
+    EXPECT_TRUE(AcceptVoucher(channel, *channel.lock.Template(), at(999'000), Amount(1'000)));
+    EXPECT_FALSE(AcceptVoucher(channel, *channel.lock.Template(), at(999'000), Amount(1'000)));
+    EXPECT_FALSE(AcceptVoucher(channel, *channel.lock.Template(), at(999'001), Amount(1'000)));
+    EXPECT_TRUE(AcceptVoucher(channel, *channel.lock.Template(), at(998'999), Amount(1'000)));
     EXPECT_EQ(channel.Paid(), Amount(1'001));
 }
 
@@ -99,17 +99,17 @@ TEST(PayerChannel, PaysWhatIsOwedTheFirstTimeAtLeastTheTermsAndNeverBelowDust) {
     channel.lock = ExampleLock(Amount(3'330));
     channel.returned = channel.lock.capacity;
     channel.first_voucher = Amount(1'000);
-    EXPECT_FALSE(channel.Pay(TestKey(1)));
+    EXPECT_FALSE(channel.Pay(*channel.lock.Template(), TestKey(1)));
     channel.meter.Add(1 << 20, Amount(10));
-    EXPECT_EQ(channel.Pay(TestKey(1))->returned, Amount(2'330));
-    EXPECT_FALSE(channel.Pay(TestKey(1))) << "paid ahead";
+    EXPECT_EQ(channel.Pay(*channel.lock.Template(), TestKey(1))->returned, Amount(2'330));
+    EXPECT_FALSE(channel.Pay(*channel.lock.Template(), TestKey(1))) << "paid ahead";
     channel.meter.Add(1 << 20, Amount(1'490));
-    EXPECT_EQ(channel.Pay(TestKey(1))->returned, Amount(1'830));
+    EXPECT_EQ(channel.Pay(*channel.lock.Template(), TestKey(1))->returned, Amount(1'830));
     EXPECT_TRUE(channel.CanPay(1 << 20, Amount(1'500)));
     EXPECT_FALSE(channel.CanPay(1 << 20, Amount(1'501)));
     channel.meter.Add(1 << 20, Amount(9'000));
-    EXPECT_EQ(channel.Pay(TestKey(1))->returned, kMinReturned);
-    EXPECT_FALSE(channel.Pay(TestKey(1)));
+    EXPECT_EQ(channel.Pay(*channel.lock.Template(), TestKey(1))->returned, kMinReturned);
+    EXPECT_FALSE(channel.Pay(*channel.lock.Template(), TestKey(1)));
 }
 
 TEST(PayerChannel, TakesBackAVoucherThatItForgotButNoForgery) {
@@ -199,8 +199,9 @@ TEST(Settlement, OfManyChannelsIsValidOnTheLedgerAndConservesEveryDrop) {
     for (size_t i = 0; i < channels.size(); ++i) {
         const Amount paid(100'000 * (i + 1));
         owed += paid.drops;
-        ASSERT_TRUE(AcceptVoucher(
-            channels[i], *SignVoucher(channels[i].lock, TestKey(1), Amount(1'000'000 - paid.drops)), Amount(1)));
+        ASSERT_TRUE(AcceptVoucher(channels[i], *channels[i].lock.Template(),
+                                  *SignVoucher(channels[i].lock, TestKey(1), Amount(1'000'000 - paid.drops)),
+                                  Amount(1)));
     }
     const auto settlement = BuildSettlement(ledger.params, kGenesis, channels, Seed(), KeyScript(7), kFeeRate);
     ASSERT_TRUE(settlement) << settlement.error().message;
@@ -223,8 +224,8 @@ TEST(Settlement, TakesFiveHundredChannelsAtMostAndLeavesDebtsThatCostMoreThanThe
     EXPECT_FALSE(BuildSettlement(ledger.params, kGenesis, channels, Seed(), KeyScript(7), kFeeRate)) << "no vouchers";
     const uint64_t paid[]{cost.drops, cost.drops + 1, 100 * cost.drops};
     for (size_t i = 0; i < 3; ++i)
-        ASSERT_TRUE(AcceptVoucher(channels[i], *SignVoucher(channels[i].lock, TestKey(1), Amount(1'000'000 - paid[i])),
-                                  Amount(1)));
+        ASSERT_TRUE(AcceptVoucher(channels[i], *channels[i].lock.Template(),
+                                  *SignVoucher(channels[i].lock, TestKey(1), Amount(1'000'000 - paid[i])), Amount(1)));
     const auto settlement = BuildSettlement(ledger.params, kGenesis, channels, Seed(), KeyScript(7), kFeeRate);
     ASSERT_TRUE(settlement) << settlement.error().message;
     EXPECT_EQ(settlement->channels, (std::vector{channels[2].lock.outpoint, channels[1].lock.outpoint}));
@@ -235,7 +236,8 @@ TEST(Settlement, TakesFiveHundredChannelsAtMostAndLeavesDebtsThatCostMoreThanThe
         channel.lock.outpoint.index = static_cast<uint32_t>(i);
         channel.returned = channel.lock.capacity;
         channel.signature.reset();
-        ASSERT_TRUE(AcceptVoucher(channel, *SignVoucher(channel.lock, TestKey(1), Amount(500'000)), Amount(1)));
+        ASSERT_TRUE(AcceptVoucher(channel, *channel.lock.Template(),
+                                  *SignVoucher(channel.lock, TestKey(1), Amount(500'000)), Amount(1)));
         many.push_back(channel);
     }
     const auto full = BuildSettlement(ledger.params, kGenesis, many, Seed(), KeyScript(7), kFeeRate);

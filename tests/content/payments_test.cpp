@@ -229,7 +229,7 @@ TEST(Loss, AnOldVoucherBringsThePayeeLessAndThePayerMore) {
     Amount last = channel.returned;
     for (const uint64_t returned : {90'000, 60'000, 10'000}) {
         const auto voucher = SignVoucher(channel.lock, TestKey(1), Amount(returned));
-        ASSERT_TRUE(AcceptVoucher(channel, *voucher, Amount(1)));
+        ASSERT_TRUE(AcceptVoucher(channel, *channel.lock.Template(), *voucher, Amount(1)));
         EXPECT_LT(voucher->returned, last);
         EXPECT_TRUE(VerifyVoucher(channel.lock, *voucher));  // each of them settles: X is what the payer gets then
         last = voucher->returned;
