@@ -154,7 +154,7 @@ class Sync {
     static constexpr seconds kFreshFor{120};    // a block is fresh until so long after its slot began
     static constexpr size_t kMaxLateFresh = 5;  // in a row; a peer that announces and never gives is left
     static constexpr seconds kTransactionTimeout{2};
-    static constexpr milliseconds kAnnounceDelay{100};  // transactions are announced in batches
+    static constexpr milliseconds kAnnounceInterval{100};  // transactions that come within it are announced together
     static constexpr size_t kMaxAnnouncedHeaders = 8;
     static constexpr seconds kEarlyTolerance{2};
     static constexpr size_t kMaxEarlyPerPeer = 8;

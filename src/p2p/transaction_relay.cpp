@@ -216,14 +216,14 @@ void TransactionRelay::AnnounceTo(PeerId id, const Wtxid& wtxid, Instant now) {
     if (peer == nullptr || peer->known.Has(wtxid)) return;
     peer->to_announce.push_back(wtxid);
     if (peer->to_announce.size() > Sync::kMaxKnownPerPeer) peer->to_announce.pop_front();
-    if (!m_announce_at) m_announce_at = now + Sync::kAnnounceDelay;
+    if (!m_announce_at) m_announce_at = std::max(now, m_may_announce);
 }
 
 void TransactionRelay::Tick(Instant now) {
     m_orphans.Expire(now);
     std::erase_if(m_parents, [&](const auto& entry) { return now >= entry.second; });
     if (now >= m_check_at) CheckRequests(now);
-    if (m_announce_at && now >= *m_announce_at) SendInventories();
+    if (m_announce_at && now >= *m_announce_at) SendInventories(now);
 }
 
 void TransactionRelay::CheckRequests(Instant now) {
@@ -243,8 +243,9 @@ void TransactionRelay::CheckRequests(Instant now) {
     for (const auto& [wtxid, request] : m_requests) m_check_at = std::min(m_check_at, request.deadline);
 }
 
-void TransactionRelay::SendInventories() {
+void TransactionRelay::SendInventories(Instant now) {
     m_announce_at.reset();
+    m_may_announce = now + Sync::kAnnounceInterval;
     for (auto& [id, peer] : m_peers) {
         while (!peer.to_announce.empty()) {
             Wtxids inventory;

@@ -69,7 +69,7 @@ class TransactionRelay {
     bool PayReplay(PeerId peer, const Transaction& transaction, Instant now);
     void AddOrphan(PeerId peer, const TransactionRef& transaction, const std::vector<Txid>& missing, Instant now);
     void CheckRequests(Instant now);
-    void SendInventories();
+    void SendInventories(Instant now);
     bool ServeOne(PeerId peer, const TransactionRef& transaction, size_t& served_bytes);
 
     const SyncView& m_view;
@@ -83,6 +83,7 @@ class TransactionRelay {
     OrphanPool m_orphans{Sync::kMaxOrphans};
     std::optional<TokenBucket> m_replay;  // of all peers; from the first peer on
     std::optional<Instant> m_announce_at;
+    Instant m_may_announce{};  // what comes earlier waits for others
 };
 
 }  // namespace sluice::p2p

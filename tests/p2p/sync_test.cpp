@@ -321,15 +321,23 @@ TEST_F(SyncTest, WhenTheAskedPeerGoesTheNextIsAskedAtOnce) {
     EXPECT_TRUE(AskedTransactions().empty());
 }
 
-TEST_F(SyncTest, AcceptedTransactionsAreToldToOthersInOneBatch) {
+TEST_F(SyncTest, ATransactionIsToldToOthersAtOnceAndThoseThatFollowInOneBatch) {
     for (const uint64_t peer : {1, 2}) Ready(peer, 0);
-    for (uint32_t i = 0; i < 3; ++i) {
+    const auto accept = [&](uint32_t i) {
         Receive(1, MessageType::kTxInventory, Wtxids{{Tx(i)->wtxid()}});
         ReceiveTx(1, Tx(i));
         sync.OnTransactionResult(P(1), Tx(i), {}, now);
-    }
-    Take<SendAction>();
-    now += Sync::kAnnounceDelay;
+        Take<SendAction>();
+    };
+    accept(0);
+    EXPECT_EQ(sync.NextWakeup(), now);
+    sync.Tick(now);
+    EXPECT_EQ(AskedTransactions(MessageType::kTxInventory), (std::multimap<uint64_t, Wtxid>{{2, Tx(0)->wtxid()}}));
+    for (uint32_t i = 1; i < 4; ++i) accept(i);
+    now += Sync::kAnnounceInterval - microseconds(1);
+    sync.Tick(now);
+    EXPECT_TRUE(AskedTransactions(MessageType::kTxInventory).empty());
+    now += microseconds(1);
     sync.Tick(now);
     const auto told = AskedTransactions(MessageType::kTxInventory);
     EXPECT_EQ(told.count(2), 3u);
