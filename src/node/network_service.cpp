@@ -8,6 +8,27 @@ namespace sluice::node {
 namespace {
 // The manager's events may move its next wakeup closer; it is looked at again after this long.
 constexpr milliseconds kLongestTick{50};
+
+// What a content message costs besides its bytes, in units of 0.1 µs: signatures, keys, hashes, look-ups.
+int64_t WorkOf(content::ContentMessageType type) {
+    using Type = content::ContentMessageType;
+    switch (type) {
+        case Type::kChannelOpen:
+            return 2'000;
+        case Type::kTermsRequest:
+        case Type::kGetLeafHashes:
+            return 1'000;
+        case Type::kVoucher:
+        case Type::kGetHashes:
+        case Type::kGetProviders:
+            return 500;
+        case Type::kHave:
+            return 300;
+        default:
+            return 0;
+    }
+}
+
 }  // namespace
 
 NetworkService::NetworkService(const Environment& environment, p2p::PeerManagerConfig config, EventHub& events)
@@ -88,6 +109,7 @@ void NetworkService::OnProviderDialEnded(const p2p::Endpoint& endpoint, const st
 void NetworkService::OnContentMessage(PeerId peer, ByteSpan payload) {
     using Type = content::ContentMessageType;
     const auto type = payload.empty() ? Type{} : static_cast<Type>(payload[0]);
+    m_manager.Charge(peer, WorkOf(type));
     if (m_discovery && (type == Type::kGetProviders || type == Type::kProviders))
         return m_discovery->OnExchangeMessage(peer, payload);
     if (m_discovery && (type == Type::kHave || type == Type::kLeaf)) m_discovery->OnContentSeen(peer, payload);

@@ -12,7 +12,8 @@ LanDiscovery::LanDiscovery(const NetworkId& network, const NodeId& node, std::fu
       m_node(node),
       m_serves(std::move(serves)),
       m_next_announce(now),
-      m_answers(kAnswersPerSecond, kAnswerBurst, now) {}
+      m_answers(kAnswersPerSecond, kAnswerBurst, now),
+      m_heard(kHeardPerSecond, kHeardBurst, now) {}
 
 Bytes LanDiscovery::Make(LanDatagram::Kind kind, const DhtKey& key) const {
     LanDatagram datagram;
@@ -43,7 +44,8 @@ void LanDiscovery::Answer(const Endpoint& to, LanDatagram::Kind kind, const DhtK
 }
 
 void LanDiscovery::OnDatagram(const Endpoint& from, ByteSpan bytes, Instant now) {
-    if (bytes.size() != LanDatagram::kBytes || !IsLocal(from)) return;
+    if (bytes.size() != LanDatagram::kBytes || !IsLocal(from) || m_heard.InDebt(now)) return;
+    m_heard.Charge(1, now);
     const auto told = Decode<LanDatagram>(bytes);
     if (!told || told->tag != LanDatagram::kTag || told->magic != m_network.magic || told->node == m_node) return;
     if (!std::equal(told->genesis.begin(), told->genesis.end(), m_network.genesis.begin())) return;

@@ -69,6 +69,8 @@ class LanDiscovery {
     static constexpr seconds kAskInterval{30};  // at least, between questions for the same key
     static constexpr int64_t kAnswersPerSecond = 10;
     static constexpr int64_t kAnswerBurst = 20;
+    static constexpr int64_t kHeardPerSecond = 100;  // datagrams that are looked at
+    static constexpr int64_t kHeardBurst = 200;
     static constexpr seconds kAnswerPause{1};      // between answers of one kind to one address and key
     static constexpr size_t kMaxRemembered = 256;  // answers given, and keys asked for
 
@@ -99,6 +101,7 @@ class LanDiscovery {
     uint16_t m_port{0};
     Instant m_next_announce;
     TokenBucket m_answers;
+    TokenBucket m_heard;
     std::map<Answered, Instant> m_answered;
     std::map<DhtKey, Instant> m_asked;
     std::vector<LanAction> m_actions;

@@ -13,19 +13,6 @@ constexpr seconds kSeedPause{60};
 
 }  // namespace
 
-bool PeerManager::Impl::HasRoomForInbound(const Endpoint& remote) const {
-    size_t inbound = 0;
-    size_t same_ip = 0;
-    for (const auto& [id, peer] : peers) {
-        if (!peer->info.Inbound() || peer->closed) continue;
-        ++inbound;
-        same_ip += peer->info.endpoint.ip == remote.ip ? 1 : 0;
-    }
-    const size_t reserved = std::min(config.max_outbound, config.max_peers / 2);
-    if (inbound >= config.max_peers - reserved || ChainConnections() >= config.max_peers) return false;
-    return remote.IsLoopback() || same_ip < config.max_inbound_per_ip;
-}
-
 PeerManager::Impl::Peer* PeerManager::Impl::Dial(const Endpoint& endpoint, Direction direction) {
     if (direction == Direction::kProvider ? ProviderConnections() >= config.max_providers
                                           : ChainConnections() >= config.max_peers)

@@ -265,6 +265,10 @@ void PeerManager::Misbehaving(PeerId peer, const std::string& reason) {
     });
 }
 
+void PeerManager::Charge(PeerId peer, int64_t units) {
+    if (Impl::Peer* const found = m_impl->FindReady(peer)) found->work->Charge(units, m_impl->clock.Monotonic());
+}
+
 bool PeerManager::IsDiscouraged(const NodeId& node) const {
     return m_impl->discouraged.Has(node, m_impl->clock.Monotonic());
 }
@@ -356,7 +360,7 @@ Instant PeerManager::NextWakeup() const {
 
 void PeerManager::OnAccepted(ConnectionId connection, const Endpoint& remote) {
     m_impl->Enter([&] {
-        if (!m_impl->HasRoomForInbound(remote) || m_impl->discouraged.Has(remote, m_impl->clock.Monotonic())) {
+        if (m_impl->discouraged.Has(remote, m_impl->clock.Monotonic()) || !m_impl->MakePlaceForInbound(remote)) {
             m_impl->network.Close(connection);
             return;
         }

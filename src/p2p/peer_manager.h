@@ -157,6 +157,9 @@ class PeerManager final : private NetworkEvents {
     // discourage_for.
     void Misbehaving(PeerId peer, const std::string& reason);
     bool IsDiscouraged(const NodeId& node) const;
+    // What handling a message of the peer cost besides what its type and size say, in units of 0.1 µs: a peer that costs
+    // too much is not read from for a while. Called from inside OnMessage.
+    void Charge(PeerId peer, int64_t units);
 
     // Limits on chunks to all peers and to each; everything else leaves as ever.
     void SetUploadLimits(BandwidthSchedule all, BandwidthSchedule per_peer);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <set>
 
@@ -31,6 +32,7 @@ struct PeerManager::Impl {
         bool closed{false};       // waits to be removed
         bool dirty{false};        // has something to write
         bool told_addresses{false};
+        std::optional<TokenBucket> addresses;  // that it may tell us
         std::string close_reason;
         std::optional<TokenBucket> work;  // what its messages cost us, in thousandths
         std::optional<TokenBucket> chunk_bytes;
@@ -92,8 +94,13 @@ struct PeerManager::Impl {
     void Charge(Peer& peer, MessageType type, size_t bytes);
     void PauseIfInDebt(Peer& peer);
 
+    // peer_places.cpp
+    // Whether a new inbound connection may stay; ends another one for it if all places are taken.
+    bool MakePlaceForInbound(const Endpoint& remote);
+    bool HasPlaceForInbound() const;
+    Peer* LeastOfInbound();
+
     // peer_dialling.cpp
-    bool HasRoomForInbound(const Endpoint& remote) const;
     Peer* Dial(const Endpoint& endpoint, Direction direction);
     void DialManual();
     bool AdoptProvider(const Endpoint& endpoint, Manual& node);
@@ -116,6 +123,7 @@ struct PeerManager::Impl {
     NodeId own_id;
     Height best_height;
 
+    std::optional<std::array<uint8_t, 32>> place_secret;  // which groups keep their places is nobody else's to know
     std::map<PeerId, PeerPtr> peers;
     std::map<ConnectionId, PeerId> by_connection;
     uint64_t last_peer_id{0};

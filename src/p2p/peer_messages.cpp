@@ -8,10 +8,13 @@ namespace {
 
 constexpr size_t kToldAddresses = 64;
 constexpr seconds kOldestAddress{30 * 86'400};
+constexpr int64_t kAddressesPerSecond = 1;  // that a peer may tell us
+constexpr int64_t kAddressBurst = 512;
 
 // What a message costs us, in thousandths of a unit of about 100 µs: verification of headers, blocks and transactions,
 // look-ups for requests, and a little for each message, so that a flood of tiny ones waits too. Full chunk frames cost
-// bytes only. What only the chain knows the cost of is charged by Sync: checks of headers, blocks given, replacements.
+// bytes only. What content messages cost besides is charged by who reads them. What only the chain knows the cost of is
+// charged by Sync: checks of headers, blocks given, replacements.
 int64_t WorkOf(MessageType type, size_t bytes) {
     const auto size = static_cast<int64_t>(bytes);
     switch (type) {
@@ -193,7 +196,12 @@ void PeerManager::Impl::OnAddresses(Peer& peer, ByteSpan payload) {
     const auto now_s =
         static_cast<uint64_t>(std::chrono::duration_cast<seconds>(clock.Now().time_since_epoch()).count());
     const auto oldest_s = static_cast<uint64_t>(kOldestAddress.count());
+    const Instant now = clock.Monotonic();
+    if (!peer.addresses) peer.addresses.emplace(kAddressesPerSecond, kAddressBurst, now);
     for (AddressEntry entry : told->entries) {
+        // Rationale: each is looked at beside all others of the book.
+        if (peer.addresses->Level(now) <= 0) break;
+        peer.addresses->Charge(1, now);
         entry.last_seen_s = std::min(entry.last_seen_s, now_s);
         if (IsDialable(entry.endpoint, false) && entry.last_seen_s + oldest_s >= now_s)
             addresses.Add(entry, AddressSource::kGossip, AddressBook::GroupOf(peer.info.endpoint));

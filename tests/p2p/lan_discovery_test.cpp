@@ -62,6 +62,22 @@ class LanDiscoveryTest : public testing::Test {
     const Endpoint from = Endpoint::Ipv4(192, 168, 1, 7, 40'000);
 };
 
+TEST_F(LanDiscoveryTest, AFloodOfNodesIsNotLookedAt) {
+    LanNode here(1, 9000, now);
+    LanNode other(2, 9001, now);
+    const Bytes announcement = Announcement(other);
+    size_t found = 0;
+    for (int i = 0; i < 1'000; ++i) {
+        here.lan.OnDatagram(Endpoint::Ipv4(192, 168, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i), 5000),
+                            announcement, now);
+        found += Of<LanFoundNode>(here.lan.TakeActions()).size();
+    }
+    EXPECT_GE(found, 200u);
+    EXPECT_LE(found, 201u);
+    here.lan.OnDatagram(Endpoint::Ipv4(192, 168, 9, 9, 5000), announcement, now + seconds(1));
+    EXPECT_EQ(Of<LanFoundNode>(here.lan.TakeActions()).size(), 1u) << "a second later it listens again";
+}
+
 TEST_F(LanDiscoveryTest, TwoNodesOfALanFindEachOther) {
     LanNode a(1, 9001, now);
     LanNode b(2, 9002, now);

@@ -342,6 +342,51 @@ TEST_F(PeerManagerTest, AFloodIsReadNoFasterThanItsTokens) {
     EXPECT_FALSE(raw.closed);
 }
 
+TEST_F(PeerManagerTest, WhatAMessageCostsBesidesDelaysThePeersNext) {
+    TestNode b(internet, clock, 2, Address(2));
+    RawClient raw(internet, Address(1), 1);
+    raw.Dial(b.address);
+    ASSERT_TRUE(internet.Deliver());
+    const auto send = [&] {
+        ASSERT_TRUE(raw.connection->Send(MessageType::kVote, Bytes(1)));
+        raw.Flush();
+        ASSERT_TRUE(internet.Deliver());
+    };
+    const PeerId peer = b.manager->Peers().at(0).id;
+    b.manager->Charge(peer, 3'000'000);
+    send();
+    send();
+    EXPECT_EQ(b.events.messages.size(), 2u) << "it has tokens left";
+    b.manager->Charge(peer, 3'000'000);
+    send();  // after this one
+    send();
+    EXPECT_EQ(b.events.messages.size(), 3u);
+    clock.Advance(seconds(3));
+    b.manager->Tick();
+    ASSERT_TRUE(internet.Deliver());
+    EXPECT_EQ(b.events.messages.size(), 4u);
+    EXPECT_FALSE(raw.closed);
+}
+
+TEST_F(PeerManagerTest, AFloodOfAddressesIsNotLookedAt) {
+    TestNode a(internet, clock, 1, Address(1));
+    TestNode b(internet, clock, 2, Address(2));
+    Connect(a, b);
+    const PeerId asker = b.manager->Peers().at(0).id;
+    const auto now_s =
+        static_cast<uint64_t>(std::chrono::duration_cast<seconds>(clock.Now().time_since_epoch()).count());
+    for (uint8_t message = 0; message < 10; ++message) {
+        Addresses told;
+        for (size_t i = 0; i < 256; ++i)  // each in a group of its own
+            told.entries.push_back(
+                {Endpoint::Ipv4(static_cast<uint8_t>(30 + message), static_cast<uint8_t>(i), 1, 1, 9000), 1, now_s});
+        ASSERT_TRUE(b.manager->Send(asker, MessageType::kAddresses, Encode(told)));
+        ASSERT_TRUE(internet.Deliver());
+    }
+    EXPECT_EQ(a.manager->KnownAddresses().size(), 512u);
+    EXPECT_TRUE(a.events.gone.empty());
+}
+
 TEST_F(PeerManagerTest, AFullQueueRefusesAndDrainedTellsWhenToGoOn) {
     TestNode a(internet, clock, 1, Address(1));
     TestNode b(internet, clock, 2, Address(2));
