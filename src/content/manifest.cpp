@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "content/manifest_text.h"
 #include "util/check.h"
@@ -20,6 +19,8 @@ std::string Quoted(std::string_view path) {
     return quoted + (path.size() > 200 ? "...\"" : "\"");
 }
 
+constexpr char kFirstOfAll = '\x01';  // in no path
+
 uint64_t RoundUpToSlice(uint64_t bytes) { return (bytes + kSliceBytes - 1) / kSliceBytes * kSliceBytes; }
 
 Status CheckPathPart(std::string_view path, std::string_view part) {
@@ -35,23 +36,26 @@ Status CheckPathPart(std::string_view path, std::string_view part) {
 
 // No two files, and no file and folder, share a name on a file system that does not tell case apart.
 Status CheckClashes(const std::vector<ManifestEntry>& entries) {
-    std::unordered_set<std::string> paths;
-    paths.reserve(entries.size());
+    // With '/' before everything else, what lies in a folder follows right after what has the folder's name.
+    std::vector<std::pair<std::string, const ManifestEntry*>> folded;
+    folded.reserve(entries.size());
     for (const ManifestEntry& entry : entries) {
-        if (!paths.insert(FoldCase(entry.path)).second) {
+        std::string name = FoldCase(entry.path);
+        std::replace(name.begin(), name.end(), '/', kFirstOfAll);
+        folded.emplace_back(std::move(name), &entry);
+    }
+    std::sort(folded.begin(), folded.end());
+    for (size_t i = 1; i < folded.size(); ++i) {
+        const std::string& before = folded[i - 1].first;
+        const auto& [name, entry] = folded[i];
+        if (!name.starts_with(before)) continue;
+        if (name.size() == before.size()) {
             return Fail(
                 fmt::format("the path {} is there twice, or differs from another only in case: rename one of them",
-                            Quoted(entry.path)));
+                            Quoted(entry->path)));
         }
-    }
-    for (const ManifestEntry& entry : entries) {
-        const std::string folded = FoldCase(entry.path);
-        for (size_t slash = folded.find('/'); slash != std::string::npos; slash = folded.find('/', slash + 1)) {
-            if (paths.contains(folded.substr(0, slash))) {
-                return Fail(
-                    fmt::format("the path {} lies in a folder that has the name of a file", Quoted(entry.path)));
-            }
-        }
+        if (name[before.size()] == kFirstOfAll)
+            return Fail(fmt::format("the path {} lies in a folder that has the name of a file", Quoted(entry->path)));
     }
     return {};
 }
@@ -180,6 +184,8 @@ Status CheckPath(std::string_view path) {
     if (!IsPlainText(path)) {
         return Fail(fmt::format("the path {} is not UTF-8 without control characters: rename it", Quoted(path)));
     }
+    if (static_cast<size_t>(std::count(path.begin(), path.end(), '/')) >= kMaxPathParts)
+        return Fail(fmt::format("the path {} has over {} parts", Quoted(path), kMaxPathParts));
     for (size_t start = 0;;) {
         const size_t slash = path.find('/', start);
         RETURN_IF_ERROR(

@@ -26,6 +26,7 @@ namespace sluice::content {
 inline constexpr size_t kMaxManifestEntries = 100'000;
 inline constexpr size_t kMaxPathBytes = 1024;
 inline constexpr size_t kMaxPathPartBytes = 255;
+inline constexpr size_t kMaxPathParts = 64;  // so that few bytes do not make many folders
 
 struct ManifestEntry {
     std::string path;  // relative, '/' between parts

@@ -32,6 +32,10 @@ TEST(Manifest, PathsThatLeaveTheFolderOrHideSomethingAreRefused) {
     EXPECT_FALSE(CheckPath(std::string("a\0b", 3)));
     EXPECT_TRUE(CheckPath(std::string(255, 'a')));
     EXPECT_FALSE(CheckPath(std::string(256, 'a')));
+    std::string deep = "a";
+    for (size_t parts = 1; parts < kMaxPathParts; ++parts) deep += "/a";
+    EXPECT_TRUE(CheckPath(deep));
+    EXPECT_FALSE(CheckPath(deep + "/a"));
     for (const std::string path :
          {"a", "...", "..a", "a/b/c.txt", ".hidden", "\xc3\xa9t\xc3\xa9", "a b", "\xf0\x9f\x8e\xac.mkv"}) {
         EXPECT_TRUE(CheckPath(path)) << path;
@@ -59,6 +63,8 @@ TEST(Manifest, NamesThatClashOnSomeFileSystemAreRefused) {
     EXPECT_FALSE(Make({{"A", 1}, {"a/b", 1}}).Check());
     EXPECT_FALSE(Make({{"a", 1}, {"a/b", 1}}).Check());
     EXPECT_TRUE(Make({{"a", 1}, {"a.b", 1}, {"ab/c", 1}}).Check());
+    EXPECT_FALSE(Make({{"A", 1}, {"a b/c", 1}, {"a-b", 1}, {"a.b/c", 1}, {"a/b/c", 1}}).Check());
+    EXPECT_FALSE(Make({{"x/a/b/c", 1}, {"x/a b", 1}, {"x/a", 1}}).Check());
 }
 
 TEST(Manifest, AFolderWithoutAByteIsRefused) {
