@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <optional>
+#include <thread>
 
 namespace sluice::apps {
 namespace {
@@ -19,6 +21,8 @@ namespace {
 constexpr rlim_t kMaxAddressSpaceBytes = rlim_t{4} << 30;
 constexpr rlim_t kMaxOpenFiles = 64;
 constexpr milliseconds kPollStep{100};
+constexpr milliseconds kExitPoll{2};
+constexpr int kNiceness = 10;
 
 std::string FindProgram(const std::string& name) {
     if (name.empty() || name.find('/') != std::string::npos) return {};
@@ -56,7 +60,7 @@ void Limit(decltype(RLIMIT_CPU) what, rlim_t limit) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
-    if (setpriority(PRIO_PROCESS, 0, 10) != 0) _exit(126);
+    if (getpriority(PRIO_PROCESS, 0) < kNiceness && setpriority(PRIO_PROCESS, 0, kNiceness) != 0) _exit(126);
     execve(path, arguments, environment);
     _exit(127);
 }
@@ -80,18 +84,40 @@ class Child {
         m_pid = 0;
         return status;
     }
+    // Its status once it has ended; nullopt while it runs.
+    std::optional<int> Ended() {
+        int status = 0;
+        if (waitpid(m_pid, &status, WNOHANG) != m_pid) return std::nullopt;
+        m_pid = 0;
+        return status;
+    }
 
   private:
     pid_t m_pid;
 };
 
-Status ReadAll(int fd, const node::ProgramRun& run, Bytes& output) {
-    const auto deadline = std::chrono::steady_clock::now() + run.timeout;
+// Asked again and again while a program runs.
+class Patience {
+  public:
+    explicit Patience(const node::ProgramRun& run)
+        : m_run(run), m_deadline(std::chrono::steady_clock::now() + run.timeout) {}
+    Status Check() const {
+        if (m_run.keep_on && !m_run.keep_on())
+            return Fail(ErrorKind::kUnavailable, m_run.arguments[0] + " was stopped");
+        if (std::chrono::steady_clock::now() >= m_deadline)
+            return Fail(fmt::format("{} took longer than {} ms", m_run.arguments[0], m_run.timeout.count()));
+        return {};
+    }
+
+  private:
+    const node::ProgramRun& m_run;
+    const std::chrono::steady_clock::time_point m_deadline;
+};
+
+Status ReadAll(int fd, const node::ProgramRun& run, const Patience& patience, Bytes& output) {
     uint8_t buffer[64 << 10];
     for (;;) {
-        if (run.keep_on && !run.keep_on()) return Fail(ErrorKind::kUnavailable, run.arguments[0] + " was stopped");
-        if (std::chrono::steady_clock::now() >= deadline)
-            return Fail(fmt::format("{} took longer than {} ms", run.arguments[0], run.timeout.count()));
+        RETURN_IF_ERROR(patience.Check());
         pollfd waiting{fd, POLLIN, 0};
         if (poll(&waiting, 1, static_cast<int>(kPollStep.count())) <= 0) continue;
         const ssize_t got = read(fd, buffer, sizeof(buffer));
@@ -124,10 +150,17 @@ Result<Bytes> RunProgram(const node::ProgramRun& run) {
     }
     Child child(pid);
     Bytes output;
-    const Status read = ReadAll(ends[0], run, output);
+    const Patience patience(run);
+    const Status read = ReadAll(ends[0], run, patience, output);
     close(ends[0]);
     RETURN_IF_ERROR(read);
-    const int status = child.Wait();
+    // It may have closed its output and go on.
+    std::optional<int> ended;
+    while (!(ended = child.Ended())) {
+        RETURN_IF_ERROR(patience.Check());
+        std::this_thread::sleep_for(kExitPoll);
+    }
+    const int status = *ended;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return Fail(fmt::format("{} failed on this file", run.arguments[0]));
     return output;
