@@ -154,7 +154,7 @@ Result<Claims::Openable> Claims::FindOpenable(const ClaimId& claim) const {
                          : waiting == "refunded"
                              ? "the money came back; buy it again to try again"
                              : "wait for the seller's grant ('buy " + claim.Hex().substr(0, 12) + " --wait')"));
-    return Fail(ErrorKind::kUnavailable, "this wallet does not have the key of claim " + claim.Hex().substr(0, 12) +
+    return Fail(ErrorKind::kNoKey, "this wallet does not have the key of claim " + claim.Hex().substr(0, 12) +
                                              ": buy it first with 'buy " + claim.Hex().substr(0, 12) + "'");
 }
 

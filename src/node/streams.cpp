@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::node {
 
@@ -179,7 +180,7 @@ Result<StreamId> Streams::Add(std::shared_ptr<Title> title, const StreamRequest&
     ChunkCipher cipher(stream.title->openable.keys.Clone(), record.sealing_salt, stream.title->layout);
     if (size_bytes > 0 && !(cipher.HasKeyOf(stream.ahead->first()) && cipher.HasKeyOf(stream.ahead->last())))
         return Fail(
-            ErrorKind::kUnavailable,
+            ErrorKind::kNoKey,
             fmt::format("this wallet does not have the key of the segment with '{}': buy it first, or the whole "
                         "title",
                         request.path));
@@ -309,7 +310,8 @@ void Streams::OnEnded(const ContentId& content, const Result<Amount>& paid) {
     for (auto& [id, stream] : m_streams) {
         if (ContentOf(stream) != content) continue;
         stream.wish.reset();
-        stream.plan.clear();
+        // What it waited for is no wish of the next download.
+        if (!std::exchange(stream.plan, {}).empty()) m_swarm.DropReader(content, stream.reader);
         ids.push_back(id);
     }
     for (const StreamId id : ids) {
@@ -333,7 +335,7 @@ void Streams::OnTimeout(StreamId id, uint64_t number) {
     const auto progress = m_swarm.ProgressOf(ContentOf(found->second));
     const std::string why = progress && !progress->waiting_for.empty() ? progress->waiting_for : "peers that deliver";
     FailPending(found->second,
-                Error{ErrorKind::kUnavailable,
+                Error{ErrorKind::kTimeout,
                       fmt::format("nothing came for {} s: the download waits for {}",
                                   std::chrono::duration_cast<seconds>(found->second.request.timeout).count(), why)});
 }

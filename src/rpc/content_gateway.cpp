@@ -46,28 +46,24 @@ constexpr std::string_view kSandbox =
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 
+// What a client sees of an error: one without the key is told to pay, one that waited too long that it was in vain.
 int StatusOf(const Error& error) {
     switch (error.kind) {
         case ErrorKind::kNotFound:
             return 404;
         case ErrorKind::kFunds:
+        case ErrorKind::kNoKey:
             return 402;
         case ErrorKind::kUnavailable:
             return 503;
+        case ErrorKind::kTimeout:
+            return 504;
         case ErrorKind::kInvalid:
-            return 400;
+            return 502;  // what was published, not the request, is wrong
         case ErrorKind::kEnvironment:
             return 500;
     }
     return 500;
-}
-
-// What a client sees of an error: one without the key is told to pay, one that waited too long that it was in vain.
-int StatusOfStream(const Error& error) {
-    if (error.message.find("buy it first") != std::string::npos) return 402;
-    if (error.message.starts_with("nothing came for")) return 504;
-    if (error.kind == ErrorKind::kInvalid) return 502;
-    return StatusOf(error);
 }
 
 struct Header {
@@ -168,7 +164,7 @@ class ContentGateway::Impl::Session : public std::enable_shared_from_this<Sessio
     void AnswerListing(const node::StreamInfo& info);
     void AnswerRanges(const RangeAnswer& answer, Header header);
     void AnswerText(int status, const std::string& text, Header header = {});
-    void AnswerError(const Error& error) { AnswerText(StatusOfStream(error), error.message); }
+    void AnswerError(const Error& error) { AnswerText(StatusOf(error), error.message); }
     std::string Head(const Header& header, std::optional<uint64_t> length);
     void Pump();
     void OnData(Result<Bytes> data);
@@ -266,14 +262,25 @@ void ContentGateway::Impl::Session::HandleRequest() {
     m_is_head = request.method() == http::verb::head;
     if (m_parser->chunked() || m_parser->content_length().value_or(0) > 0)
         return Refuse(413, "a request for content has no body");
-    if (request.count(http::field::host) != 1 || !m_gateway.IsOurHost(Field(http::field::host)))
+    if (request.count(http::field::host) != 1) return Refuse(400, "a request names one host");
+    std::string_view host = Field(http::field::host), path = View(request.target());
+    // The absolute form, whose host stands in for the field's (RFC 9112 3.2.2).
+    constexpr std::string_view kScheme = "http://";
+    if (beast::iequals(request.target().substr(0, kScheme.size()),
+                       beast::string_view(kScheme.data(), kScheme.size()))) {
+        path.remove_prefix(kScheme.size());
+        const size_t slash = std::min(path.find('/'), path.size());
+        host = path.substr(0, slash);
+        path.remove_prefix(slash);
+    }
+    if (!m_gateway.IsOurHost(host))
         return AnswerText(421, fmt::format("ask for http://127.0.0.1:{}/", m_gateway.m_port));
     if (!m_is_head && request.method() != http::verb::get) {
         Header header;
         header.Set("Allow", "GET, HEAD");
         return AnswerText(405, "only GET and HEAD are answered", std::move(header));
     }
-    const auto target = ParseContentTarget(View(request.target()));
+    const auto target = ParseContentTarget(path);
     if (!target) return AnswerText(404, target.error().message);
     if (const auto limits = Authorise(*target)) OpenStream(*target, *limits);
 }
@@ -388,18 +395,19 @@ void ContentGateway::Impl::Session::AnswerRanges(const RangeAnswer& answer, Head
 
 void ContentGateway::Impl::Session::AnswerListing(const node::StreamInfo& info) {
     nlohmann::json files = nlohmann::json::array();
-    const auto& entries = info.folder->entries;
     const std::string& prefix = m_path;
-    auto entry = std::upper_bound(entries.begin(), entries.end(), m_after,
-                                  [](const std::string& after, const auto& one) { return after < one.path; });
-    for (; entry != entries.end() && files.size() < kListingPage; ++entry) {
-        if (!entry->path.starts_with(prefix)) continue;
+    // A folder that is sold in segments has its files in their order, and a publisher may give any.
+    std::vector<const content::ManifestEntry*> entries;
+    for (const content::ManifestEntry& entry : info.folder->entries)
+        if (entry.path > m_after && entry.path.starts_with(prefix)) entries.push_back(&entry);
+    std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) { return a->path < b->path; });
+    const bool more = entries.size() > kListingPage;
+    entries.resize(std::min(entries.size(), kListingPage));
+    for (const content::ManifestEntry* entry : entries)
         files.push_back({{"path", entry->path}, {"size", entry->size_bytes}, {"type", MediaTypeOf(entry->path)}});
-    }
     if (files.empty() && !prefix.empty() && m_after.empty())
         return AnswerText(404, "there is no folder '" + prefix + "' in this claim");
-    const nlohmann::json listing{
-        {"claim", info.claim.Hex()}, {"title", info.title}, {"files", files}, {"more", entry != entries.end()}};
+    const nlohmann::json listing{{"claim", info.claim.Hex()}, {"title", info.title}, {"files", files}, {"more", more}};
     Header header;
     header.Set("Content-Type", "application/json").Set("Cache-Control", "private, no-cache");
     const std::string body = listing.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";

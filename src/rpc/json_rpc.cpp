@@ -100,7 +100,9 @@ tl::unexpected<RpcError> RpcFail(const Error& error) {
             return RpcFail(RpcCode::kNotFound, error.message);
         case ErrorKind::kFunds:
             return RpcFail(RpcCode::kInsufficientFunds, error.message);
+        case ErrorKind::kNoKey:
         case ErrorKind::kUnavailable:
+        case ErrorKind::kTimeout:
             return RpcFail(RpcCode::kUnavailable, error.message);
         case ErrorKind::kEnvironment:
             return RpcFail(RpcCode::kEnvironment, error.message);

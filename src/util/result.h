@@ -11,7 +11,9 @@ enum class ErrorKind {
     kInvalid,      // the peer or the user sent something wrong; never retried as it is
     kNotFound,     // what was asked for does not exist (here)
     kFunds,        // the wallet cannot pay for it
+    kNoKey,        // what opens it was not bought
     kUnavailable,  // right now it cannot be done (not synced, peer gone, locked): trying later may work
+    kTimeout,      // it was waited for as long as the caller wanted: trying later may work
     kEnvironment,  // disk, permission, network interface: the operator has to act; nothing was lost
 };
 

@@ -157,6 +157,7 @@ TEST_F(StreamsTest, WithoutTheKeyItSaysToBuyItFirst) {
     const auto info = Open();
     ASSERT_FALSE(info);
     EXPECT_NE(info.error().message.find("buy it first"), std::string::npos) << info.error().message;
+    EXPECT_EQ(info.error().kind, ErrorKind::kNoKey);
     EXPECT_EQ(StoredChunks(), 0u);
     claim.bytes[0] ^= 1;
     EXPECT_EQ(Open().error().kind, ErrorKind::kNotFound);
@@ -174,6 +175,19 @@ TEST_F(StreamsTest, SeedersThatAskMoreThanTheLimitGetNothingAndTheReaderIsToldWh
     EXPECT_TRUE(world[kViewer]->swarm().PayerChannels().empty()) << read.error().message;
 }
 
+TEST_F(StreamsTest, WhatAStreamWantedOfADownloadThatFailedIsNotFetchedWithTheNext) {
+    PublishFilm(Amount(1'000));
+    StreamRequest request{claim.Hex(), "", {}, seconds(20)};
+    request.limits.max_price_per_mib = Amount(999);
+    const auto first = Open(request);
+    ASSERT_FALSE(Read(first->id, kFilmBytes / 2, 1, kFilmBytes));
+    streams().Close(first->id);
+    const auto second = Open();
+    ASSERT_TRUE(Read(second->id, 0, 1, 1));
+    world.RunFor(seconds(5));
+    EXPECT_EQ(StoredChunks(), 1u);
+}
+
 TEST_F(StreamsTest, APartThatNobodyHasEndsAtTheTimeoutThatWasGiven) {
     PublishFilm(Amount(0));
     world[kSeller].Crash();
@@ -184,6 +198,7 @@ TEST_F(StreamsTest, APartThatNobodyHasEndsAtTheTimeoutThatWasGiven) {
     const auto read = Read(info->id, 0, 1, kFilmBytes);
     ASSERT_FALSE(read);
     EXPECT_NE(read.error().message.find("nothing came for 7 s"), std::string::npos) << read.error().message;
+    EXPECT_EQ(read.error().kind, ErrorKind::kTimeout);
     EXPECT_GE(world.now() - before, seconds(7));
     EXPECT_LT(world.now() - before, seconds(8));
 }

@@ -382,12 +382,22 @@ TEST_F(ContentGatewayTest, ANameThatWasMadeToPointHereIsMisdirected) {  // DNS r
     for (const std::string fields : {"", "Host: 127.0.0.1:1\r\nHost: 127.0.0.1:1\r\n"}) {
         Client client(gateway->port());
         client.Send("GET " + url + " HTTP/1.1\r\n" + fields + "\r\n");
-        EXPECT_EQ(client.Read().result_int(), 421u);
+        EXPECT_EQ(client.Read().result_int(), 400u);
+    }
+    for (const std::string& target : {"http://evil.example" + url, "http://evil.example:" + port + url,
+                                      "http://127.0.0.1:" + port + "@evil.example" + url, std::string("http://")}) {
+        Client client(gateway->port());
+        client.Send(client.Request(target, ""));
+        EXPECT_EQ(client.Read().result_int(), 421u) << target;
     }
     EXPECT_EQ(streams.requests(), 0u);
     Client client(gateway->port());
     client.Send("GET " + url + " HTTP/1.1\r\nHost: LocalHost:" + port + "\r\n\r\n");
     EXPECT_EQ(client.Read().result_int(), 200u);
+    // The absolute form, as to a proxy: its host counts.
+    Client absolute(gateway->port());
+    absolute.Send("GET HTTP://127.0.0.1:" + port + url + " HTTP/1.1\r\nHost: elsewhere\r\n\r\n");
+    EXPECT_EQ(absolute.Read().result_int(), 200u);
 }
 
 TEST_F(ContentGatewayTest, APageOfAnotherOriginCannotUseTheBrowsersCredentials) {
@@ -477,7 +487,7 @@ TEST_F(ContentGatewayTest, ALongListingComesInPages) {
 // ---- errors and ends
 
 TEST_F(ContentGatewayTest, ErrorsSayWhatToDoWithTheStatusOfTheirKind) {
-    streams.errors = {{"key", {ErrorKind::kUnavailable, "this wallet does not have the key: buy it first with 'buy'"}},
+    streams.errors = {{"key", {ErrorKind::kNoKey, "this wallet does not have the key: buy it first with 'buy'"}},
                       {"money", {ErrorKind::kFunds, "every seeder asks more"}},
                       {"none", {ErrorKind::kNotFound, "not known"}},
                       {"busy", {ErrorKind::kUnavailable, "128 streams are open already"}}};
@@ -490,8 +500,7 @@ TEST_F(ContentGatewayTest, ErrorsSayWhatToDoWithTheStatusOfTheirKind) {
 }
 
 TEST_F(ContentGatewayTest, APartThatDoesNotComeIsATimeoutBeforeTheFirstByteAndAShortAnswerAfterIt) {
-    streams.FailReads(
-        Error{ErrorKind::kUnavailable, "nothing came for 60 s: the download waits for a peer that has it"});
+    streams.FailReads(Error{ErrorKind::kTimeout, "nothing came for 60 s: the download waits for a peer that has it"});
     EXPECT_EQ(Get().result_int(), 504u);
     streams.FailReads({});
     streams.files["big"] = std::string(64 << 20, 'x');  // more than fits in sockets
