@@ -71,6 +71,8 @@ class SegmentsTest(SluiceTest):
         self.get(self.buyer, claim, target)
         assert_equal(self.files_under(target), ["empty.txt", "tracks/01.flac"], "what one segment opens")
         self.assert_same_file(self.path("album/tracks/01.flac"), f"{target}/tracks/01.flac")
+        stored = [one["have"] for one in self.buyer.rpc("listcontent") if one["root"] == shown["content"]["root"]]
+        assert_equal(stored, [1 + 2], "chunks that were fetched: the manifest's and the track's")
         # A second segment opens with the first.
         self.buy(self.buyer, claim, tier=3)
         target = self.path("track-and-booklet")

@@ -69,7 +69,7 @@ class ChunkSet {
 // Of a re-hashing of all that is here.
 struct VerifyOutcome {
     uint32_t checked{0};
-    uint32_t damaged{0};  // dropped: to be fetched again
+    std::vector<ChunkIndex> damaged;  // dropped: to be fetched again
 };
 
 class ChunkStore;

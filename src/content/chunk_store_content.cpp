@@ -443,7 +443,7 @@ Result<VerifyOutcome> StoredContent::Verify(const Progress& progress) {
             if (!read || !CheckChunk(m_id.size_bytes, chunk, into, *hash)) {
                 LogWarning("store", "chunk {} of {} was damaged on the disk and is dropped", chunk.value, m_path);
                 RETURN_IF_ERROR(Drop(chunk));
-                ++outcome.damaged;
+                outcome.damaged.push_back(chunk);
             }
         }
         ++outcome.checked;
@@ -453,8 +453,9 @@ Result<VerifyOutcome> StoredContent::Verify(const Progress& progress) {
     if (!without_hash.empty() && IsComplete() && RebuildHashes()) return outcome;
     for (const ChunkIndex chunk : without_hash) {
         RETURN_IF_ERROR(Drop(chunk));
-        ++outcome.damaged;
+        outcome.damaged.push_back(chunk);
     }
+    std::sort(outcome.damaged.begin(), outcome.damaged.end());
     return outcome;
 }
 

@@ -189,7 +189,11 @@ Status Swarm::StartDownload(const ContentId& content, const ChunkSet& have, cons
     RETURN_IF_ERROR(CheckContentSize(content.size_bytes));
     if (have.size() != ChunkCount(content.size_bytes)) return Fail("the set of chunks has not the size of the content");
     if (m_impl->downloads.contains(content)) return Fail("this content is being fetched already");
-    AddContent(content, have, ask_per_mib);
+    const auto before = m_impl->served.find(content);
+    if (before == m_impl->served.end())
+        AddContent(content, have, ask_per_mib);
+    else
+        AddContent(content, have, before->second.ask, before->second.floor);
     m_impl->Start(content, have, limits, mode, now);
     return {};
 }

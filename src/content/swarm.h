@@ -199,12 +199,14 @@ class Swarm {
     void AddContent(const ContentId& content, const ChunkSet& have, Amount ask_per_mib,
                     std::optional<Amount> floor_per_mib = {});
     void RemoveContent(const ContentId& content);
+    // What is asked for it per MiB; nullopt if it is not served.
+    std::optional<Amount> PriceOf(const ContentId& content) const;
     // `chunk` is not null if it was read.
     void OnChunkRead(uint64_t request, Result<std::shared_ptr<const Bytes>> chunk, Instant now);
     void OnHashesRead(uint64_t request, std::optional<HashProof> proof, Instant now);
     void OnLeafHashesRead(uint64_t request, Result<std::vector<Hash256>> hashes, Instant now);
 
-    // ---- what we fetch (served as well from then on, at `ask_per_mib`)
+    // ---- what we fetch (served as well from then on, at `ask_per_mib` unless it is served already)
     Status StartDownload(const ContentId& content, const ChunkSet& have, const DownloadLimits& limits,
                          Amount ask_per_mib, Instant now, DownloadMode mode = DownloadMode::kWhole);
     void StopDownload(const ContentId& content, Instant now);  // pause: start again with the set stored so far

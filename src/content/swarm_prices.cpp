@@ -71,6 +71,11 @@ void Swarm::AddContent(const ContentId& content, const ChunkSet& have, Amount as
     m_impl->served.at(content).raised_since_quotes = false;
 }
 
+std::optional<Amount> Swarm::PriceOf(const ContentId& content) const {
+    const auto found = m_impl->served.find(content);
+    return found == m_impl->served.end() ? std::nullopt : std::optional(found->second.ask);
+}
+
 // ---- downloader
 
 void Swarm::Impl::TakeAsk(Download& download, PeerId peer, Provider& provider, Amount ask, Instant now) {

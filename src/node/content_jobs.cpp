@@ -18,9 +18,9 @@ std::string NameOf(const ClaimInfo& info) { return info.id.Hex() + ".sluice"; }
 
 }  // namespace
 
-ContentJobs::ContentJobs(const JobTasks& tasks, const Claims& claims, SwarmService& swarm, DownloadDesk& desk,
+ContentJobs::ContentJobs(const JobTasks& tasks, const Claims& claims, SwarmService& swarm, Fetcher& fetcher,
                          ChunkStore& chunks, DefaultPrices prices)
-    : m_tasks(tasks), m_claims(claims), m_swarm(swarm), m_desk(desk), m_chunks(chunks), m_prices(prices) {
+    : m_tasks(tasks), m_claims(claims), m_swarm(swarm), m_fetcher(fetcher), m_chunks(chunks), m_prices(prices) {
     m_chunks.SetOnEvicted([this](const ContentId& content) {
         m_tasks.PostToNetwork([this, content] {
             // It may have come back meanwhile.
@@ -42,7 +42,7 @@ void ContentJobs::SaveUses() {
     Start();
 }
 
-void ContentJobs::Run(JobId job, std::function<Result<std::map<std::string, std::string>>()> work) {
+void ContentJobs::Run(JobId job, std::function<Result<Results>()> work) {
     m_tasks.PostLong([this, job, work = std::move(work)] {
         auto result = work();
         if (result) return m_tasks.jobs().Finish(job, std::move(*result));
@@ -57,58 +57,11 @@ Status ContentJobs::CheckTarget(const std::string& path) const {
     return {};
 }
 
-// ---- fetching
-
-void ContentJobs::FetchThen(JobId job, const ContentId& content, const DownloadLimits& limits, Amount ask,
-                            WhenFetched then) {
-    m_tasks.PostToNetwork([this, job, content, limits, ask, then = std::move(then)] {
-        const auto stored = m_chunks.Find(content);
-        if (stored && stored->IsComplete()) return then(Amount(0));
-        m_tasks.jobs().SetProgress(job, JobTasks::Phase("downloading"));
-        const auto wish = m_desk.Join({content, limits, ask, DownloadMode::kWhole}, *this);
-        if (!wish) return then(Fail(wish.error()));
-        m_fetches[content].push_back({job, *wish, then});
-    });
-}
-
-void ContentJobs::OnProgress(const DownloadProgress& progress) {
-    const auto found = m_fetches.find(progress.content);
-    if (found == m_fetches.end()) return;
-    JobProgress shown = JobTasks::Phase("downloading");
-    shown.done_bytes = progress.stored_bytes;
-    shown.total_bytes = progress.total_bytes;
-    shown.bytes_per_s = progress.bytes_per_s;
-    shown.peers = progress.peers;
-    shown.paid = progress.paid;
-    if (progress.stored_bytes < progress.total_bytes) shown.waiting_for = progress.waiting_for;
-    for (const Fetch& fetch : found->second) m_tasks.jobs().SetProgress(fetch.job, shown);
-}
-
-void ContentJobs::OnEnded(const ContentId& content, const Result<Amount>& paid) {
-    const auto found = m_fetches.extract(content);
-    if (found.empty()) return;
-    for (const Fetch& fetch : found.mapped()) fetch.then(paid);
-}
-
 bool ContentJobs::Stop(JobId id) {
     const auto job = m_tasks.jobs().Find(id);
     const bool ours = job && (job->kind == "verify" || job->kind == "preview" || job->kind == "thumbnail");
     if (!ours) return false;
-    m_tasks.PostToNetwork([this, id] {
-        for (auto& [content, fetches] : m_fetches) {
-            const auto fetch =
-                std::find_if(fetches.begin(), fetches.end(), [&](const Fetch& one) { return one.job == id; });
-            if (fetch == fetches.end()) continue;
-            const Fetch ended = std::move(*fetch);
-            const ContentId stopped = content;
-            fetches.erase(fetch);
-            if (fetches.empty()) m_fetches.erase(stopped);
-            m_desk.Leave(ended.wish);
-            return ended.then(
-                Fail(ErrorKind::kUnavailable,
-                     "stopped by 'stopjob': what was fetched stays, and the same command goes on with it"));
-        }
-    });
+    m_tasks.PostToNetwork([this, id] { m_fetcher.Stop(id); });
     return true;
 }
 
@@ -126,11 +79,12 @@ Result<JobId> ContentJobs::StartShow(const ClaimId& claim, ClearPart part, const
         return Fail(fmt::format("the claim's {} is said to have {} bytes: more than {} are not fetched", name,
                                 content->size_bytes, most));
     ASSIGN_OR_RETURN(const JobId job, m_tasks.jobs().Start(name, path));
-    FetchThen(job, *content, DownloadLimits{}, Amount(0), [this, job, content = *content, path](Result<Amount> paid) {
+    FetchWish wish{*content, DownloadLimits{}, Amount(0), true, {}};
+    m_fetcher.Fetch(job, std::move(wish), [this, job, content = *content, path](Result<Amount> paid) {
         if (!paid) return m_tasks.jobs().Fail(job, paid.error());
-        Run(job, [this, content, path]() -> Result<std::map<std::string, std::string>> {
+        Run(job, [this, content, path]() -> Result<Results> {
             RETURN_IF_ERROR(WriteOut(content, path));
-            return std::map<std::string, std::string>{{"path", path}, {"size", std::to_string(content.size_bytes)}};
+            return Results{{"path", path}, {"size", std::to_string(content.size_bytes)}};
         });
     });
     return job;
@@ -158,7 +112,7 @@ Result<JobId> ContentJobs::StartVerify(std::vector<ContentId> contents) {
     ASSIGN_OR_RETURN(const JobId job, m_tasks.jobs().Start("verify", subject));
     m_tasks.PostLong([this, job, contents = std::move(contents)] {
         uint64_t checked = 0, damaged = 0, total = 0, before = 0;
-        std::vector<ContentId> broken;
+        std::vector<Damage> broken;
         for (const ContentId& content : contents) total += content.size_bytes;
         const auto tell = m_tasks.Tell(job, JobTasks::Phase("verifying"));
         for (const ContentId& content : contents) {
@@ -172,35 +126,52 @@ Result<JobId> ContentJobs::StartVerify(std::vector<ContentId> contents) {
             before += content.size_bytes;
             if (!outcome) continue;  // removed meanwhile
             checked += outcome->checked;
-            damaged += outcome->damaged;
-            if (outcome->damaged > 0) broken.push_back(content);
+            damaged += outcome->damaged.size();
+            if (!outcome->damaged.empty()) broken.push_back({content, outcome->damaged});
         }
-        std::map<std::string, std::string> result{{"checked", std::to_string(checked)},
-                                                  {"damaged", std::to_string(damaged)}};
-        m_tasks.PostToNetwork([this, job, broken, result] { Repair(job, broken, result, Amount(0)); });
+        Results result{{"checked", std::to_string(checked)}, {"damaged", std::to_string(damaged)}};
+        m_tasks.PostToChain([this, job, broken = std::move(broken), result = std::move(result)]() mutable {
+            std::vector<FetchWish> wishes;
+            for (Damage& damage : broken) wishes.push_back(WishFor(std::move(damage)));
+            m_tasks.PostToNetwork([this, job, wishes = std::move(wishes), result = std::move(result)]() mutable {
+                Repair(job, std::move(wishes), std::move(result), Amount(0));
+            });
+        });
     });
     return job;
 }
 
-// One after the other. What the swarm served it fetches and serves again; network strand.
-void ContentJobs::Repair(JobId job, std::vector<ContentId> damaged, std::map<std::string, std::string> result,
-                         Amount paid) {
-    if (damaged.empty()) {
+// What no claim sells, a preview or a thumbnail, is not paid for.
+FetchWish ContentJobs::WishFor(Damage damage) const {
+    const auto uses = m_claims.UsesOf(damage.content);
+    const bool sealed = uses && std::any_of(uses->begin(), uses->end(),
+                                            [](const ClaimUse& use) { return use.as == ClaimUse::As::kSealed; });
+    FetchWish wish{damage.content, {}, Amount(0), true, std::move(damage.chunks)};
+    if (!sealed) return wish;
+    uint64_t bytes = 0;
+    for (const ChunkIndex chunk : wish.chunks) bytes += ChunkBytes(wish.content.size_bytes, chunk);
+    wish.limits = LimitsFor({wish.content.root, bytes}, {}, m_prices);
+    wish.ask_per_mib = m_prices.seed_per_mib;
+    return wish;
+}
+
+// One after the other; network strand.
+void ContentJobs::Repair(JobId job, std::vector<FetchWish> wishes, Results result, Amount paid) {
+    if (wishes.empty()) {
         result["paid"] = FormatSlu(paid);
         return m_tasks.jobs().Finish(job, std::move(result));
     }
-    const ContentId content = damaged.back();
-    damaged.pop_back();
-    FetchThen(job, content, LimitsFor(content, {}, m_prices), m_prices.seed_per_mib,
-              [this, job, damaged, result, paid](Result<Amount> spent) {
-                  if (!spent) {
-                      return m_tasks.jobs().Fail(
-                          job, {spent.error().kind,
-                                fmt::format("{} damaged chunks were dropped, and could not be fetched again: {}",
-                                            result.at("damaged"), spent.error().message)});
-                  }
-                  Repair(job, damaged, result, Amount(paid.drops + spent->drops));
-              });
+    FetchWish wish = std::move(wishes.back());
+    wishes.pop_back();
+    m_fetcher.Fetch(job, std::move(wish), [this, job, wishes = std::move(wishes), result, paid](Result<Amount> spent) {
+        if (!spent) {
+            return m_tasks.jobs().Fail(
+                job,
+                {spent.error().kind, fmt::format("{} damaged chunks were dropped, and could not be fetched again: {}",
+                                                 result.at("damaged"), spent.error().message)});
+        }
+        Repair(job, wishes, result, Amount(paid.drops + spent->drops));
+    });
 }
 
 // ---- BitTorrent
@@ -209,7 +180,7 @@ Result<JobId> ContentJobs::StartExport(const ClaimId& claim, const std::string& 
     RETURN_IF_ERROR(CheckTarget(path));
     ASSIGN_OR_RETURN(const ClaimInfo info, m_claims.Find(claim));
     ASSIGN_OR_RETURN(const JobId job, m_tasks.jobs().Start("export", path));
-    Run(job, [this, info, path]() -> Result<std::map<std::string, std::string>> {
+    Run(job, [this, info, path]() -> Result<Results> {
         const auto stored = m_chunks.Find(info.record.content);
         if (!stored)
             return Fail(ErrorKind::kNotFound, "the sealed content is not in the store: fetch it first with 'seed " +
@@ -218,7 +189,7 @@ Result<JobId> ContentJobs::StartExport(const ClaimId& claim, const std::string& 
         ASSIGN_OR_RETURN(PartFile file, PartFile::Create(m_tasks.environment().files, path));
         RETURN_IF_ERROR(file.Append(torrent.bytes));
         RETURN_IF_ERROR(file.Commit());
-        return std::map<std::string, std::string>{
+        return Results{
             {"path", path}, {"name", NameOf(info)}, {"infohash", torrent.infohash.Hex()}, {"magnet", torrent.magnet}};
     });
     return job;
@@ -228,7 +199,7 @@ Result<JobId> ContentJobs::StartImport(const ClaimId& claim, const std::string& 
     if (path.empty() || path[0] != '/') return Fail("path must be absolute, not '" + path.substr(0, 200) + "'");
     ASSIGN_OR_RETURN(const ClaimInfo info, m_claims.Find(claim));
     ASSIGN_OR_RETURN(const JobId job, m_tasks.jobs().Start("import", path));
-    Run(job, [this, job, info, path]() -> Result<std::map<std::string, std::string>> {
+    Run(job, [this, job, info, path]() -> Result<Results> {
         const ContentId& content = info.record.content;
         ASSIGN_OR_RETURN(const auto file, m_tasks.environment().files.Open(path, storage::OpenMode::kRead));
         const bool known = m_chunks.Find(content) != nullptr;
@@ -247,13 +218,13 @@ Result<JobId> ContentJobs::StartImport(const ClaimId& claim, const std::string& 
             const Status served = m_swarm.Serve(content, ask);
             if (!served) LogWarning("content", "{}", served.error().message);
         });
-        return std::map<std::string, std::string>{{"claim", info.id.Hex()},
-                                                  {"added", std::to_string(outcome->added)},
-                                                  {"already_here", std::to_string(outcome->already)},
-                                                  {"refused", std::to_string(outcome->refused)},
-                                                  {"unproven", std::to_string(outcome->unproven)},
-                                                  {"have", std::to_string(have)},
-                                                  {"chunks", std::to_string(ChunkCount(content.size_bytes))}};
+        return Results{{"claim", info.id.Hex()},
+                       {"added", std::to_string(outcome->added)},
+                       {"already_here", std::to_string(outcome->already)},
+                       {"refused", std::to_string(outcome->refused)},
+                       {"unproven", std::to_string(outcome->unproven)},
+                       {"have", std::to_string(have)},
+                       {"chunks", std::to_string(ChunkCount(content.size_bytes))}};
     });
     return job;
 }

@@ -6,8 +6,8 @@
 
 #include "content/torrent.h"
 #include "node/claims.h"
-#include "node/download_desk.h"
 #include "node/fetch_limits.h"
+#include "node/fetcher.h"
 #include "node/job_tasks.h"
 #include "node/media.h"
 
@@ -19,12 +19,12 @@ enum class ClearPart { kPreview, kThumbnail };
 // The store's upkeep as jobs: verifying and repairing, previews and thumbnails from the swarm, exchange with BitTorrent
 // clients, removal, and what follows an eviction. Start... belong to the chain strand, DownloadClient's calls to the
 // network strand.
-class ContentJobs final : public DownloadClient {
+class ContentJobs final {
   public:
     // What was used is noted on disk this often.
     static constexpr milliseconds kSaveUsesEvery = std::chrono::hours(1);
 
-    ContentJobs(const JobTasks& tasks, const Claims& claims, SwarmService& swarm, DownloadDesk& desk,
+    ContentJobs(const JobTasks& tasks, const Claims& claims, SwarmService& swarm, Fetcher& fetcher,
                 content::ChunkStore& chunks, DefaultPrices prices);
     // Once, when the executors run.
     void Start();
@@ -32,8 +32,8 @@ class ContentJobs final : public DownloadClient {
     // Writes the preview or thumbnail of the claim's newest terms to `path`, which must not exist; what is not here is
     // fetched from who serves it for nothing. kNotFound if the claim has none.
     Result<JobId> StartShow(const ClaimId& claim, ClearPart part, const std::string& path);
-    // Hashes what is here of these contents again; damaged chunks are dropped and fetched anew, at the highest price
-    // that the operator allows.
+    // Hashes what is here of these contents again; damaged chunks are dropped, and they alone are fetched anew: those
+    // of sealed content at the highest price that the operator allows, those of previews for nothing.
     Result<JobId> StartVerify(std::vector<ContentId> contents);
     // Writes the BitTorrent v2 torrent of the claim's sealed content to `path`, which must not exist.
     Result<JobId> StartExport(const ClaimId& claim, const std::string& path);
@@ -47,21 +47,16 @@ class ContentJobs final : public DownloadClient {
     // Stops serving it, then removes it. From any thread; `done` is called on a long task.
     void Remove(const ContentId& content, std::function<void(Status)> done);
 
-    void OnProgress(const content::DownloadProgress& progress) override;
-    void OnEnded(const ContentId& content, const Result<Amount>& paid) override;
-
   private:
-    using WhenFetched = std::function<void(Result<Amount>)>;
-    struct Fetch {
-        JobId job{0};
-        DownloadDesk::WishId wish{0};
-        WhenFetched then;
+    using Results = std::map<std::string, std::string>;
+    struct Damage {
+        ContentId content;
+        std::vector<content::ChunkIndex> chunks;
     };
     // Like a job that ends with what `work` returns, or fails. On a long task.
-    void Run(JobId job, std::function<Result<std::map<std::string, std::string>>()> work);
-    void FetchThen(JobId job, const ContentId& content, const content::DownloadLimits& limits, Amount ask,
-                   WhenFetched then);
-    void Repair(JobId job, std::vector<ContentId> damaged, std::map<std::string, std::string> result, Amount paid);
+    void Run(JobId job, std::function<Result<Results>()> work);
+    FetchWish WishFor(Damage damage) const;  // chain strand
+    void Repair(JobId job, std::vector<FetchWish> wishes, Results result, Amount paid);
     Status WriteOut(const ContentId& content, const std::string& path) const;
     Status CheckTarget(const std::string& path) const;
     void SaveUses();
@@ -69,10 +64,9 @@ class ContentJobs final : public DownloadClient {
     const JobTasks& m_tasks;
     const Claims& m_claims;
     SwarmService& m_swarm;
-    DownloadDesk& m_desk;
+    Fetcher& m_fetcher;
     content::ChunkStore& m_chunks;
     DefaultPrices m_prices;
-    std::map<ContentId, std::vector<Fetch>> m_fetches;  // network strand
 };
 
 }  // namespace sluice::node

@@ -32,7 +32,7 @@ Result<DownloadDesk::WishId> DownloadDesk::Join(const Wish& wish, DownloadClient
         m_swarm.SetMode(wish.content, sum.mode);
         return id;
     }
-    const Status started = m_swarm.StartDownload(sum.content, sum.limits, sum.ask_per_mib, sum.mode);
+    const Status started = m_swarm.StartDownload(sum.content, sum.limits, sum.ask_per_mib, sum.mode, sum.keeps_price);
     if (started) return id;
     m_wishes.erase(wish.content);
     m_contents.erase(id);

@@ -29,6 +29,7 @@ class DownloadDesk final : public DownloadObserver {
         content::DownloadLimits limits;
         Amount ask_per_mib;  // for what of it is served to others
         content::DownloadMode mode{content::DownloadMode::kWhole};
+        bool keeps_price{true};  // of what is served already
     };
 
     explicit DownloadDesk(SwarmService& swarm) : m_swarm(swarm) {}

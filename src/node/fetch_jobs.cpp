@@ -12,47 +12,45 @@ using namespace content;
 
 namespace {
 
-constexpr std::string_view kStopped =
-    "stopped by 'stopjob': what was fetched stays, and the same command goes on with it";
+// What the keys open: the chunks of it, none if that is all, and its bytes.
+struct Needed {
+    std::vector<ChunkIndex> chunks;
+    uint64_t bytes{0};
+};
+
+Result<Needed> NeededOf(const Claims::Openable& openable) {
+    const PublishRecord& record = openable.info.record;
+    ASSIGN_OR_RETURN(const SealedLayout layout, SealedLayout::FromRecord(record));
+    const ChunkCipher cipher(openable.keys.Clone(), record.sealing_salt, layout);
+    Needed needed;
+    std::vector<ChunkIndex> starts{ChunkIndex(0)};  // the manifest's, if there is one, and the segments'
+    for (const ChunkIndex start : layout.segment_starts)
+        if (start != starts.back()) starts.push_back(start);
+    size_t missing = 0;
+    for (size_t i = 0; i < starts.size(); ++i) {
+        const uint32_t end = i + 1 < starts.size() ? starts[i + 1].value : layout.chunks();
+        if (!cipher.HasKeyOf(starts[i])) {
+            ++missing;
+            continue;
+        }
+        for (ChunkIndex chunk = starts[i]; chunk.value < end; ++chunk) {
+            needed.chunks.push_back(chunk);
+            needed.bytes += ChunkBytes(layout.sealed_bytes, chunk);
+        }
+    }
+    if (missing == 0) return Needed{{}, layout.sealed_bytes};
+    if (record.manifest_chunks == 0)
+        return Fail(ErrorKind::kNoKey,
+                    fmt::format("this wallet lacks the keys of {} of the {} segments of this file: buy them, or the "
+                                "whole title, first",
+                                missing, layout.segment_starts.size()));
+    return needed;
+}
+
 // Of a file that is got by itself; a get as a whole waits without end.
 constexpr milliseconds kFileTimeout{600'000};
 
 }  // namespace
-
-void FetchJobs::FetchThen(JobId job, const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib,
-                          WhenFetched then) {
-    m_tasks.PostToNetwork([this, job, content, limits, ask_per_mib, then = std::move(then)] {
-        const auto stored = m_chunks.Find(content);
-        if (stored && stored->IsComplete()) return then(Amount(0));
-        m_tasks.jobs().SetProgress(job, JobTasks::Phase("downloading"));
-        const auto wish = m_desk.Join({content, limits, ask_per_mib, DownloadMode::kWhole}, *this);
-        if (!wish) return then(Fail(wish.error()));
-        m_fetches[content].push_back({job, *wish, then});
-    });
-}
-
-void FetchJobs::OnProgress(const DownloadProgress& progress) {
-    const auto found = m_fetches.find(progress.content);
-    if (found == m_fetches.end()) return;
-    JobProgress shown;
-    shown.phase = "downloading";
-    shown.done_bytes = progress.stored_bytes;
-    shown.total_bytes = progress.total_bytes;
-    shown.bytes_per_s = progress.bytes_per_s;
-    shown.peers = progress.peers;
-    shown.paid = progress.paid;
-    shown.fees = progress.fees;
-    shown.estimated_cost = progress.cost_at_most;
-    if (progress.stored_bytes < progress.total_bytes) shown.waiting_for = progress.waiting_for;
-    for (const Fetch& fetch : found->second) m_tasks.jobs().SetProgress(fetch.job, shown);
-}
-
-void FetchJobs::OnEnded(const ContentId& content, const Result<Amount>& paid) {
-    const auto found = m_fetches.extract(content);
-    m_events.Publish("download", content.root.Hex(), paid ? "finished" : "failed");
-    if (found.empty()) return;
-    for (const Fetch& fetch : found.mapped()) fetch.then(paid);
-}
 
 Status FetchJobs::StopJob(JobId id) {
     const auto job = m_tasks.jobs().Find(id);
@@ -62,16 +60,7 @@ Status FetchJobs::StopJob(JobId id) {
         return Fail(fmt::format("job {} publishes, and cannot be stopped: it ends by itself", id));
     m_tasks.PostToNetwork([this, id] {
         if (const auto file = m_files.find(id); file != m_files.end()) return m_streams.Close(file->second);
-        for (auto& [content, fetches] : m_fetches) {
-            const auto fetch =
-                std::find_if(fetches.begin(), fetches.end(), [&](const Fetch& one) { return one.job == id; });
-            if (fetch == fetches.end()) continue;
-            const Fetch stopped = std::move(*fetch);
-            fetches.erase(fetch);
-            if (fetches.empty()) m_fetches.erase(ContentId(content));
-            m_desk.Leave(stopped.wish);
-            return stopped.then(Fail(ErrorKind::kUnavailable, std::string(kStopped)));
-        }
+        m_fetcher.Stop(id);
     });
     return {};
 }
@@ -105,17 +94,20 @@ Result<JobId> FetchJobs::StartGet(const ClaimId& claim, const std::string& path,
     ASSIGN_OR_RETURN(Claims::Openable found, m_claims.FindOpenable(claim));
     auto openable = std::make_shared<Claims::Openable>(std::move(found));
     const ContentId content = openable->info.record.content;
+    auto needed = NeededOf(*openable);
+    if (!needed) return Fail(needed.error());
     ASSIGN_OR_RETURN(const JobId job, m_tasks.jobs().Start("get", path));
     m_openings[path] = {claim, file, job};
     if (!file.empty()) {
         GetFile(job, claim, path, limits, file);
         return job;
     }
-    FetchThen(job, content, LimitsFor(content, limits, m_prices), openable->info.record.seed_price_per_mib,
-              [this, job, openable, path](Result<Amount> paid) {
-                  if (!paid) return m_tasks.jobs().Fail(job, paid.error());
-                  OpenThen(job, openable, path, *paid);
-              });
+    FetchWish wish{content, LimitsFor({content.root, needed->bytes}, limits, m_prices),
+                   openable->info.record.seed_price_per_mib, true, std::move(needed->chunks)};
+    m_fetcher.Fetch(job, std::move(wish), [this, job, openable, path](Result<Amount> paid) {
+        if (!paid) return m_tasks.jobs().Fail(job, paid.error());
+        OpenThen(job, openable, path, *paid);
+    });
     return job;
 }
 
@@ -209,7 +201,7 @@ void FetchJobs::EndFile(const std::shared_ptr<FileGet>& get, const Status& statu
     if (!status) {
         get->part.reset();
         return m_tasks.jobs().Fail(get->job, status.error().message == "the stream is closed"
-                                                 ? Error{ErrorKind::kUnavailable, std::string(kStopped)}
+                                                 ? Error{ErrorKind::kUnavailable, std::string(kStoppedByUser)}
                                                  : status.error());
     }
     m_tasks.jobs().Finish(get->job, {{"path", get->path},
@@ -219,24 +211,26 @@ void FetchJobs::EndFile(const std::shared_ptr<FileGet>& get, const Status& statu
                                      {"size", std::to_string(get->info.size_bytes)}});
 }
 
-Result<JobId> FetchJobs::StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib,
-                                   const FetchLimits& limits, std::optional<Amount> min_price_per_mib) {
+Result<JobId> FetchJobs::StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib, const FetchLimits& limits,
+                                   std::optional<Amount> min_price_per_mib) {
     ASSIGN_OR_RETURN(const ClaimInfo info, m_claims.Find(claim));
     const ContentId content = info.record.content;
     const Amount hint = info.record.seed_price_per_mib;
     const Amount ask = price_per_mib.value_or(hint > Amount(0) ? hint : m_prices.seed_per_mib);
     ASSIGN_OR_RETURN(const JobId job, m_tasks.jobs().Start("seed", info.record.title));
-    FetchThen(job, content, LimitsFor(content, limits, m_prices), ask,
-              [this, job, content, ask, min_price_per_mib, claim, title = info.record.title](Result<Amount> paid) {
-                  if (!paid) return m_tasks.jobs().Fail(job, paid.error());
-                  const Status served = m_swarm.Serve(content, ask, min_price_per_mib);
-                  if (!served) return m_tasks.jobs().Fail(job, served.error());
-                  m_tasks.jobs().Finish(job, {{"claim", claim.Hex()},
-                                              {"title", title},
-                                              {"size", std::to_string(content.size_bytes)},
-                                              {"price_per_mib", FormatSlu(ask)},
-                                              {"paid", FormatSlu(*paid)}});
-              });
+    FetchWish wish{content, LimitsFor(content, limits, m_prices), ask, !price_per_mib, {}};
+    m_fetcher.Fetch(
+        job, std::move(wish),
+        [this, job, content, ask, min_price_per_mib, claim, title = info.record.title](Result<Amount> paid) {
+            if (!paid) return m_tasks.jobs().Fail(job, paid.error());
+            const Status served = m_swarm.Serve(content, ask, min_price_per_mib);
+            if (!served) return m_tasks.jobs().Fail(job, served.error());
+            m_tasks.jobs().Finish(job, {{"claim", claim.Hex()},
+                                        {"title", title},
+                                        {"size", std::to_string(content.size_bytes)},
+                                        {"price_per_mib", FormatSlu(ask)},
+                                        {"paid", FormatSlu(*paid)}});
+        });
     return job;
 }
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "node/claims.h"
-#include "node/download_desk.h"
 #include "node/fetch_limits.h"
+#include "node/fetcher.h"
 #include "node/job_tasks.h"
 #include "node/streams.h"
 
@@ -17,22 +17,21 @@ namespace sluice::node {
 // Fetching and seeding as jobs: each goes from executor to executor, forward only, and is saved by what it leaves in
 // the store, so that the same call after a restart goes on where it was. Start... belong to the chain strand,
 // observers' calls to the network strand.
-class FetchJobs final : public DownloadClient {
+class FetchJobs final {
   public:
-    FetchJobs(const JobTasks& tasks, const Claims& claims, SwarmService& swarm, DownloadDesk& desk, Streams& streams,
-              content::ChunkStore& chunks, EventHub& events, DefaultPrices prices)
+    FetchJobs(const JobTasks& tasks, const Claims& claims, SwarmService& swarm, Fetcher& fetcher, Streams& streams,
+              content::ChunkStore& chunks, DefaultPrices prices)
         : m_tasks(tasks),
           m_claims(claims),
           m_swarm(swarm),
-          m_desk(desk),
+          m_fetcher(fetcher),
           m_streams(streams),
           m_chunks(chunks),
-          m_events(events),
           m_prices(prices) {}
 
     // Fetches what is missing, opens it with the key that this wallet has, to `path` (which must not exist). The job
     // that does so already, if there is one; refused if a job writes something else there. With `file`: of a folder
-    // that file alone, of which nothing else is fetched.
+    // that file alone. What this wallet has no key of is not fetched.
     Result<JobId> StartGet(const ClaimId& claim, const std::string& path, const FetchLimits& limits,
                            const std::string& file = {});
     // Fetches what is missing and serves it from then on, at `price_per_mib` (none: the record's hint);
@@ -41,23 +40,14 @@ class FetchJobs final : public DownloadClient {
                             std::optional<Amount> min_price_per_mib = {});
     // Asked, from a long task, for a proof when a key that was sold does not open the content; calls back with the
     // proof's file, empty if there is none.
-    using OnFraud = std::function<void(std::shared_ptr<Claims::Openable>, std::function<void(const std::string& file)>)>;
+    using OnFraud =
+        std::function<void(std::shared_ptr<Claims::Openable>, std::function<void(const std::string& file)>)>;
     void SetOnFraud(OnFraud on_fraud) { m_on_fraud = std::move(on_fraud); }
     // Ends a get or seed that still fetches: what is here stays, and the same call goes on with it. One that is past
     // fetching ends by itself. kNotFound or kInvalid if there is no such job that runs.
     Status StopJob(JobId id);
 
-    void OnProgress(const content::DownloadProgress& progress) override;
-    void OnEnded(const ContentId& content, const Result<Amount>& paid) override;
-
   private:
-    // What happens once content is here: called on the network strand with what was paid, or with why it is not.
-    using WhenFetched = std::function<void(Result<Amount>)>;
-    struct Fetch {
-        JobId job{0};
-        DownloadDesk::WishId wish{0};
-        WhenFetched then;
-    };
     struct Opening {
         ClaimId claim;
         std::string file;
@@ -72,8 +62,6 @@ class FetchJobs final : public DownloadClient {
         uint64_t done_bytes{0};
     };
     Result<JobId> FindOpening(const std::string& path, const ClaimId& claim, const std::string& file);
-    void FetchThen(JobId job, const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib,
-                   WhenFetched then);
     void OpenThen(JobId job, std::shared_ptr<Claims::Openable> openable, const std::string& path, Amount paid);
     void GetFile(JobId job, const ClaimId& claim, const std::string& path, const FetchLimits& limits,
                  const std::string& file);
@@ -83,15 +71,13 @@ class FetchJobs final : public DownloadClient {
     const JobTasks& m_tasks;
     const Claims& m_claims;
     SwarmService& m_swarm;
-    DownloadDesk& m_desk;
+    Fetcher& m_fetcher;
     Streams& m_streams;
     content::ChunkStore& m_chunks;
-    EventHub& m_events;
     DefaultPrices m_prices;
     OnFraud m_on_fraud;
-    std::map<std::string, Opening> m_openings;          // by path, of gets; chain strand
-    std::map<ContentId, std::vector<Fetch>> m_fetches;  // network strand
-    std::map<JobId, StreamId> m_files;                  // of jobs that get a file; network strand
+    std::map<std::string, Opening> m_openings;  // by path, of gets; chain strand
+    std::map<JobId, StreamId> m_files;          // of jobs that get a file; network strand
 };
 
 }  // namespace sluice::node

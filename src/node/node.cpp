@@ -149,10 +149,13 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     node->m_desk = std::make_unique<DownloadDesk>(*node->m_swarm);
     node->m_streams = std::make_unique<Streams>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_desk,
                                                 *node->m_chunks, prices);
-    node->m_fetch_jobs = std::make_unique<FetchJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_desk,
-                                                     *node->m_streams, *node->m_chunks, node->m_events, prices);
+    node->m_fetcher = std::make_unique<Fetcher>(*node->m_job_tasks, *node->m_swarm, *node->m_desk, *node->m_chunks,
+                                                node->m_events);
+    node->m_fetch_jobs =
+        std::make_unique<FetchJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm, *node->m_fetcher,
+                                    *node->m_streams, *node->m_chunks, prices);
     node->m_content_jobs = std::make_unique<ContentJobs>(*node->m_job_tasks, *node->m_claims, *node->m_swarm,
-                                                         *node->m_desk, *node->m_chunks, prices);
+                                                         *node->m_fetcher, *node->m_chunks, prices);
     node->m_fetch_jobs->SetOnFraud([raw = node.get()](std::shared_ptr<Claims::Openable> openable, auto then) {
         raw->m_frauds->Examine(std::move(openable), std::move(then));
     });

@@ -89,6 +89,7 @@ class Node {
     PublishJobs& publish_jobs() { return *m_publish_jobs; }
     ContentJobs& content_jobs() { return *m_content_jobs; }
     FetchJobs& fetch_jobs() { return *m_fetch_jobs; }
+    Fetcher& fetcher() { return *m_fetcher; }
     RandomSource& random() { return m_environment.random; }
     // Network strand.
     NetworkService& network() { return *m_network; }
@@ -153,6 +154,7 @@ class Node {
     ContentTokens m_content_tokens;
     std::unique_ptr<DownloadDesk> m_desk;
     std::unique_ptr<Streams> m_streams;
+    std::unique_ptr<Fetcher> m_fetcher;
     std::unique_ptr<FetchJobs> m_fetch_jobs;
     std::unique_ptr<ContentJobs> m_content_jobs;
 };

@@ -73,17 +73,21 @@ Status SwarmService::StopServing(const ContentId& content) {
 }
 
 Status SwarmService::StartDownload(const ContentId& content, const DownloadLimits& limits, Amount ask_per_mib,
-                                   DownloadMode mode) {
+                                   DownloadMode mode, bool keeps_price) {
     // The size is the publisher's claim, and memory in proportion to it is taken.
     if (content.size_bytes > m_chunks.quota_bytes() && !m_chunks.Find(content))
         return Fail(ErrorKind::kUnavailable, "the content has " + std::to_string(content.size_bytes) +
                                                  " bytes, more than the content store's quota of " +
                                                  std::to_string(m_chunks.quota_bytes()) + ": raise -contentquota");
     ASSIGN_OR_RETURN(const auto stored, m_chunks.Create(content));
-    m_environment.disk_strand.Post([this, seed = SeededContent{content, ask_per_mib}] {
-        const Status saved = m_store.SaveSeed(seed);
-        if (!saved) LogError("swarm", "what is seeded could not be saved: {}", saved.error().message);
-    });
+    const auto price = m_swarm.PriceOf(content);
+    if (price && !keeps_price) m_swarm.AddContent(content, stored->Have(), ask_per_mib);
+    if (!price || !keeps_price) {
+        m_environment.disk_strand.Post([this, seed = SeededContent{content, ask_per_mib}] {
+            const Status saved = m_store.SaveSeed(seed);
+            if (!saved) LogError("swarm", "what is seeded could not be saved: {}", saved.error().message);
+        });
+    }
     RETURN_IF_ERROR(m_swarm.StartDownload(content, stored->Have(), limits, ask_per_mib, Now(), mode));
     m_fetched[content] = stored;
     MergeDeadlines(content);
@@ -273,7 +277,9 @@ void SwarmService::FollowDownloadSchedule() {
 
 void SwarmService::ScheduleWakeup() {
     const auto next = m_swarm.NextWakeup();
-    if (!next || (m_wakeup && *m_wakeup <= *next && *m_wakeup > Now())) return;
+    // Rationale: a timer that is due and still waits for its turn is left alone. Armed anew with each event, it would
+    // never come on a busy strand.
+    if (!next || (m_wakeup && *m_wakeup <= *next)) return;
     m_wakeup = next;
     const auto wait = std::chrono::ceil<milliseconds>(std::max(microseconds(0), *next - Now()));
     m_environment.network_strand.PostAfter(std::max(wait, milliseconds(1)),

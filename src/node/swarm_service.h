@@ -69,9 +69,10 @@ class SwarmService final : public ContentEndpoint {
     // `floor_per_mib`: what haggling does not go below (none: -minpricepermib, or the price).
     Status Serve(const ContentId& content, Amount ask_per_mib, std::optional<Amount> floor_per_mib = {});
     Status StopServing(const ContentId& content);
-    // Fetches what is missing, and serves it as it comes. The observer hears of the rest.
+    // Fetches what is missing, and serves it as it comes, at `ask_per_mib`; with `keeps_price`, what is served already
+    // keeps its price. The observer hears of the rest.
     Status StartDownload(const ContentId& content, const content::DownloadLimits& limits, Amount ask_per_mib,
-                         content::DownloadMode mode = content::DownloadMode::kWhole);
+                         content::DownloadMode mode = content::DownloadMode::kWhole, bool keeps_price = true);
     void StopDownload(const ContentId& content);
     // As content::Swarm's. Each reader of a content (a number that NewReader gives) has deadlines of its own, which
     // take turns; an empty list, or DropReader, ends them.

@@ -186,19 +186,19 @@ TEST_F(SpaceTest, VerifyDropsWhatTheDiskDamagedAndNothingElse) {
     ASSERT_TRUE(Put(a));
     const auto stored = store->Find(a.id);
     EXPECT_EQ(stored->Verify()->checked, 2u);
-    EXPECT_EQ(stored->Verify()->damaged, 0u);
+    EXPECT_EQ(stored->Verify()->damaged.size(), 0u);
     const std::string path = "/store/" + a.id.root.Hex() + "-524288";
     ASSERT_TRUE(
         (*disk.files().Open(path + ".data", storage::OpenMode::kReadWrite))->WriteAt(kChunkBytes - 1, Bytes(1)));
     const auto outcome = stored->Verify();
     ASSERT_TRUE(outcome);
     EXPECT_EQ(outcome->checked, 2u);
-    EXPECT_EQ(outcome->damaged, 1u);
+    EXPECT_EQ(outcome->damaged.size(), 1u);
     EXPECT_FALSE(stored->HasChunk(ChunkIndex(0)));
     EXPECT_TRUE(stored->HasChunk(ChunkIndex(1)));
     EXPECT_EQ(store->used_bytes(), kTwoChunks - kChunkBytes);
     EXPECT_TRUE(stored->AddChunk(ChunkIndex(0), a.Chunk(0)));
-    EXPECT_EQ(stored->Verify()->damaged, 0u);
+    EXPECT_EQ(stored->Verify()->damaged.size(), 0u);
 }
 
 TEST_F(SpaceTest, VerifyMakesLostHashesOfWholeContentAnew) {
@@ -209,13 +209,13 @@ TEST_F(SpaceTest, VerifyMakesLostHashesOfWholeContentAnew) {
     const std::string hashes = "/store/" + five.id.root.Hex() + "-" + std::to_string(five.id.size_bytes) + ".hashes";
     ASSERT_TRUE((*disk.files().Open(hashes, storage::OpenMode::kReadWrite))->WriteAt(0, Bytes(9 * 32)));
     EXPECT_EQ(stored->HashOf(ChunkIndex(4)), std::nullopt);
-    EXPECT_EQ(stored->Verify()->damaged, 0u);
+    EXPECT_EQ(stored->Verify()->damaged.size(), 0u);
     for (uint32_t i = 0; i < 5; ++i) EXPECT_EQ(stored->HashOf(ChunkIndex(i)), five.levels[0][i]);
     // With data and hashes gone, what cannot be proven is dropped.
     ASSERT_TRUE((*disk.files().Open(hashes, storage::OpenMode::kReadWrite))->WriteAt(0, Bytes(9 * 32)));
     const std::string data = hashes.substr(0, hashes.size() - 6) + "data";
     ASSERT_TRUE((*disk.files().Open(data, storage::OpenMode::kReadWrite))->WriteAt(0, Bytes(1)));
-    EXPECT_EQ(stored->Verify()->damaged, 5u);
+    EXPECT_EQ(stored->Verify()->damaged.size(), 5u);
     EXPECT_EQ(stored->Have().count(), 0u);
 }
 
@@ -249,7 +249,7 @@ TEST_F(SpaceTest, WhatIsCountedIsWhatTheDiskGives) {
         // A damaged chunk gives its blocks back.
         const std::string data = folder + "/" + part.id.root.Hex() + "-" + std::to_string(part.id.size_bytes) + ".data";
         ASSERT_TRUE((*files->Open(data, storage::OpenMode::kReadWrite))->WriteAt(17 * kChunkBytes, Bytes(5)));
-        EXPECT_EQ(partial->Verify()->damaged, 1u);
+        EXPECT_EQ(partial->Verify()->damaged.size(), 1u);
         ASSERT_TRUE(posix->FlushAll());
         EXPECT_EQ(posix->used_bytes(), AllocatedBytes(*files, folder));
         // Written by nobody whom the journal knows of: what a crash leaves.
