@@ -32,7 +32,9 @@ void Swarm::Impl::OnHave(PeerId peer, const Have& have, Instant now) {
     Provider& provider = entry->second;
     if (fresh) provider.last_progress = provider.rate_since = now;
     TakeAsk(download, peer, provider, have.ask_per_mib, now);
-    download.prices_seen.reset();
+    // Rationale: the choice looks at every chunk; a peer that says the same again and again does not make us choose as
+    // often.
+    if (fresh || (download.prices_seen && now - *download.prices_seen >= kPricesHeard)) download.prices_seen.reset();
     if (have.all) {
         download.picker.AddSeed(peer);
     } else {

@@ -39,6 +39,7 @@ inline constexpr seconds kRemindAfter{1};         // that a payee waits for a vo
 inline constexpr seconds kDebtPatience{600};      // after which a payer that left with a debt has defaulted
 inline constexpr milliseconds kPayDelay{50};      // the longest that a small debt waits for more
 inline constexpr milliseconds kPricesStand{200};  // that the choice between free and paid peers is kept
+inline constexpr milliseconds kPricesHeard{20};   // even if a peer tells its price again
 
 // Tokens are bytes; what is not used adds up to a second's worth, at least a chunk.
 struct RateLimit {
