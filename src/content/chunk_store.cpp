@@ -59,7 +59,7 @@ ChunkStore::~ChunkStore() = default;
 
 Status ChunkStore::Load() {
     ASSIGN_OR_RETURN(const auto entries, m_files.List(m_folder));
-    std::set<std::string> leftovers;
+    std::set<std::string> leftovers, unreadable;
     for (const storage::DirectoryEntry& entry : entries) {
         const std::string stem(StripSuffix(entry.name));
         const auto content = ParseName(stem);
@@ -68,7 +68,8 @@ Status ChunkStore::Load() {
         if (const Status loaded = LoadContent(*content); !loaded) {
             // Rationale: one unreadable content must not keep the others from their owner.
             if (loaded.error().kind == ErrorKind::kEnvironment) return loaded;
-            LogWarning("store", "{} was left out: {}", entry.name, loaded.error().message);
+            LogWarning("store", "{} was left out, and stays as it is: {}", entry.name, loaded.error().message);
+            unreadable.insert(stem);
         }
     }
     for (const auto& [content, stored] : m_contents) {
@@ -76,6 +77,8 @@ Status ChunkStore::Load() {
             leftovers.erase(stored->Path(suffix).substr(m_folder.size() + 1));
         }
     }
+    std::erase_if(leftovers,
+                  [&](const std::string& name) { return unreadable.contains(std::string(StripSuffix(name))); });
     RemoveLeftovers({leftovers.begin(), leftovers.end()});
     return {};
 }
@@ -114,7 +117,12 @@ Result<std::shared_ptr<StoredContent>> ChunkStore::Create(const ContentId& conte
         const std::lock_guard names_lock(m_names_mutex);
         if (auto found = Find(content)) return found;
         auto stored = std::make_shared<StoredContent>(*this, content, PathOf(content));
-        RETURN_IF_ERROR(stored->OpenJournal());
+        if (const Status journal = stored->OpenJournal(); !journal) {
+            if (journal.error().kind != ErrorKind::kInvalid) return Fail(journal.error());
+            return Fail(ErrorKind::kEnvironment,
+                        fmt::format("{}.journal cannot be read ({}): move it and the files beside it away",
+                                    PathOf(content), journal.error().message));
+        }
         RETURN_IF_ERROR(stored->OpenFiles());
         RETURN_IF_ERROR(stored->WriteHead(false));
         // A creation that failed halfway may have left chunks.

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include "content/content_fixture.h"
 #include "storage/memory_disk.h"
 
@@ -50,6 +52,31 @@ TEST(ChunkStore, ChunksAreCheckedAgainstTheRoot) {
     EXPECT_EQ(stored->ProofOf({ChunkIndex(0), 2}), content.Proof({ChunkIndex(0), 2}));
     EXPECT_EQ(stored->ProofOf({ChunkIndex(0), 4}), std::nullopt);
     EXPECT_EQ(store->used_bytes(), kChunkBytes + kOverhead);
+}
+
+// Of a version to come, for example: it may be worth money.
+TEST(ChunkStore, WhatCannotBeReadIsLeftOutAndStays) {
+    storage::MemoryDisk disk(1);
+    const Content content(20'000), other(30'000, 2);
+    const std::string name = fmt::format("/store/{}-{}", content.id.root.Hex(), content.id.size_bytes);
+    {
+        const auto store = *ChunkStore::Open(disk.files(), "/store", kQuota);
+        ASSERT_TRUE((*store->Create(content.id))->AddChunk(ChunkIndex(0), content.bytes));
+        ASSERT_TRUE((*store->Create(other.id))->AddChunk(ChunkIndex(0), other.bytes));
+        ASSERT_TRUE(store->FlushAll());
+    }
+    const auto nothing = [](ByteSpan) -> Status { return {}; };
+    ASSERT_TRUE((*storage::AppendLog::Open(disk.files(), name + ".journal", nothing))->Append(Bytes{77}, true));
+    const auto store = *ChunkStore::Open(disk.files(), "/store", kQuota);
+    EXPECT_EQ(store->Find(content.id), nullptr);
+    EXPECT_TRUE(store->Find(other.id)->IsComplete());
+    EXPECT_EQ(storage::ReadWholeFile(disk.files(), name + ".data", 30'000).value(), content.bytes);
+    const auto refused = store->Create(content.id);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("move it"));
+    EXPECT_EQ(store->used_bytes(), 32'768 + kOneChunkOverhead);
+    for (const char* suffix : {".journal", ".data", ".hashes"}) ASSERT_TRUE(disk.files().Remove(name + suffix));
+    EXPECT_TRUE(store->Create(content.id));
 }
 
 TEST(ChunkStore, AFileOfOneChunkNeedsNoHashes) {
