@@ -63,6 +63,7 @@ void Swarm::Impl::Disconnect(PeerId id, Instant now) {
     const auto found = peers.find(id);
     if (found == peers.end()) return;
     PeerState& peer = found->second;
+    ForgiveBreak(id);
     for (auto& [content, download] : downloads) ForgetProvider(download, id);
     peer.uploads.clear();
     uploading_bytes -= std::exchange(peer.queued_bytes, 0);

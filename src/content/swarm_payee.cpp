@@ -87,6 +87,8 @@ void Swarm::Impl::OnChannelOpen(PeerId peer, const ChannelOpen& open) {
         if (!state.pays_us || state.asked_use == open.outpoint) state.pays_us = open.outpoint;
         return Accept(link);
     }
+    // Who says it again waits for the answer: each look-up takes memory for as long as the opening is not there.
+    if (state.offers.contains(open.outpoint)) return;
     const auto channels = std::count_if(payee_links.begin(), payee_links.end(), [&](const auto& entry) {
         return entry.second.channel.payer_node == state.node && entry.second.channel.phase != ChannelPhase::kClosed;
     });
@@ -160,6 +162,7 @@ void Swarm::Impl::RemindOfDebts(Instant now) {
         if (peer.queued_bytes > 0 || peer.reading_bytes > 0) continue;
         PayeeLink* link = PayeeLinkOf(id, peer.uploads.front().channel);
         if (link == nullptr) continue;
+        if (link->channel.Paid() > link->persisted_paid) Persist(*link);  // the disk failed before
         peer.waits_since = now;
         Accept(*link, true);
     }
@@ -305,7 +308,10 @@ void Swarm::OnChannelConfirmed(const OutPoint& channel, uint32_t depth, Instant 
     const ChannelPhase before = phase;
     if (before == ChannelPhase::kClosed)
         phase = ChannelPhase::kSettling;  // what spent it left the chain: it can be settled again
-    if (before == ChannelPhase::kFinal && depth == 0) phase = ChannelPhase::kKnown;
+    // A reorganisation: what it will be mined in again may not last either.
+    if (before == ChannelPhase::kFinal &&
+        depth < consensus::ConfirmationsFor(m_impl->config.params, payee->second.channel.lock.capacity))
+        phase = ChannelPhase::kKnown;
     m_impl->BecomeFinalIfDeep(payee->second);
     if (phase == before) return;
     m_impl->Persist(payee->second);

@@ -16,6 +16,9 @@ constexpr uint64_t kOnDemandBytes = uint64_t{256} << 20;
 constexpr uint64_t kTopUpShare = 4;
 constexpr double kTopUpSeconds = 60;
 
+// The first voucher may be this many times what settling is worth at our own fees: the payee's may be ahead of ours.
+constexpr uint64_t kMaxFirstVoucherFactor = 10;
+
 Amount Less(Amount a, Amount b) { return Subtract(a, b).value_or(Amount(0)); }
 
 Amount ValueOf(uint64_t bytes, Amount ask) { return Meter{}.OwedAfter(bytes, ask); }
@@ -35,6 +38,9 @@ uint64_t ChunksFor(Amount amount, Amount ask) {
     return static_cast<uint64_t>(std::min<unsigned __int128>(chunks, kMaxInFlightAtPeer));
 }
 
+// Of what came, without what was taken on the payee's word.
+uint64_t TrueValue(const PayerLink& link) { return Less(link.channel.meter.Owed(), link.adopted).drops; }
+
 // What was paid on a channel, or has to be with its first voucher, and is not used up by chunks.
 Amount Prepaid(const PayerChannel& channel, uint64_t in_flight_bytes, Amount ask) {
     const Amount least = channel.Paid().drops == 0 ? channel.first_voucher : channel.Paid();
@@ -51,7 +57,7 @@ PayerLink* Swarm::Impl::PayerLinkOf(PeerId peer) {
 }
 
 uint64_t Swarm::Impl::InFlightBytes(PeerId peer, const OutPoint& link) const {
-    uint64_t chunks = 0;
+    uint64_t chunks = 0, leaf_bytes = 0;
     for (const auto& [content, download] : downloads) {
         const auto provider = download.providers.find(peer);
         if (provider == download.providers.end()) continue;
@@ -64,10 +70,22 @@ uint64_t Swarm::Impl::InFlightBytes(PeerId peer, const OutPoint& link) const {
             const auto paid_by = partial.links.find(peer);
             if (paid_by == partial.links.end() || paid_by->second != link) continue;
             const auto request = requests.find(chunk);
-            if (request == requests.end() || request->second.late) ++chunks;
+            if (request != requests.end() && !request->second.late) continue;
+            for (uint32_t leaf = 0; leaf < kLeavesPerChunk; ++leaf) {
+                if ((partial.received >> leaf & 1) != 0 && partial.from[leaf] == peer)
+                    leaf_bytes += LeafBytes(content.size_bytes, chunk, leaf);
+            }
         }
     }
-    return chunks * kChunkBytes;
+    return chunks * kChunkBytes + leaf_bytes;
+}
+
+// What came and is not stored yet.
+uint64_t Swarm::Impl::PartialBytes(const Download& download) {
+    uint64_t bytes = 0;
+    for (const auto& [chunk, partial] : download.partials)
+        bytes += BytesOfLeaves(download.content, chunk, partial.received);
+    return bytes;
 }
 
 bool Swarm::Impl::HasUnverified(PeerId peer, const OutPoint& link) const {
@@ -77,6 +95,59 @@ bool Swarm::Impl::HasUnverified(PeerId peer, const OutPoint& link) const {
             return paid_by != partial.second.links.end() && paid_by->second == link;
         });
     });
+}
+
+// The connection broke: the same is true, within a window, and not time and again.
+void Swarm::Impl::ForgiveBreak(PeerId peer) {
+    for (auto& [outpoint, link] : payer_links) {
+        if (link.peer != peer || link.breaks == kMaxForgivenBreaks) continue;
+        const uint64_t bytes = InFlightBytes(peer, outpoint);
+        if (bytes == 0) continue;
+        ++link.breaks;
+        Amount ask;
+        for (const auto& [content, download] : downloads) {
+            const auto provider = download.providers.find(peer);
+            if (provider != download.providers.end()) ask = std::max(ask, provider->second.ask);
+        }
+        const uint64_t known = TrueValue(link);
+        const uint64_t window = std::max(ValueOf(kChunkBytes, ask).drops, known / kPaidChunksPerCreditChunk);
+        link.broken.drops += std::min(ValueOf(bytes, ask).drops, window);
+    }
+}
+
+// What the payee may count more than we do: see OnChannelAccept.
+uint64_t Swarm::Impl::Tolerated(const PayerLink& link) const {
+    const uint64_t known = TrueValue(link);
+    const uint64_t chunks = link.channel.received_bytes / kChunkBytes;
+    const uint64_t chunk_price = chunks == 0 ? link.channel.first_voucher.drops : known / chunks;
+    return known / kPaidChunksPerCreditChunk + chunk_price + link.abandoned.drops +
+           std::min(link.broken.drops, known / 8 + kMaxForgivenBreaks * chunk_price);
+}
+
+// Of what the payee says to have delivered over what came: all of it or nothing. What is taken is a part of the
+// download that uses the channel, and of its budget.
+bool Swarm::Impl::Adopt(PayerLink& link, const Meter& theirs) {
+    const OutPoint& outpoint = link.channel.lock.outpoint;
+    const Amount known = std::max(link.channel.meter.Owed(), link.channel.Paid());
+    const uint64_t more = Less(theirs.Owed(), known).drops;
+    if (link.adopted.drops + more > Tolerated(link)) return false;
+    const auto user = std::find_if(downloads.begin(), downloads.end(), [&](const auto& download) {
+        return download.second.used.contains(outpoint) || (link.peer && download.second.providers.contains(*link.peer));
+    });
+    if (user != downloads.end() && more > 0) {
+        Download& download = user->second;
+        const Cost cost = CostSoFar(download, outpoint);
+        if (cost.elsewhere + cost.here.Owed().drops + more > download.limits.budget.drops) {
+            download.over_budget = true;
+            return false;
+        }
+        constexpr uint64_t kMiB = 1 << 20;
+        download.meter.Add(kMiB, Amount(more));
+        download.used[outpoint].Add(kMiB, Amount(more));
+    }
+    link.adopted.drops += more;
+    link.channel.meter = theirs;
+    return true;
 }
 
 // The user stops a download: what was asked for and did not come, or is not verified, may have been delivered.
@@ -150,14 +221,29 @@ Swarm::Impl::Cost Swarm::Impl::CostSoFar(const Download& download, const OutPoin
 
 size_t Swarm::Impl::PaidRoom(Download& download, PeerId peer, const Provider& provider, size_t limit) {
     if (provider.ask > download.limits.max_price_per_mib || provider.needs_finality) return 0;
-    const uint64_t least = std::min<uint64_t>(kChunkBytes, download.LeftBytes());
+    uint64_t least = std::min<uint64_t>(kChunkBytes, download.LeftBytes());
+    if (download.LeftBytes() < 2 * uint64_t{kChunkBytes}) {  // the rest of the last one may be little
+        const uint64_t left = download.LeftBytes() - std::min(download.LeftBytes(), PartialBytes(download));
+        least = std::min(least, std::max<uint64_t>(left, 1));
+    }
     PayerLink* link = UsableLink(peer, least, provider.ask);
     if (link == nullptr) {
-        // Full, and nothing of it is under way: another one is wanted.
+        // Full, and nothing of it is under way (what came in part goes on only with another request): another one is
+        // wanted.
         link = PayerLinkOf(peer);
-        if (link != nullptr && link->accepted && provider.active == 0 &&
-            InFlightBytes(peer, link->channel.lock.outpoint) == 0)
-            link->useless = true;
+        const auto verifies = [&](const auto& entry) {
+            const auto paid_by = entry.second.links.find(peer);
+            return entry.second.phase != PartialChunk::Phase::kCollecting && paid_by != entry.second.links.end() &&
+                   paid_by->second == link->channel.lock.outpoint;
+        };
+        if (link == nullptr || !link->accepted) return 0;
+        const bool waits = std::any_of(downloads.begin(), downloads.end(), [&](const auto& entry) {
+            const Download& other = entry.second;
+            const auto there = other.providers.find(peer);
+            return (there != other.providers.end() && there->second.active > 0) ||
+                   std::any_of(other.partials.begin(), other.partials.end(), verifies);
+        });
+        if (!waits) link->useless = true;
         return 0;
     }
     if (!link->final) limit = 1;
@@ -408,7 +494,8 @@ void Swarm::Impl::OnChannelTerms(PeerId peer, const ChannelTerms& terms, Instant
     if (found == downloads.end()) return;
     const auto provider = found->second.providers.find(peer);
     if (provider == found->second.providers.end() || !provider->second.terms_asked || provider->second.opening) return;
-    if (terms.first_voucher > Amount(kDropsPerSlu / 100) ||
+    const Amount worth = FirstVoucher(config.params, fee_per_kvb);
+    if (terms.first_voucher.drops > kMaxFirstVoucherFactor * worth.drops ||
         terms.min_window_blocks > 2 * config.params.channel_window_blocks) {
         provider->second.paused_until = now + seconds(600);  // terms nobody should take
         return;
@@ -423,21 +510,12 @@ void Swarm::Impl::OnChannelAccept(PeerId peer, const ChannelAccept& accept, Inst
     if (found == payer_links.end() || found->second.peer != peer) return;
     PayerLink& link = found->second;
     link.channel.Restore(accept.returned, accept.signature);
-    // What was on its way when a connection broke or a download was stopped is lost to us and counted by the payee: up
-    // to a sixteenth of what came, a chunk, and what we stopped, is taken as it says.
+    // What was on its way when a connection broke or a download was stopped is lost to us and counted by the payee. It
+    // is taken as it says: up to a sixteenth of what came, a chunk, what we stopped, and what broke (an eighth at
+    // most).
     const Meter theirs{accept.owed_low, accept.owed_high};
     const bool nothing_comes = !link.accepted || (accept.waits && !HasUnverified(peer, accept.outpoint));
-    if (nothing_comes && theirs.Owed() > link.channel.meter.Owed()) {
-        const Amount known = std::max(link.channel.meter.Owed(), link.channel.Paid());
-        const uint64_t more = Subtract(theirs.Owed(), known).value_or(Amount(0)).drops;
-        const uint64_t chunks = link.channel.received_bytes / kChunkBytes;
-        const uint64_t chunk_price =
-            chunks == 0 ? link.channel.first_voucher.drops : link.channel.meter.Owed().drops / chunks;
-        if (link.adopted.drops + more <= known.drops / kPaidChunksPerCreditChunk + chunk_price + link.abandoned.drops) {
-            link.adopted.drops += more;
-            link.channel.meter = theirs;
-        }
-    }
+    const bool disagrees = nothing_comes && theirs.Owed() > link.channel.meter.Owed() && !Adopt(link, theirs);
     link.accepted = true;
     link.final = link.final || accept.final;
     link.retry_at.reset();
@@ -454,6 +532,7 @@ void Swarm::Impl::OnChannelAccept(PeerId peer, const ChannelAccept& accept, Inst
         if (provider == download.providers.end()) continue;
         provider->second.opening = false;
         if (link.final) provider->second.needs_finality = false;
+        if (disagrees) download.waiting_for = "another seeder: one counts more than it sent";
     }
     if (accept.returned > link.channel.returned) {  // the last voucher was lost on its way
         if (const auto voucher = SignVoucher(link.channel.lock, link.key, link.channel.returned)) Send(peer, *voucher);

@@ -26,6 +26,7 @@ inline constexpr seconds kPipeline{3};          // of a peer's rate: what it is 
 inline constexpr size_t kMaxHashSpans = 1'024;  // of one download in memory: 8 MiB; others are read again when needed
 inline constexpr size_t kMaxPaidPeers = 8;      // that one download opens channels to
 inline constexpr size_t kMaxChannelsOfPeer = 8;
+inline constexpr uint32_t kMaxForgivenBreaks = 8;    // of connections, with something under way, for each channel
 inline constexpr size_t kMaxContentsOfPeer = 1'024;  // that a peer is told the news of
 inline constexpr seconds kRequestTimeout{3};
 inline constexpr seconds kMaxPatience{30};      // with a peer whose chunks take long
@@ -265,7 +266,9 @@ struct PayerLink {
     uint32_t tries{0};
     uint64_t unpaid_bytes{0};  // verified since the last voucher
     std::optional<Instant> pay_at;
-    Amount adopted;    // of the payee's claims that we could not check
+    Amount adopted;  // of the payee's claims that we could not check
+    Amount broken;   // was under way when connections broke: such claims may be true
+    uint32_t breaks{0};
     Amount abandoned;  // was under way when the user stopped downloads: such claims may be true
     ContentId opened_for;
     Amount locking;  // counted in that download's `locked`
@@ -429,6 +432,10 @@ struct Swarm::Impl {
     // The one that pays `bytes` more at this price: the one in use, or else another, which is in use then.
     PayerLink* UsableLink(PeerId peer, uint64_t bytes, Amount ask);
     bool HasUnverified(PeerId peer, const OutPoint& link) const;
+    static uint64_t PartialBytes(const Download& download);
+    void ForgiveBreak(PeerId peer);
+    uint64_t Tolerated(const PayerLink& link) const;
+    bool Adopt(PayerLink& link, const Meter& theirs);
     void AbandonUnderWay(const Download& download);
     uint64_t InFlightBytes(PeerId peer, const OutPoint& link) const;
     // How many chunks may be under way at a peer with a price, out of `limit`.

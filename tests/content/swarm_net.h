@@ -111,7 +111,9 @@ struct NetNode {
     std::vector<std::string> faults;
     std::vector<uint32_t> fault_peers;
     std::optional<Amount> finished;
-    bool disk_full{false};  // nothing that was verified can be stored
+    std::string waits_for;      // as its last progress says
+    bool disk_full{false};      // nothing that was verified can be stored
+    uint64_t vouchers_fail{0};  // that are not saved from now on
     std::optional<Error> failed;
     ContentId failed_content;
     size_t opened{0};
@@ -338,6 +340,11 @@ class Net {
                                    facts == m_chain.end() ? std::nullopt : std::optional(facts->second), now);
     }
     void Do(NetNode& node, PersistVoucher& a) {
+        if (node.vouchers_fail > 0) {
+            --node.vouchers_fail;
+            const Status full = Fail(ErrorKind::kEnvironment, "the disk is full");
+            return node.swarm->OnVoucherPersisted(a.channel.lock.outpoint, a.channel.returned, full, now);
+        }
         node.vouchers[a.channel.lock.outpoint] = a.channel;
         node.swarm->OnVoucherPersisted(a.channel.lock.outpoint, a.channel.returned, {}, now);
     }
@@ -361,7 +368,10 @@ class Net {
         node.failed = a.error;
         node.failed_content = a.content;
     }
-    void Do(NetNode&, DownloadProgress& a) { EXPECT_LE(a.stored_bytes, a.total_bytes); }
+    void Do(NetNode& node, DownloadProgress& a) {
+        EXPECT_LE(a.stored_bytes, a.total_bytes);
+        node.waits_for = a.waiting_for;
+    }
 
     std::vector<std::unique_ptr<NetNode>> m_nodes;
     std::map<ContentId, const TestContent*> m_contents;
