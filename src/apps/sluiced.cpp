@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <csignal>
@@ -57,7 +58,10 @@ struct Threads {
     ~Threads() { Stop(); }
 
     void Start() {
-        network_thread = std::thread([this] { io.run(); });
+        network_thread = std::thread([this] {
+            p2p::PrepareThread("network", p2p::ThreadPriority::kNormal);
+            io.run();
+        });
     }
     // Ends every task that runs and drops the rest.
     void Stop() {
@@ -200,7 +204,17 @@ Status RunDaemon(const node::NodeConfig& config) {
     return outcome;
 }
 
+// Buffers of a chunk (256 KiB) come and go by the thousand a second: glibc would map and unmap each and the kernel
+// clear its pages, for 5 to 8 % of the CPU of a download. Up to 32 MiB of an arena are kept instead.
+void KeepChunkMemory() {
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 32 << 20);
+#endif
+}
+
 int Main(int argc, char** argv) {
+    KeepChunkMemory();
     umask(077);  // what the node writes is its operator's alone
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
