@@ -264,7 +264,8 @@ void ChainService::Publish(const chain::BlockResult& result) {
             for (size_t i = result.change.connected.size() - count; i < result.change.connected.size(); ++i)
                 announce.push_back(result.change.connected[i].block->header);
         }
-        m_sync.OnTipChanged(announce, m_environment.clock.Monotonic());
+        const Block* const newest = announce.empty() ? nullptr : result.change.connected.back().block.get();
+        m_sync.OnTipChanged(announce, m_environment.clock.Monotonic(), newest);
         AnnounceReturned(result.change);
     }
 }

@@ -30,6 +30,8 @@ class AsioStrandExecutor final : public Executor {
 // Bulk threads give way to all others: a block, a request of the operator or a read from a socket does not wait for
 // chunks to be hashed.
 enum class ThreadPriority { kNormal, kBulk };
+// Names the calling thread and has the system treat it so.
+void PrepareThread(const std::string& name, ThreadPriority priority);
 
 // Threads that run posted tasks, several at once, oldest first. Stop (or the destructor) finishes the tasks that run,
 // drops the rest and joins. Thread-safe.

@@ -211,14 +211,17 @@ void BlockRelay::OnBlockServed(PeerId id, size_t bytes, Instant now) {
     ServeNext(id, *peer, now);
 }
 
+bool BlockRelay::BodyBelongs(const Block& block) {
+    return TxMerkleRoot(block.transactions) == block.header.tx_root &&
+           WitnessMerkleRoot(block.transactions) == block.header.witness_root;
+}
+
 // The body belongs to a header that passed all checks; whether it is valid each node finds out by itself, so that
 // nobody waits for another's validation.
 void BlockRelay::HandOn(const Block& block, const BlockHash& hash, ByteSpan payload, Instant now) {
     const bool awaited = std::any_of(m_peers.begin(), m_peers.end(),
                                      [&](const auto& entry) { return entry.second.awaited.contains(hash); });
-    if (!awaited || TxMerkleRoot(block.transactions) != block.header.tx_root ||
-        WitnessMerkleRoot(block.transactions) != block.header.witness_root)
-        return;
+    if (!awaited || !BodyBelongs(block)) return;
     for (auto& [id, peer] : m_peers) {
         if (peer.awaited.erase(hash) == 0) continue;
         peer.served.Charge(static_cast<int64_t>(payload.size()), now);

@@ -19,6 +19,7 @@ class BlockRelay {
     void OnPeerGone(PeerId peer, Instant now);
     void OnGetHeaders(PeerId peer, ByteSpan payload, Instant now);
     void OnHeaders(PeerId peer, ByteSpan payload, Instant now);
+    void OnFreshBlock(PeerId peer, ByteSpan payload, Instant now);
     void OnGetBlocks(PeerId peer, ByteSpan payload, Instant now);
     void OnBlock(PeerId peer, ByteSpan payload, Instant now);
     void OnBlockNotFound(PeerId peer, ByteSpan payload, Instant now);
@@ -26,7 +27,7 @@ class BlockRelay {
     void OnBlockResult(PeerId peer, const BlockHash& hash, BlockOutcome outcome, const std::string& reason,
                        Instant now);
     void OnBlockServed(PeerId peer, size_t bytes, Instant now);
-    void OnTipChanged(const std::vector<BlockHeader>& announce, Instant now);
+    void OnTipChanged(const std::vector<BlockHeader>& announce, const Block* newest, Instant now);
     void Tick(Instant now);
     Instant NextWakeup() const;
     bool Busy() const;
@@ -41,6 +42,7 @@ class BlockRelay {
         Height last_height;
         Height best_before;  // of our headers
         bool full{false};    // the peer has more
+        Bytes fresh_block;   // the block of the only header, if it came with it
     };
     struct EarlyHeader {
         BlockHeader header;
@@ -116,9 +118,11 @@ class BlockRelay {
     bool SortOutEarly(Peer& peer, std::vector<BlockHeader>& headers, Instant now);
     void Continue(PeerId id, Peer& peer, bool full, Instant now);
     void Charge(Peer& peer, const Batch& batch, const HeadersResult& result, Instant now);
-    // Tells the headers to everyone who may not have them.
-    void Announce(std::span<const BlockHeader> headers);
-    void RelayFresh(const Batch& batch, size_t accepted);
+    void TakeHeaders(PeerId id, Peer& peer, std::vector<BlockHeader> headers, ByteSpan fresh_block, Instant now);
+    // Tells the headers to everyone who may not have them; with the last one goes its block, if there is one here.
+    void Announce(std::span<const BlockHeader> headers, ByteSpan fresh_block, Instant now);
+    void RelayFresh(const Batch& batch, size_t accepted, Instant now);
+    void TakeFreshBlock(PeerId id, const Batch& batch, Instant now);
     void ReleaseEarly(Instant now);
     void AskWaiting(Instant now);
     void TickHeaders(Instant now);
@@ -132,6 +136,7 @@ class BlockRelay {
     std::optional<PeerId> ChoosePeer(const WantedBlock& block, Instant now);
     void ServeNext(PeerId id, Peer& peer, Instant now);
     void HandOn(const Block& block, const BlockHash& hash, ByteSpan payload, Instant now);
+    static bool BodyBelongs(const Block& block);
     void EndAwaiting(const BlockHash& hash, Instant now);
     void TickRequests(Instant now);
     void TickServing(Instant now);

@@ -10,6 +10,7 @@ constexpr seconds kMaxPrematureDelay{10};  // our clock may jump
 constexpr seconds kHorizonDelay{10};
 constexpr seconds kMaxUnknownDelay{64};
 constexpr size_t kMaxRepeats = 16;
+constexpr size_t kMaxFreshTransactions = kMaxFreshBlockBytes / 60;  // more are surely too many bytes
 
 }  // namespace
 
@@ -116,43 +117,64 @@ void BlockRelay::OnHeaders(PeerId id, ByteSpan payload, Instant now) {
     if (peer == nullptr) return;
     auto message = Decode<Headers>(payload);
     if (!message) return Misbehaving(id, "headers: " + message.error().message);
-    std::vector<BlockHeader>& headers = message->headers;
-    if (headers.empty()) {
+    if (message->headers.empty()) {
         if (std::exchange(peer->headers_deadline, std::nullopt)) Synced(id, *peer, now);
         return;
     }
+    TakeHeaders(id, *peer, std::move(message->headers), {}, now);
+}
+
+// What a peer says unasked: the header of a new block, and its body. The header comes first in every respect.
+void BlockRelay::OnFreshBlock(PeerId id, ByteSpan payload, Instant now) {
+    Peer* const peer = Find(id);
+    if (peer == nullptr) return;
+    BlockHeader header;
+    Reader reader(payload);
+    reader(header);
+    if (!reader.Ok()) return Misbehaving(id, "freshblock: " + reader.error());
+    const BlockHash hash = header.Hash();
+    if (m_view.HaveHeader(hash)) {
+        peer->has.Add(hash);
+        return OnBlock(id, payload, now);
+    }
+    TakeHeaders(id, *peer, {header}, payload, now);
+}
+
+void BlockRelay::TakeHeaders(PeerId id, Peer& peer, std::vector<BlockHeader> headers, ByteSpan fresh_block,
+                             Instant now) {
     Batch batch;
     for (const BlockHeader& header : headers) {
         if (!batch.hashes.empty() && header.prev != batch.hashes.back())
             return Misbehaving(id, "headers are not consecutive");
         batch.hashes.push_back(header.Hash());
     }
-    if (!m_view.HaveHeader(headers.front().prev)) return OnUnconnected(id, *peer, headers, now);
-    peer->headers_deadline.reset();
-    if (peer->batch) {
-        peer->ask_again = true;
+    if (!m_view.HaveHeader(headers.front().prev)) return OnUnconnected(id, peer, headers, now);
+    peer.headers_deadline.reset();
+    if (peer.batch) {
+        peer.ask_again = true;
         return;
     }
     // Those that we have cost nothing more.
     const auto first_new = std::partition_point(batch.hashes.begin(), batch.hashes.end(),
                                                 [&](const BlockHash& hash) { return m_view.HaveHeader(hash); });
-    for (auto it = batch.hashes.begin(); it != first_new; ++it) peer->has.Add(*it);
-    if (first_new != batch.hashes.begin()) peer->last_common = *(first_new - 1);
+    for (auto it = batch.hashes.begin(); it != first_new; ++it) peer.has.Add(*it);
+    if (first_new != batch.hashes.begin()) peer.last_common = *(first_new - 1);
     batch.full = headers.size() == kMaxHeadersPerMessage;
-    if (first_new == batch.hashes.end()) return OnKnown(id, *peer, headers.back().height, batch.full, now);
-    if (peer->header_work.InDebt(now)) {
-        peer->ask_at = peer->header_work.FreeAt(now);
+    if (first_new == batch.hashes.end()) return OnKnown(id, peer, headers.back().height, batch.full, now);
+    if (peer.header_work.InDebt(now)) {
+        peer.ask_at = peer.header_work.FreeAt(now);
         return;
     }
     headers.erase(headers.begin(), headers.begin() + (first_new - batch.hashes.begin()));
     batch.hashes.erase(batch.hashes.begin(), first_new);
-    if (!SortOutEarly(*peer, headers, now)) batch.full = false;
-    if (headers.empty()) return Synced(id, *peer, now);
+    if (!SortOutEarly(peer, headers, now)) batch.full = false;
+    if (headers.empty()) return Synced(id, peer, now);
     batch.hashes.resize(headers.size());
     batch.last_height = headers.back().height;
     batch.best_before = m_view.BestHeaderHeight();
     if (headers.size() <= Sync::kMaxAnnouncedHeaders) batch.news = headers;
-    peer->batch = std::move(batch);
+    batch.fresh_block = ToBytes(fresh_block);
+    peer.batch = std::move(batch);
     m_actions.push_back(ProcessHeadersAction{id, std::move(headers)});
 }
 
@@ -240,7 +262,8 @@ void BlockRelay::OnHeadersResult(PeerId id, const HeadersResult& result, Instant
         peer->repeats = 0;
         peer->unknown_delay = seconds(1);
         peer->next_unknown = now;
-        RelayFresh(batch, accepted);
+        RelayFresh(batch, accepted, now);
+        if (!batch.fresh_block.empty()) TakeFreshBlock(id, batch, now);
     }
     switch (result.outcome) {
         case HeadersOutcome::kAccepted:
@@ -268,23 +291,48 @@ void BlockRelay::OnHeadersResult(PeerId id, const HeadersResult& result, Instant
     AssignBlocks(now);
 }
 
-void BlockRelay::Announce(std::span<const BlockHeader> headers) {
+// A block goes only to those who have its parent, by what they told us or we told them, and as part of what we give.
+void BlockRelay::Announce(std::span<const BlockHeader> headers, ByteSpan fresh_block, Instant now) {
     for (auto& [id, peer] : m_peers) {
         Headers news;
         for (const BlockHeader& header : headers) {
             const BlockHash hash = header.Hash();
             if ((!peer.has.Has(hash) && peer.told.Add(hash)) || !news.headers.empty()) news.headers.push_back(header);
         }
-        if (!news.headers.empty()) Send(id, MessageType::kHeaders, Encode(news));
+        if (news.headers.empty()) continue;
+        const BlockHash& parent = news.headers.front().prev;
+        if (news.headers.size() == 1 && !fresh_block.empty() && (peer.has.Has(parent) || peer.told.Has(parent)) &&
+            !peer.served.InDebt(now)) {
+            peer.served.Charge(static_cast<int64_t>(fresh_block.size()), now);
+            Send(id, MessageType::kFreshBlock, ToBytes(fresh_block));
+        } else {
+            Send(id, MessageType::kHeaders, Encode(news));
+        }
     }
 }
 
 // Before the body is here. Only what is our best branch now: a third header of an equivocator never is, unless a
 // better branch goes through it.
-void BlockRelay::RelayFresh(const Batch& batch, size_t accepted) {
+void BlockRelay::RelayFresh(const Batch& batch, size_t accepted, Instant now) {
     if (batch.news.empty() || batch.hashes[accepted - 1] != m_view.BestHeader()) return;
     const Slot slot = batch.news[accepted - 1].slot;
-    if (IsFresh(slot) && m_view.UntilSlot(slot) <= milliseconds(0)) Announce(std::span(batch.news).first(accepted));
+    if (!IsFresh(slot) || m_view.UntilSlot(slot) > milliseconds(0)) return;
+    const auto block = Block::FromBytes(batch.fresh_block);
+    const bool is_whole = !batch.fresh_block.empty() && block && BodyBelongs(*block);
+    Announce(std::span(batch.news).first(accepted), is_whole ? ByteSpan(batch.fresh_block) : ByteSpan(), now);
+}
+
+// It is taken as if it had been asked for, if it would be asked for now.
+void BlockRelay::TakeFreshBlock(PeerId id, const Batch& batch, Instant now) {
+    const BlockHash& hash = batch.hashes.front();
+    if (m_requests.contains(hash) || m_processing.contains(hash)) return OnBlock(id, batch.fresh_block, now);
+    if (m_requests.size() + m_processing.size() >= Sync::kMaxBlocksInFlight) return;
+    for (const WantedBlock& wanted : m_view.BlocksWanted(Sync::kMaxBlocksInFlight)) {
+        if (wanted.hash != hash || m_view.UntilSlot(wanted.slot) > milliseconds(0)) continue;
+        m_requests.emplace(hash, Request{id, now, now + Sync::kFreshBlockTimeout, wanted, true});
+        ++m_peers.at(id).in_flight;
+        return OnBlock(id, batch.fresh_block, now);
+    }
 }
 
 void BlockRelay::ReleaseEarly(Instant now) {
@@ -297,7 +345,7 @@ void BlockRelay::ReleaseEarly(Instant now) {
         });
     }
     for (const BlockHeader& header : released) {
-        if (header.Hash() == m_view.BestHeader()) Announce(std::span(&header, 1));
+        if (header.Hash() == m_view.BestHeader()) Announce(std::span(&header, 1), {}, now);
     }
     if (!released.empty()) AssignBlocks(now);
 }
@@ -314,9 +362,13 @@ void BlockRelay::AskWaiting(Instant now) {
     }
 }
 
-void BlockRelay::OnTipChanged(const std::vector<BlockHeader>& announce, Instant now) {
+void BlockRelay::OnTipChanged(const std::vector<BlockHeader>& announce, const Block* newest, Instant now) {
     const size_t count = std::min(announce.size(), Sync::kMaxAnnouncedHeaders);
-    Announce(std::span(announce).last(count));
+    Bytes block;
+    if (newest != nullptr && count != 0 && newest->transactions.size() <= kMaxFreshTransactions)
+        block = newest->ToBytes();
+    if (block.size() > kMaxFreshBlockBytes) block.clear();
+    Announce(std::span(announce).last(count), block, now);
     m_leader_until = std::max(m_leader_until, now + Sync::kLeaderPatience);
     AskWaiting(now);
     AssignBlocks(now);

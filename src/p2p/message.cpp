@@ -34,6 +34,8 @@ constexpr TypeRule kRules[] = {
     {kVote, MessageClass::kVotes, kMaxVoteBytes, "vote"},
     {kContentControl, MessageClass::kControl, kMaxContentControlBytes, "contentcontrol"},
     {kContentChunk, MessageClass::kChunks, kMaxContentChunkBytes, "contentchunk"},
+    {kBulkLane, MessageClass::kVotes, 0, "bulklane"},
+    {kFreshBlock, MessageClass::kHeaders, kMaxFreshBlockBytes, "freshblock"},
 };
 
 constexpr bool RulesAreInOrder() {

@@ -20,6 +20,7 @@ inline constexpr size_t kMaxAddressesPerMessage = 256;
 inline constexpr size_t kMaxUserAgentBytes = 128;
 inline constexpr size_t kMaxVoteBytes = 1024;
 inline constexpr size_t kMaxContentControlBytes = 64 << 10;
+inline constexpr size_t kMaxFreshBlockBytes = 16 << 10;           // one frame
 inline constexpr size_t kMaxContentChunkBytes = (16 << 10) + 64;  // one leaf with its header: one frame
 
 enum class MessageType : uint8_t {
@@ -41,6 +42,8 @@ enum class MessageType : uint8_t {
     kVote = 16,             // opaque
     kContentControl = 17,   // opaque
     kContentChunk = 18,     // opaque
+    kBulkLane = 19,         // empty: this connection is the bulk lane of another one between the same nodes
+    kFreshBlock = 20,       // a block of at most kMaxFreshBlockBytes: its header is announced, and this is its body
 };
 
 // Strict priority, highest first: a frame of a class leaves only when no higher class has any.

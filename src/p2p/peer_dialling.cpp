@@ -59,7 +59,7 @@ void PeerManager::Impl::DialManual() {
 
 size_t PeerManager::Impl::ProviderConnections() const {
     return static_cast<size_t>(std::count_if(peers.begin(), peers.end(), [](const auto& entry) {
-        return entry.second->info.direction == Direction::kProvider && !entry.second->closed;
+        return entry.second->info.direction == Direction::kProvider && !entry.second->closed && !entry.second->lane_of;
     }));
 }
 
@@ -67,7 +67,7 @@ bool PeerManager::Impl::WantsAutomatic() const {
     if (!automatic || ChainConnections() >= config.max_peers) return false;
     if (addresses.size() == 0 && anchors.empty() && seeds.empty()) return false;
     const auto outbound = std::count_if(peers.begin(), peers.end(), [](const auto& entry) {
-        return entry.second->info.direction == Direction::kOutbound && !entry.second->closed;
+        return entry.second->info.direction == Direction::kOutbound && !entry.second->closed && !entry.second->lane_of;
     });
     return static_cast<size_t>(outbound) < config.max_outbound;
 }
@@ -87,7 +87,7 @@ void PeerManager::Impl::DialAutomatic() {
     std::set<uint32_t> groups;
     size_t local = 0;
     for (const auto& [id, peer] : peers) {
-        if (peer->info.Inbound() || peer->closed) continue;
+        if (peer->info.Inbound() || peer->closed || peer->lane_of) continue;
         if (peer->info.endpoint.IsRoutable()) {
             groups.insert(AddressBook::GroupOf(peer->info.endpoint));
         } else if (peer->info.direction == Direction::kOutbound) {
@@ -131,7 +131,7 @@ void PeerManager::Impl::DialSeed() {
 }
 
 void PeerManager::Impl::DialEnded(const Peer& peer) {
-    if (peer.info.Inbound()) return;
+    if (peer.info.Inbound() || peer.lane_of) return;
     if (peer.info.direction == Direction::kOutbound) ++outbound_changes;
     if (!peer.greeted) addresses.Failed(peer.info.endpoint);
     if (peer.info.direction == Direction::kProvider && !peer.was_ready)

@@ -93,6 +93,7 @@ void PeerManager::Impl::Close(Peer& peer, const std::string& reason, bool close_
     if (close_socket) network.Close(peer.connection_id);
     by_connection.erase(peer.connection_id);
     closed.insert(peer.info.id);
+    CloseOtherHalf(peer, reason);
     LogDebug("net", "peer {} ({}) gone: {}", peer.info.id.value, peer.info.endpoint.ToString(), reason);
 }
 
@@ -186,8 +187,9 @@ void PeerManager::Impl::Settle() {
             Pump(*peer);
             const uint8_t drained = peer->connection->TakeDrained();
             for (size_t i = 0; i < kMessageClasses; ++i) {
-                if ((drained >> i & 1) != 0 && peer->ready && !peer->closed)
-                    events.OnDrained(id, static_cast<MessageClass>(i));
+                const Peer* const owner = peer->closed ? nullptr : OwnerOf(*peer);
+                if ((drained >> i & 1) != 0 && owner != nullptr && owner->ready)
+                    events.OnDrained(owner->info.id, static_cast<MessageClass>(i));
             }
         }
         if (upload_limit.IsLimiting()) FeedWaiting();
@@ -243,12 +245,19 @@ void PeerManager::SetBestHeight(Height height) { m_impl->best_height = height; }
 
 bool PeerManager::Send(PeerId peer, MessageType type, Payload payload) {
     Impl::Peer* const found = m_impl->FindReady(peer);
-    return found != nullptr && m_impl->Send(*found, type, std::move(payload));
+    if (found == nullptr) return false;
+    if (type != MessageType::kContentChunk) return m_impl->Send(*found, type, std::move(payload));
+    m_impl->DialLane(*found);
+    Impl::Peer* const lane = m_impl->LaneOf(*found);
+    return m_impl->Send(lane != nullptr ? *lane : *found, type, std::move(payload));
 }
 
 size_t PeerManager::QueuedBytes(PeerId peer, MessageClass message_class) const {
     const Impl::Peer* const found = m_impl->FindReady(peer);
-    return found == nullptr ? 0 : found->connection->QueuedBytes(message_class);
+    if (found == nullptr) return 0;
+    const Impl::Peer* const lane = m_impl->LaneOf(*found);
+    return found->connection->QueuedBytes(message_class) +
+           (lane != nullptr ? lane->connection->QueuedBytes(message_class) : 0);
 }
 
 size_t PeerManager::QueueLimitBytes(MessageClass message_class) { return Connection::QueueLimitBytes(message_class); }
@@ -273,18 +282,6 @@ bool PeerManager::IsDiscouraged(const NodeId& node) const {
     return m_impl->discouraged.Has(node, m_impl->clock.Monotonic());
 }
 
-namespace {
-
-PeerInfo InfoOf(const PeerInfo& info, const Connection& connection) {
-    PeerInfo result = info;
-    result.ping = connection.ping();
-    result.min_ping = connection.min_ping();
-    result.last_received = connection.last_received();
-    return result;
-}
-
-}  // namespace
-
 void PeerManager::SetUploadLimits(BandwidthSchedule all, BandwidthSchedule per_peer) {
     m_impl->Enter([&] {
         m_impl->upload_limit.Set(std::move(all), std::move(per_peer));
@@ -298,13 +295,13 @@ const BandwidthSchedule& PeerManager::max_upload_per_peer() const { return m_imp
 std::optional<PeerInfo> PeerManager::Peer(PeerId peer) const {
     const Impl::Peer* const found = m_impl->FindReady(peer);
     if (found == nullptr) return std::nullopt;
-    return InfoOf(found->info, *found->connection);
+    return m_impl->InfoOf(*found);
 }
 
 std::vector<PeerInfo> PeerManager::Peers() const {
     std::vector<PeerInfo> result;
     for (const auto& [id, peer] : m_impl->peers) {
-        if (peer->ready && !peer->closed) result.push_back(InfoOf(peer->info, *peer->connection));
+        if (peer->ready && !peer->closed) result.push_back(m_impl->InfoOf(*peer));
     }
     return result;
 }
@@ -326,7 +323,7 @@ void PeerManager::Tick() {
                 m_impl->Close(*peer, status.error().message);
                 continue;
             }
-            if (!peer->ready && now >= peer->started + kHelloTimeout) {
+            if (!peer->ready && !peer->lane_open && now >= peer->started + kHelloTimeout) {
                 m_impl->Close(*peer, "no hello within 20 s");
                 continue;
             }
@@ -345,7 +342,7 @@ Instant PeerManager::NextWakeup() const {
     Instant next = Instant::max();
     for (const auto& [id, peer] : m_impl->peers) {
         next = std::min(next, peer->connection ? peer->connection->NextWakeup() : peer->started + kDialTimeout);
-        if (peer->connection && !peer->ready) next = std::min(next, peer->started + kHelloTimeout);
+        if (peer->connection && !peer->ready && !peer->lane_open) next = std::min(next, peer->started + kHelloTimeout);
         if (peer->resume_at) next = std::min(next, *peer->resume_at);
     }
     if (const auto feed = m_impl->upload_limit.NextAt(m_impl->clock.Monotonic())) next = std::min(next, *feed);

@@ -97,8 +97,8 @@ struct PeerManagerConfig {
 // but those given to it; lives on the network strand.
 //
 // Invariants: 1. one ready peer for each node id; 2. never more than max_peers connections, and max_providers
-// besides; 3. a peer that is ready has a version, node id and network that were checked; 4. what is queued and buffered
-// for a peer is bounded.
+// besides, and of each peer a bulk lane for chunks; 3. a peer that is ready has a version, node id and network that
+// were checked; 4. what is queued and buffered for a peer is bounded.
 //
 // Two nodes that dial each other keep the connection that the node with the lower id dialled; of two in the same
 // direction the older one stays.
@@ -157,8 +157,8 @@ class PeerManager final : private NetworkEvents {
     // discourage_for.
     void Misbehaving(PeerId peer, const std::string& reason);
     bool IsDiscouraged(const NodeId& node) const;
-    // What handling a message of the peer cost besides what its type and size say, in units of 0.1 µs: a peer that costs
-    // too much is not read from for a while. Called from inside OnMessage.
+    // What handling a message of the peer cost besides what its type and size say, in units of 0.1 µs: a peer that
+    // costs too much is not read from for a while. Called from inside OnMessage.
     void Charge(PeerId peer, int64_t units);
 
     // Limits on chunks to all peers and to each; everything else leaves as ever.
@@ -168,7 +168,7 @@ class PeerManager final : private NetworkEvents {
 
     std::optional<PeerInfo> Peer(PeerId peer) const;
     std::vector<PeerInfo> Peers() const;  // the ready ones, by id
-    size_t ConnectionCount() const;       // those still shaking hands too
+    size_t ConnectionCount() const;       // those still shaking hands and bulk lanes too
 
     // Does what is due by the clock: timeouts, pings, dialling. Call at NextWakeup or later, and after adding nodes or
     // addresses.

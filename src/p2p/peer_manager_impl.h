@@ -14,7 +14,7 @@
 #include "p2p/upload_limit.h"
 
 // The inside of PeerManager: peer_manager.cpp holds its public calls and the network's events, peer_dialling.cpp whom
-// to dial when, peer_messages.cpp what happens to what peers say.
+// to dial when, peer_messages.cpp what happens to what peers say, peer_lanes.cpp the second connections for chunks.
 
 namespace sluice::p2p {
 
@@ -37,6 +37,10 @@ struct PeerManager::Impl {
         std::optional<TokenBucket> work;  // what its messages cost us, in thousandths
         std::optional<TokenBucket> chunk_bytes;
         std::optional<Instant> resume_at;  // not read from before
+        std::optional<PeerId> lane;        // its bulk lane, dialled or open
+        bool lane_tried{false};
+        std::optional<PeerId> lane_of;  // it is the bulk lane of that peer, and never ready itself
+        bool lane_open{false};          // of a lane: chunks may travel on it
     };
     using PeerPtr = std::unique_ptr<Peer>;
 
@@ -94,6 +98,22 @@ struct PeerManager::Impl {
     void Charge(Peer& peer, MessageType type, size_t bytes);
     void PauseIfInDebt(Peer& peer);
 
+    // peer_lanes.cpp
+    // The dialling side asks for a lane once, when the first chunk goes either way.
+    void DialLane(Peer& peer);
+    void GreetLane(Peer& lane);
+    // What was accepted says that it is the lane of a peer.
+    void BecomeLane(Peer& newcomer);
+    void OnLaneMessage(Peer& lane, MessageType type, ByteSpan payload);
+    // A lane that was open ends with its peer, and its peer with it.
+    void CloseOtherHalf(Peer& peer, const std::string& reason);
+    // The peer's open lane; nullptr if there is none.
+    Peer* LaneOf(const Peer& peer) const;
+    // Who speaks: the peer itself, or that whose lane it is; nullptr if that is gone.
+    Peer* OwnerOf(Peer& peer) const;
+    size_t Lanes() const;
+    PeerInfo InfoOf(const Peer& peer) const;
+
     // peer_places.cpp
     // Whether a new inbound connection may stay; ends another one for it if all places are taken.
     bool MakePlaceForInbound(const Endpoint& remote);
@@ -111,7 +131,7 @@ struct PeerManager::Impl {
     bool IsVerified(const Endpoint& endpoint) const { return verified.Has(endpoint) || addresses.IsTried(endpoint); }
     bool MayDial(const Endpoint& endpoint);
     size_t ProviderConnections() const;
-    size_t ChainConnections() const { return by_connection.size() - ProviderConnections(); }
+    size_t ChainConnections() const { return by_connection.size() - ProviderConnections() - Lanes(); }
     void DialEnded(const Peer& peer);
     bool ConnectedTo(const Endpoint& endpoint) const;
 

@@ -19,6 +19,7 @@ int64_t WorkOf(MessageType type, size_t bytes) {
     const auto size = static_cast<int64_t>(bytes);
     switch (type) {
         case MessageType::kHeaders:
+        case MessageType::kFreshBlock:
             return 1000 + size / 3;
         case MessageType::kBlock:
             return 1000 + size / 20;
@@ -44,6 +45,7 @@ int64_t WorkOf(MessageType type, size_t bytes) {
         case MessageType::kPong:
         case MessageType::kTransaction:
         case MessageType::kVote:
+        case MessageType::kBulkLane:
             return 1000;
     }
     return 1000;
@@ -91,6 +93,10 @@ void PeerManager::Impl::OnSecured(Peer& peer, const NodeId& node) {
         Close(peer, "the node broke the rules lately");
         return;
     }
+    if (peer.lane_of) {
+        GreetLane(peer);
+        return;
+    }
     Hello hello;
     hello.services = config.services;
     hello.user_agent = config.user_agent;
@@ -101,9 +107,15 @@ void PeerManager::Impl::OnSecured(Peer& peer, const NodeId& node) {
 
 void PeerManager::Impl::OnReceived(Peer& peer, MessageType type, ByteSpan payload) {
     Charge(peer, type, payload.size());
+    if (peer.lane_of) {
+        OnLaneMessage(peer, type, payload);
+        return;
+    }
     if (!peer.ready) {
         if (type == MessageType::kHello) {
             OnHello(peer, payload);
+        } else if (type == MessageType::kBulkLane) {
+            BecomeLane(peer);
         } else if (type != MessageType::kPing && type != MessageType::kPong) {
             Punish(peer, std::string("the first message is ") + NameOf(type) + ", not hello");
         }
@@ -111,7 +123,8 @@ void PeerManager::Impl::OnReceived(Peer& peer, MessageType type, ByteSpan payloa
     }
     switch (type) {
         case MessageType::kHello:
-            Punish(peer, "a second hello");
+        case MessageType::kBulkLane:
+            Punish(peer, type == MessageType::kHello ? "a second hello" : "bulklane after hello");
             return;
         case MessageType::kPing:
         case MessageType::kPong:
@@ -123,6 +136,7 @@ void PeerManager::Impl::OnReceived(Peer& peer, MessageType type, ByteSpan payloa
             OnAddresses(peer, payload);
             return;
         default:
+            if (type == MessageType::kContentChunk) DialLane(peer);
             events.OnMessage(peer.info.id, type, payload);
     }
 }

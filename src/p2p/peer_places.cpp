@@ -18,7 +18,7 @@ constexpr size_t kKeptByPing = 8;
 
 bool PeerManager::Impl::HasPlaceForInbound() const {
     const auto inbound = std::count_if(peers.begin(), peers.end(), [](const auto& entry) {
-        return entry.second->info.Inbound() && !entry.second->closed;
+        return entry.second->info.Inbound() && !entry.second->closed && !entry.second->lane_of;
     });
     const size_t reserved = std::min(config.max_outbound, config.max_peers / 2);
     return static_cast<size_t>(inbound) < config.max_peers - reserved && ChainConnections() < config.max_peers;
@@ -26,7 +26,8 @@ bool PeerManager::Impl::HasPlaceForInbound() const {
 
 bool PeerManager::Impl::MakePlaceForInbound(const Endpoint& remote) {
     const auto same_ip = std::count_if(peers.begin(), peers.end(), [&](const auto& entry) {
-        return entry.second->info.Inbound() && !entry.second->closed && entry.second->info.endpoint.ip == remote.ip;
+        return entry.second->info.Inbound() && !entry.second->closed && !entry.second->lane_of &&
+               entry.second->info.endpoint.ip == remote.ip;
     });
     if (!remote.IsLoopback() && static_cast<size_t>(same_ip) >= config.max_inbound_per_ip) return false;
     if (HasPlaceForInbound()) return true;
@@ -46,7 +47,7 @@ PeerManager::Impl::Peer* PeerManager::Impl::LeastOfInbound() {
     };
     std::vector<Candidate> candidates;  // the oldest first
     for (const auto& [id, peer] : peers) {
-        if (!peer->info.Inbound() || peer->closed) continue;
+        if (!peer->info.Inbound() || peer->closed || peer->lane_of) continue;
         const uint32_t group = AddressBook::GroupOf(peer->info.endpoint);
         const std::array<uint8_t, 4> bytes{static_cast<uint8_t>(group), static_cast<uint8_t>(group >> 8),
                                            static_cast<uint8_t>(group >> 16), static_cast<uint8_t>(group >> 24)};

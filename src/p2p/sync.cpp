@@ -39,6 +39,9 @@ bool Sync::OnMessage(PeerId peer, MessageType type, ByteSpan payload, Instant no
         case MessageType::kBlock:
             m_impl->blocks.OnBlock(peer, payload, now);
             return true;
+        case MessageType::kFreshBlock:
+            m_impl->blocks.OnFreshBlock(peer, payload, now);
+            return true;
         case MessageType::kBlockNotFound:
             m_impl->blocks.OnBlockNotFound(peer, payload, now);
             return true;
@@ -78,8 +81,8 @@ void Sync::OnTransactionResult(PeerId peer, const TransactionRef& transaction, c
 
 void Sync::OnBlockServed(PeerId peer, size_t bytes, Instant now) { m_impl->blocks.OnBlockServed(peer, bytes, now); }
 
-void Sync::OnTipChanged(const std::vector<BlockHeader>& announce, Instant now) {
-    m_impl->blocks.OnTipChanged(announce, now);
+void Sync::OnTipChanged(const std::vector<BlockHeader>& announce, Instant now, const Block* newest) {
+    m_impl->blocks.OnTipChanged(announce, newest, now);
     m_impl->transactions.OnTipChanged(now);
 }
 

@@ -139,7 +139,9 @@ struct TransactionResult {
 // Blocks: up to 16 requests a peer, the rarest resource being order, so lowest first and each to the least busy peer
 // that has it; another is asked after kBlockTimeout. A fresh header is told to the peers as soon as it is checked, and
 // a fresh body is handed to those who have asked for it as soon as its merkle roots are [validation at every hop]; a
-// fresh body is asked of its first announcer and after kFreshBlockTimeout of another one. Serving blocks costs the
+// fresh body is asked of its first announcer and after kFreshBlockTimeout of another one. A block of at most
+// kMaxFreshBlockBytes goes with its header to those of whom we know that they have its parent: its header is checked
+// as ever, and its body taken if it is one that would be asked for now. Serving blocks costs the
 // tokens of kServeBytes.... Transactions are announced by wtxid; another announcer is asked after kTransactionTimeout.
 // Replacements cost the tokens of kReplay....
 class Sync {
@@ -201,8 +203,9 @@ class Sync {
     void OnBlockServed(PeerId peer, size_t bytes, Instant now);
 
     // The connected tip moved. `announce`: the newest headers of the new branch, oldest first (at most the last
-    // kMaxAnnouncedHeaders are told); empty while catching up. Call it for blocks of our own too.
-    void OnTipChanged(const std::vector<BlockHeader>& announce, Instant now);
+    // kMaxAnnouncedHeaders are told); empty while catching up. Call it for blocks of our own too. `newest`: the last
+    // one's block, if it is at hand.
+    void OnTipChanged(const std::vector<BlockHeader>& announce, Instant now, const Block* newest = nullptr);
     // A transaction entered the mempool by another way (our wallet, a reorg): tell the peers.
     void AnnounceTransaction(const TransactionRef& transaction, Instant now);
     // The same for one peer: what waits in the mempool when it connects.

@@ -89,17 +89,21 @@ void WantShortSlices() {
 
 }  // namespace
 
+void PrepareThread(const std::string& name, ThreadPriority priority) {
+    pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+    if (priority == ThreadPriority::kBulk) {
+        GiveWay();
+    } else {
+        WantShortSlices();
+    }
+}
+
 ThreadPool::ThreadPool(size_t threads, const std::string& name, ThreadPriority priority)
     : m_impl(std::make_unique<Impl>()) {
     CHECK(threads >= 1);
     for (size_t i = 0; i < threads; ++i) {
         m_impl->threads.emplace_back([impl = m_impl.get(), name, priority] {
-            pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
-            if (priority == ThreadPriority::kBulk) {
-                GiveWay();
-            } else {
-                WantShortSlices();
-            }
+            PrepareThread(name, priority);
             impl->Run();
         });
     }

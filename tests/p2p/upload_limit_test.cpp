@@ -249,7 +249,8 @@ TEST_F(LimitedManagerTest, WithoutALimitAllLeavesAtOnce) {
 
 TEST_F(LimitedManagerTest, TheManagerWakesWhenTheNextChunkMayLeave) {
     seeder.manager->SetAutomaticOutbound(false);
-    Run(milliseconds(10));  // the first pings
+    SendLeaves(seeder.events.ready[0], 1);
+    Run(milliseconds(20));  // the bulk lane, and the first pings
     seeder.manager->SetUploadLimits(Kib("10"), {});
     SendLeaves(seeder.events.ready[0], 4);
     ASSERT_TRUE(internet.Deliver());
