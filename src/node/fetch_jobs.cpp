@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "content/manifest.h"
+#include "util/log.h"
 
 namespace sluice::node {
 
@@ -232,6 +233,22 @@ Result<JobId> FetchJobs::StartSeed(const ClaimId& claim, std::optional<Amount> p
                                         {"paid", FormatSlu(*paid)}});
         });
     return job;
+}
+
+void FetchJobs::FetchForWallet(const PublishRecord& record) {
+    OwnFetch& own = m_own[record.content];
+    const Instant now = m_tasks.environment().clock.Monotonic();
+    const auto last = m_tasks.jobs().Find(own.job);
+    if ((last && last->state == JobState::kRunning) || now < own.next_try) return;
+    own.next_try = now + kRetry;
+    const auto job = m_tasks.jobs().Start("fetch", record.title);
+    if (!job) return LogWarning("jobs", "'{}' is not fetched: {}", record.title, job.error().message);
+    own.job = *job;
+    FetchWish wish{record.content, LimitsFor(record.content, {}, m_prices), record.seed_price_per_mib, true, {}};
+    m_fetcher.Fetch(*job, std::move(wish), [this, job = *job, title = record.title](Result<Amount> paid) {
+        if (!paid) return m_tasks.jobs().Fail(job, paid.error());
+        m_tasks.jobs().Finish(job, {{"title", title}, {"paid", FormatSlu(*paid)}});
+    });
 }
 
 }  // namespace sluice::node

@@ -38,6 +38,10 @@ class FetchJobs final {
     // haggling brings that down to `min_price_per_mib` at most (none: -minpricepermib, or not at all).
     Result<JobId> StartSeed(const ClaimId& claim, std::optional<Amount> price_per_mib, const FetchLimits& limits,
                             std::optional<Amount> min_price_per_mib = {});
+    // Fetches what the wallet itself needs, a bundle: not announced as seeded, which would tell everybody what was
+    // bought. Again kRetry later if it failed; nothing if it is under way.
+    static constexpr seconds kRetry{60};
+    void FetchForWallet(const PublishRecord& record);
     // Asked, from a long task, for a proof when a key that was sold does not open the content; calls back with the
     // proof's file, empty if there is none.
     using OnFraud =
@@ -52,6 +56,10 @@ class FetchJobs final {
         ClaimId claim;
         std::string file;
         JobId job{0};
+    };
+    struct OwnFetch {
+        JobId job{0};
+        Instant next_try{};
     };
     // One file of a folder on its way to the disk.
     struct FileGet {
@@ -77,6 +85,7 @@ class FetchJobs final {
     DefaultPrices m_prices;
     OnFraud m_on_fraud;
     std::map<std::string, Opening> m_openings;  // by path, of gets; chain strand
+    std::map<ContentId, OwnFetch> m_own;        // for the wallet; chain strand
     std::map<JobId, StreamId> m_files;          // of jobs that get a file; network strand
 };
 

@@ -52,7 +52,7 @@ void KeyRing::Look(const OutPoint& publish, const PubKey& point) {
         PlainSize(record.content.size_bytes) > kMaxBundleBytes)
         return;
     Bundle bundle{
-        publish, {found->claim, record.title, record.content, point, false, record.bundle, {}}, record, false};
+        publish, {found->claim, record.title, record.content, point, false, record.bundle, {}}, record};
     m_bundles.emplace(publish, std::move(bundle));
 }
 
@@ -60,7 +60,7 @@ void KeyRing::Open(Bundle& bundle) {
     if (bundle.view.here) return;
     const auto stored = m_chunks.Find(bundle.record.content);
     if (!stored || !stored->IsComplete()) {
-        if (m_fetch && !std::exchange(bundle.fetching, true)) m_fetch(bundle.view.claim);
+        if (m_fetch) m_fetch(bundle.record);
         return;
     }
     auto key = FindBought(bundle.view.key);

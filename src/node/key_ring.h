@@ -27,8 +27,8 @@ struct BundleView {
 // phrase, chain and the bundles' content do not give again. Belongs to the chain strand.
 class KeyRing final : public ChainListener {
   public:
-    // Fetches a small content and keeps it.
-    using Fetch = std::function<void(const ClaimId&)>;
+    // Has a small content fetched, unless that is under way or was tried just now.
+    using Fetch = std::function<void(const PublishRecord&)>;
     // A bundle that does not hold what its record promises, with the key that opened it.
     using OnFalseBundle = std::function<void(const OutPoint& anchor, const crypto::SecretKey& key)>;
 
@@ -56,7 +56,6 @@ class KeyRing final : public ChainListener {
         OutPoint anchor;
         BundleView view;
         PublishRecord record;
-        bool fetching{false};
     };
     std::optional<crypto::SecretKey> FindBought(const PubKey& point) const;
     void Look(const OutPoint& publish, const PubKey& point);

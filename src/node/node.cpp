@@ -160,10 +160,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
         raw->m_frauds->Examine(std::move(openable), std::move(then));
     });
     node->m_keys->SetHooks(
-        [raw = node.get()](const ClaimId& claim) {
-            const auto job = raw->m_fetch_jobs->StartSeed(claim, Amount(0), {});
-            if (!job) LogWarning("sale", "a bundle is not fetched: {}", job.error().message);
-        },
+        [raw = node.get()](const PublishRecord& record) { raw->m_fetch_jobs->FetchForWallet(record); },
         [raw = node.get()](const OutPoint& anchor, const crypto::SecretKey& key) {
             raw->m_frauds->ReportBundle(anchor, key);
         });

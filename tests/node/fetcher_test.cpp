@@ -209,5 +209,36 @@ TEST_F(FetcherTest, DamageInAPreviewIsNotPaidFor) {
     EXPECT_TRUE(world[kBuyer]->swarm().PayerChannels().empty());
 }
 
+// [Who seeds is announced to the whole world: a bundle would show what its buyer bought.]
+TEST_F(FetcherTest, WhatTheWalletNeedsIsFetchedAndNotAnnounced) {
+    Write("/keys.bin", 5'000, 6);
+    const ClaimInfo info = Publish("/keys.bin", Free(Amount(0)));
+    world[kBuyer]->fetch_jobs().FetchForWallet(info.record);
+    ASSERT_TRUE(world.RunUntil([&] { return Have(info.record.content).IsFull(); }, seconds(60)));
+    world.RunFor(seconds(2));
+    EXPECT_FALSE(world[kBuyer]->discovery().IsSeeding(info.record.content));
+    ASSERT_TRUE(Ends(kBuyer, world[kBuyer]->fetch_jobs().StartSeed(info.id, {}, {}).value()));
+    EXPECT_TRUE(world[kBuyer]->discovery().IsSeeding(info.record.content)) << "what is seeded is";
+}
+
+TEST_F(FetcherTest, WhatTheWalletNeedsIsTriedAgainAfterAFailure) {
+    Write("/keys.bin", 5'000, 6);
+    const ClaimInfo info = Publish("/keys.bin", Free(Slu(1)));  // more than anybody pays
+    const size_t before = world[kBuyer]->jobs().List(1'000).size();
+    const auto jobs = [&] { return world[kBuyer]->jobs().List(1'000).size() - before; };
+    world[kBuyer]->fetch_jobs().FetchForWallet(info.record);
+    world[kBuyer]->fetch_jobs().FetchForWallet(info.record);
+    EXPECT_EQ(jobs(), 1u) << "it is under way";
+    ASSERT_TRUE(
+        world.RunUntil([&] { return world[kBuyer]->jobs().List(1)[0].state == JobState::kFailed; }, seconds(50)));
+    world[kBuyer]->fetch_jobs().FetchForWallet(info.record);
+    EXPECT_EQ(jobs(), 1u) << "not at once";
+    ASSERT_TRUE(world[kSeller]->swarm().Serve(info.record.content, Amount(0)));
+    world.RunFor(FetchJobs::kRetry);
+    world[kBuyer]->fetch_jobs().FetchForWallet(info.record);
+    EXPECT_EQ(jobs(), 2u);
+    EXPECT_TRUE(world.RunUntil([&] { return Have(info.record.content).IsFull(); }, seconds(60)));
+}
+
 }  // namespace
 }  // namespace sluice::node::testing
