@@ -62,11 +62,15 @@ Run DeclareCost(CLI::App& app) {
 std::string ChannelsText(const Json& channels) {
     std::string text;
     for (const Json& c : Member(channels, {"earning"})) {
-        text +=
-            fmt::format("earning {}  {} of {} SLU, {}{}, settle by block {}{}\n", ShortId(TextMember(c, {"channel"})),
-                        TextMember(c, {"earned"}), TextMember(c, {"capacity"}), TextMember(c, {"phase"}),
-                        Member(c, {"connected"}) == true ? ", connected" : "", Member(c, {"settle_by_height"}).dump(),
-                        Member(c, {"worth_settling"}) == true ? "" : " (not worth its fee yet)");
+        const std::string phase = TextMember(c, {"phase"});
+        text += fmt::format("earning {}  {} of {} SLU, {}{}", ShortId(TextMember(c, {"channel"})),
+                            TextMember(c, {"earned"}), TextMember(c, {"capacity"}), phase,
+                            Member(c, {"connected"}) == true ? ", connected" : "");
+        if (phase != "closed" && phase != "settling") {
+            text += ", settle by block " + Member(c, {"settle_by_height"}).dump();
+            if (Member(c, {"worth_settling"}) != true) text += " (not worth its fee yet)";
+        }
+        text += '\n';
     }
     for (const Json& c : Member(channels, {"paying"})) {
         text += fmt::format("paying  {}  {} of {} SLU, {}, expires at block {}\n", ShortId(TextMember(c, {"channel"})),
