@@ -70,11 +70,12 @@ void Swarm::Impl::RequestFrom(Download& download, PeerId peer, Provider& provide
             // It was taken back, and the answer is still to come: the leaves, or a refusal, after which it is asked
             // anew. Asking now could bring it twice.
             request.late = false;
+            request.revived = true;
             request.since = now;
             request.urgent = urgent;
             continue;
         }
-        request = {wanted, 0, now, provider.ask, false, urgent, link, ++next_chunk_request};
+        request = {wanted, 0, now, provider.ask, false, urgent, false, link, ++next_chunk_request};
         message.chunks.push_back({chunk, wanted});
         if (message.chunks.size() < kMaxRequestedChunks) continue;
         Send(peer, message);
@@ -341,13 +342,13 @@ void Swarm::Impl::OnRefuse(PeerId peer, const Refuse& refuse, Instant now) {
     const auto request = provider.requests.find(refuse.chunk);
     if (request == provider.requests.end()) return;
     const OutPoint link = request->second.link;
+    const bool taken_back =
+        refuse.reason == RefuseReason::kTakenBack && (request->second.late || request->second.revived);
     MakeLate(download, peer, provider, refuse.chunk);
     provider.requests.erase(request);
-    if (refuse.reason == RefuseReason::kTakenBack) return Schedule(download, now);
+    if (taken_back) return Schedule(download, now);
     download.prices_seen.reset();
     switch (refuse.reason) {
-        case RefuseReason::kTakenBack:
-            break;
         case RefuseReason::kNeedsFinality:
             provider.needs_finality = true;
             download.waiting_for = "a payment channel to be final";
@@ -361,6 +362,7 @@ void Swarm::Impl::OnRefuse(PeerId peer, const Refuse& refuse, Instant now) {
         case RefuseReason::kNotHere:
         case RefuseReason::kBusy:
         case RefuseReason::kNoCredit:
+        case RefuseReason::kTakenBack:  // it was not: asked again at once, it could say so for ever
             provider.paused_until = now + kRefusedPause;
             break;
     }

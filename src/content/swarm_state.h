@@ -78,8 +78,9 @@ struct ChunkRequest {
     Amount ask;        // when it was made: a price raised since is not paid
     bool late{false};  // taken back: given to another peer, not wanted any more, or stored already
     bool urgent{false};
-    OutPoint link;       // the channel that pays it
-    uint64_t number{0};  // of all requests, in the order of asking
+    bool revived{false};  // was taken back and is wanted again: it may still be answered as taken back
+    OutPoint link;        // the channel that pays it
+    uint64_t number{0};   // of all requests, in the order of asking
 };
 
 // A peer as a source of one content.

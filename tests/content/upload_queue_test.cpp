@@ -93,5 +93,49 @@ TEST(UploadQueue, UrgentOnesComeInTheirOwnOrder) {
     EXPECT_EQ(seeder.Drain(), (Order{0, 9, 8, 2, 7, 1}));
 }
 
+// [A seeder that answers every request as taken back, which nobody did.]
+TEST(Refusals, WhoSaysTakenBackOfWhatWasNotIsLeftAloneForAWhile) {
+    const TestContent content(8 * kChunkBytes);
+    SeededRandom random(1);
+    SwarmConfig config;
+    config.params = NetParams();
+    Swarm swarm(std::move(config), random);
+    Instant now{seconds(1)};
+    size_t requests = 0;
+    std::vector<ChunkIndex> asked;
+    const auto take = [&] {
+        for (const SwarmAction& action : swarm.TakeActions()) {
+            const auto* control = std::get_if<SendControl>(&action);
+            const auto message = control ? DecodeContentMessage(control->payload).value() : ContentMessage(Choke{});
+            const auto* request = std::get_if<RequestChunks>(&message);
+            if (request == nullptr) continue;
+            ++requests;
+            for (const LeafRequest& one : request->chunks) asked.push_back(one.chunk);
+        }
+    };
+    const auto refuse_all = [&] {
+        for (const ChunkIndex chunk : std::exchange(asked, {})) {
+            swarm.OnMessage(kPeer, EncodeContentMessage(Refuse{content.id, chunk, RefuseReason::kTakenBack}), now);
+            take();
+        }
+    };
+    swarm.OnPeerConnected(kPeer, NodeId{}, 1, now);
+    ASSERT_TRUE(swarm.StartDownload(content.id, content.None(), {}, Amount(0), now));
+    Have have;
+    have.content = content.id;
+    have.all = true;
+    swarm.OnMessage(kPeer, EncodeContentMessage(have), now);
+    take();
+    ASSERT_GT(asked.size(), 0u);
+    const size_t before = requests;
+    for (int i = 0; i < 100; ++i) refuse_all();
+    EXPECT_LE(requests, before + 1);
+    EXPECT_TRUE(asked.empty());
+    now += seconds(3);
+    swarm.Tick(now);
+    take();
+    EXPECT_FALSE(asked.empty()) << "later it is asked again";
+}
+
 }  // namespace
 }  // namespace sluice::content::testing
