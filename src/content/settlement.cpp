@@ -1,6 +1,7 @@
 #include "content/settlement.h"
 
 #include <algorithm>
+#include <set>
 
 #include "primitives/script.h"
 
@@ -11,6 +12,7 @@ constexpr size_t kPayWitnessBytes = 1 + (1 + 64) + (1 + 65) + (1 + 68) + (1 + 65
 constexpr size_t kInputBytes = 36 + 1 + 4;
 constexpr size_t kTaprootOutputBytes = 8 + 1 + 34;
 constexpr size_t kSettledEntryBytes = 8;
+constexpr size_t kBaseWeight = (12 + kTaprootOutputBytes + 8 + 1 + 8) * kWitnessScaleFactor;  // without channels
 constexpr size_t kMarginalWeight =
     (kInputBytes + kTaprootOutputBytes + kSettledEntryBytes) * kWitnessScaleFactor + kPayWitnessBytes;
 
@@ -60,12 +62,35 @@ Amount RaisedSettleRate(Amount fee_per_kvb, Amount estimate) {
     return Amount(std::min(std::max(2 * fee_per_kvb.drops, estimate.drops), kMaxSettleFeePerKvb.drops));
 }
 
+Amount PatientSettleRate(const consensus::Params& params, const std::vector<PayeeChannel>& channels) {
+    uint64_t brings = 0, burned = 0, weight = 0;
+    for (const PayeeChannel& channel : channels) {
+        brings += channel.Paid().drops;
+        burned += kSettledEntryBytes * params.record_fee_per_byte.drops;
+        weight += kMarginalWeight;
+    }
+    const uint64_t may_cost = brings / kPatientPart;
+    if (may_cost <= burned) return {};
+    const uint64_t vsize = (weight + kBaseWeight + kWitnessScaleFactor - 1) / kWitnessScaleFactor;
+    return std::min(Amount((may_cost - burned) * 1'000 / vsize), kMaxSettleFeePerKvb);
+}
+
+namespace {
+
+// A voucher that may be on a ledger at all. Whether its signature is right shows when it is used.
+bool IsWhole(const PayeeChannel& channel) {
+    return channel.signature && channel.phase != ChannelPhase::kClosed && InMoneyRange(channel.lock.capacity) &&
+           channel.returned >= kMinReturned && channel.returned < channel.lock.capacity;
+}
+
+}  // namespace
+
 Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockHash& genesis,
                                    const std::vector<PayeeChannel>& channels, const PayeeSeeds& seeds,
-                                   const Script& take_script, Amount fee_per_kvb) {
+                                   const Script& take_script, Amount fee_per_kvb, bool all) {
     std::vector<const PayeeChannel*> worth;
     for (const PayeeChannel& channel : channels) {
-        if (WorthSettling(params, channel, fee_per_kvb)) worth.push_back(&channel);
+        if (IsWhole(channel) && (all || WorthSettling(params, channel, fee_per_kvb))) worth.push_back(&channel);
     }
     std::stable_sort(worth.begin(), worth.end(), [](const auto* a, const auto* b) { return a->Paid() > b->Paid(); });
     std::vector<PayeeChannel> chosen;
@@ -73,7 +98,7 @@ Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockH
     for (const PayeeChannel* channel : worth) {
         if (chosen.size() == kMaxSettledAtOnce) break;
         auto key = seeds.Find(genesis, channel->payer_node, channel->salt, channel->lock.payee_key);
-        if (!key) continue;
+        if (!key || !channel->lock.Template()) continue;
         chosen.push_back(*channel);
         keys.push_back(std::move(*key));
     }
@@ -85,7 +110,7 @@ Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockH
     settlement.tx.version = consensus::kLockSpendVersion;
     for (const PayeeChannel& channel : chosen) {
         auto lock = channel.lock.Template();
-        if (!lock) return Fail("the keys of channel " + channel.lock.outpoint.ToString() + " cannot be");
+        CHECK(lock.has_value());  // chosen for it
         settlement.tx.inputs.push_back({channel.lock.outpoint, {}, consensus::kLockSpendSequence, {}});
         settlement.tx.outputs.push_back({channel.returned, channel.lock.return_script});
         settlement.spent.push_back({channel.lock.capacity, lock->output_script});
@@ -122,11 +147,16 @@ Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockH
     }
     for (size_t i = 0; i < chosen.size(); ++i) settlement.tx.inputs[i].witness = std::move(witnesses[i]);
     const consensus::SpendingTransaction spending(settlement.tx, settlement.spent);
+    std::set<size_t> false_ones;
     for (size_t i = 0; i < chosen.size(); ++i) {
-        if (const auto verified = consensus::VerifyInput(spending, i); !verified)
-            return Fail("channel " + chosen[i].lock.outpoint.ToString() + " cannot be settled: " + verified.error());
+        if (const auto verified = consensus::VerifyInput(spending, i); !verified) false_ones.insert(i);
     }
-    return settlement;
+    if (false_ones.empty()) return settlement;
+    std::vector<PayeeChannel> others;
+    for (size_t i = 0; i < chosen.size(); ++i)
+        if (!false_ones.contains(i)) others.push_back(std::move(chosen[i]));
+    if (others.empty()) return Fail("no voucher of these channels is signed by its payer");
+    return BuildSettlement(params, genesis, others, seeds, take_script, fee_per_kvb, all);
 }
 
 Result<MutableTransaction> BuildChannelRefund(const ChannelLock& lock, const crypto::SecretKey& payer_key,

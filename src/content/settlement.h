@@ -15,9 +15,9 @@
 //   - ripe channels are settled when nobody uses them any more: settling ends a channel, and one that is in use goes on
 //     earning without a transaction;
 //   - from SettleMarginBlocks before the expiry on, every channel that brings more than it costs is settled;
-//   - a settlement that is not in a block after kSettlePatience blocks is replaced by one at twice the rate, for as
-//   long
-//     as the takes pay for it. What costs more than it brings is left out.
+//   - a settlement that is not in a block after kSettlePatience blocks is replaced by one at twice the rate: up to
+//     PatientSettleRate, and from the margin on for as long as the takes pay for it. What costs more than it brings is
+//     left out.
 
 namespace sluice::content {
 
@@ -44,6 +44,10 @@ bool DueForSettling(const consensus::Params& params, const PayeeChannel& channel
 // kMaxSettleFeePerKvb.
 inline constexpr Amount kMaxSettleFeePerKvb{100'000'000};
 Amount RaisedSettleRate(Amount fee_per_kvb, Amount estimate);
+// The rate at which settling these channels costs a kPatientPart of what it brings: while no expiry is near, a spike of
+// fees is not worth more than that, as it passes.
+inline constexpr uint64_t kPatientPart = 10;
+Amount PatientSettleRate(const consensus::Params& params, const std::vector<PayeeChannel>& channels);
 // True if settling this channel brings more than it costs.
 bool WorthSettling(const consensus::Params& params, const PayeeChannel& channel, Amount fee_per_kvb);
 
@@ -57,11 +61,12 @@ struct Settlement {
     Amount returned;  // sum of X
 };
 
-// Of those that are worth it and whose key is of one of the seeds, at most kMaxSettledAtOnce, the most valuable first.
-// kFunds if nothing is worth it. Every input is verified before it returns.
+// Of those that are worth it (`all`: that have a voucher) and whose key is of one of the seeds, at most
+// kMaxSettledAtOnce, the most valuable first. One that does not verify is left out: it holds up no other. kFunds if
+// nothing is worth it. Every input is verified before it returns.
 Result<Settlement> BuildSettlement(const consensus::Params& params, const BlockHash& genesis,
                                    const std::vector<PayeeChannel>& channels, const PayeeSeeds& seeds,
-                                   const Script& take_script, Amount fee_per_kvb);
+                                   const Script& take_script, Amount fee_per_kvb, bool all = false);
 
 // The payer's way out once the height is reached: spends the refund leaf to `to_script`, minus the fee.
 Result<MutableTransaction> BuildChannelRefund(const ChannelLock& lock, const crypto::SecretKey& payer_key,

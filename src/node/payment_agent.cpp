@@ -51,8 +51,20 @@ void PaymentAgent::Restore(const std::vector<PayeeChannel>& channels, std::vecto
         PostToSwarm([shared_seed](SwarmService& swarm) { swarm.swarm().AddOlderPayeeSeed(shared_seed->Clone()); });
         m_seeds.AddOlder(std::move(seed));
     }
-    PostToSwarm([channels](SwarmService& swarm) { swarm.AddPayeeChannels(channels); });
+    // A backup is a file like any other: what its payer did not sign is worth nothing, and would be believed to be.
+    std::vector<PayeeChannel> good;
     for (const PayeeChannel& channel : channels) {
+        const bool is_signed = channel.signature && VerifyVoucher(channel.lock, {channel.lock.outpoint,
+                                                                                 channel.returned, *channel.signature});
+        const bool is_empty = !channel.signature && channel.returned == channel.lock.capacity;
+        if (is_signed || is_empty)
+            good.push_back(channel);
+        else
+            LogWarning("payments", "the voucher of channel {} in the backup is not signed by its payer",
+                       channel.lock.outpoint.ToString());
+    }
+    PostToSwarm([good](SwarmService& swarm) { swarm.AddPayeeChannels(good); });
+    for (const PayeeChannel& channel : good) {
         // Looked at anew: the swarm hears how deep it is, or that it is spent.
         m_watched.erase(channel.lock.outpoint);
         Watch(channel.lock.outpoint);
@@ -279,9 +291,8 @@ void PaymentAgent::SettleRound(const std::vector<PayeeChannel>& channels, const 
         return Amount((entry.fee.drops * 1'000 + entry.vsize() - 1) / entry.vsize());
     };
     std::vector<PayeeChannel> fresh;
-    std::map<Txid, std::vector<PayeeChannel>> ours;  // settlements that wait for too long
-    Amount refund_rate;
-    std::vector<PayeeChannel> threatened;
+    std::map<Txid, std::vector<PayeeChannel>> ours;        // settlements that wait for too long
+    std::map<Txid, std::vector<PayeeChannel>> threatened;  // by the refund: a dear one makes no other dear
     for (const PayeeChannel& channel : channels) {
         if (!chain.state().Get<consensus::Coin>(channel.lock.outpoint)) continue;  // not there (yet), or spent
         const auto spender = chain.mempool().SpenderOf(channel.lock.outpoint);
@@ -292,8 +303,7 @@ void PaymentAgent::SettleRound(const std::vector<PayeeChannel>& channels, const 
             const Height since = m_settling.try_emplace(*spender, height).first->second;
             if (height - since >= int64_t{kSettlePatience}) ours[*spender].push_back(channel);
         } else {
-            threatened.push_back(channel);
-            refund_rate = std::max(refund_rate, rate_of(*entry));
+            threatened[*spender].push_back(channel);
         }
     }
     const auto send = [&](const std::vector<PayeeChannel>& some, Amount rate, const TransactionRef& replaced) {
@@ -307,11 +317,20 @@ void PaymentAgent::SettleRound(const std::vector<PayeeChannel>& channels, const 
              nullptr);
     }
     for (const auto& [txid, some] : ours) {
-        const chain::MempoolEntry& entry = *chain.mempool().Find(txid);
-        const TransactionRef replaced = entry.tx;
-        send(some, RaisedSettleRate(rate_of(entry), estimate), replaced);
+        const chain::MempoolEntry* entry = chain.mempool().Find(txid);
+        if (entry == nullptr) continue;  // another one of this round took its place
+        const TransactionRef replaced = entry->tx;
+        const bool hurry = std::any_of(some.begin(), some.end(), [&](const PayeeChannel& channel) {
+            return !TakesDebt(m_chain.params(), channel.lock, height);
+        });
+        Amount rate = RaisedSettleRate(rate_of(*entry), estimate);
+        if (!hurry) rate = std::min(rate, PatientSettleRate(m_chain.params(), some));
+        if (rate.drops > rate_of(*entry).drops + wallet::kReplacementFeePerKvb) send(some, rate, replaced);
     }
-    if (!threatened.empty()) send(threatened, RaisedSettleRate(refund_rate, estimate), nullptr);
+    for (const auto& [txid, some] : threatened) {
+        if (const chain::MempoolEntry* entry = chain.mempool().Find(txid))
+            send(some, RaisedSettleRate(rate_of(*entry), estimate), nullptr);
+    }
 }
 
 Result<SettleOutcome> PaymentAgent::SendSettlement(const std::vector<PayeeChannel>& channels, Amount fee_per_kvb,
@@ -327,10 +346,19 @@ Result<SettleOutcome> PaymentAgent::SendSettlement(const std::vector<PayeeChanne
         ASSIGN_OR_RETURN(m_take_script, wallet->NewReceiveScript("settlement"));
         take = m_take_script;
     }
-    ASSIGN_OR_RETURN(const Settlement settlement, BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(),
-                                                                  channels, m_seeds, take, fee_per_kvb));
-    const TransactionRef tx = MakeTransaction(settlement.tx);
-    const auto accepted = m_chain.Submit(tx);
+    const auto build = [&](bool all) {
+        return BuildSettlement(m_chain.params(), m_chain.chain().genesis_hash(), channels, m_seeds, take, fee_per_kvb,
+                               all);
+    };
+    ASSIGN_OR_RETURN(Settlement settlement, build(false));
+    TransactionRef tx = MakeTransaction(settlement.tx);
+    auto accepted = m_chain.Submit(tx);
+    if (!accepted && replaced && settlement.channels.size() < channels.size()) {
+        // Without those that are not worth it any more it pays less than what it is to replace.
+        ASSIGN_OR_RETURN(settlement, build(true));
+        tx = MakeTransaction(settlement.tx);
+        accepted = m_chain.Submit(tx);
+    }
     if (!accepted) return Fail("the settlement was refused by this node: " + accepted.error().ToString());
     if (take == m_take_script) m_take_script.clear();
     m_settling[tx->txid()] = m_chain.chain().tip()->height();

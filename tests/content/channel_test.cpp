@@ -245,12 +245,40 @@ TEST(Settlement, TakesFiveHundredChannelsAtMostAndLeavesDebtsThatCostMoreThanThe
     EXPECT_EQ(full->channels.size(), kMaxSettledAtOnce);
 }
 
-TEST(Settlement, AVoucherOfAnotherSignerStopsIt) {
+TEST(Settlement, AVoucherThatCannotBeIsLeftOutAndHoldsUpNoOther) {
     Ledger ledger;
-    auto channels = OpenOnLedger(ledger, 1, Amount(1'000'000));
-    channels[0].returned = Amount(500'000);
+    auto channels = OpenOnLedger(ledger, 4, Amount(1'000'000));
+    for (PayeeChannel& channel : channels) {
+        channel.returned = Amount(500'000);
+        channel.signature = SignVoucher(channel.lock, TestKey(1), channel.returned)->signature;
+    }
     channels[0].signature = SignVoucher(channels[0].lock, TestKey(9), Amount(500'000))->signature;
+    channels[1].returned = Amount(2'000'000);  // over the capacity
+    channels[3].lock.payer_key = XOnlyPubKey{};
+    const auto settlement = BuildSettlement(ledger.params, kGenesis, channels, Seed(), KeyScript(7), kFeeRate);
+    ASSERT_TRUE(settlement) << settlement.error().message;
+    EXPECT_EQ(settlement->channels, std::vector{channels[2].lock.outpoint});
+    EXPECT_EQ(settlement->take.drops + settlement->fee.drops + settlement->burned.drops, 500'000u);
+    ledger.Connect({ledger.Know(MakeTransaction(settlement->tx))});
+    channels.resize(2);
     EXPECT_FALSE(BuildSettlement(ledger.params, kGenesis, channels, Seed(), KeyScript(7), kFeeRate));
+}
+
+TEST(Settlement, ThePatientRateTakesATenthOfWhatItBrings) {
+    Ledger ledger;
+    auto channels = OpenOnLedger(ledger, 3, Amount(1'000'000));
+    for (PayeeChannel& channel : channels) {
+        channel.returned = Amount(600'000);
+        channel.signature = SignVoucher(channel.lock, TestKey(1), channel.returned)->signature;
+    }
+    const auto settlement = BuildSettlement(ledger.params, kGenesis, channels, Seed(), KeyScript(7),
+                                            PatientSettleRate(ledger.params, channels));
+    ASSERT_TRUE(settlement) << settlement.error().message;
+    const uint64_t cost = settlement->fee.drops + settlement->burned.drops;
+    EXPECT_LE(cost, 3 * 400'000u / kPatientPart);
+    EXPECT_GE(cost, 3 * 400'000u / kPatientPart * 95 / 100);
+    for (PayeeChannel& channel : channels) channel.returned = Amount(1'000'000 - 100);
+    EXPECT_EQ(PatientSettleRate(ledger.params, channels), Amount(0));
 }
 
 TEST(Settlement, TheRefundIsValidFromTheExpiryOn) {

@@ -47,6 +47,7 @@ struct Earner {
             channels[i].signature =
                 content::SignVoucher(channels[i].lock, opened.payer_key, channels[i].returned)->signature;
             channels[i].served_bytes = 1'000;
+            payer_keys.push_back(opened.payer_key.Clone());
         }
         expiry = built->expiry_height;
         EXPECT_TRUE(world.RunUntil(
@@ -60,8 +61,15 @@ struct Earner {
     }
 
     VirtualWorld world;
+    // What node 1's mempool spends the channel with, and its rate.
+    const chain::MempoolEntry* Spender(const PayeeChannel& channel) {
+        const auto txid = world[1].chain().mempool().SpenderOf(channel.lock.outpoint);
+        return txid ? world[1].chain().mempool().Find(*txid) : nullptr;
+    }
+
     Height expiry;
     uint32_t salts{0};
+    std::vector<crypto::SecretKey> payer_keys;
 };
 
 TEST(Earning, WhatIsWorthAHundredTimesItsFeeIsSettledOnceNobodyUsesItAndTheRestIsNot) {
@@ -148,6 +156,60 @@ TEST(Earning, ARefundThatShowsUpIsOutbidWhileItIsNotInABlock) {
     EXPECT_GT(earner.Earned(), 5'000'000 - 20 * earner.Cost(1));
     ASSERT_TRUE(earner.world.RunUntil([&] { return earner.world.AllSettled(); }));
     earner.world.ExpectWalletsOwnEverything();
+}
+
+// [Both close at once]: the refund is in the pool already. The payee's settlement takes its place at twice its rate,
+// and the payer has what the voucher returns to it, to the drop.
+TEST(Earning, ARefundThatWasFirstInThePoolIsReplacedByTheSettlement) {
+    Earner earner(27);
+    const uint64_t paid = 5'000'000;
+    const auto channels = earner.Open({Amount(paid), Amount(paid)});
+    // The payer's own node would mine its refund at once: it ends one block before.
+    ASSERT_TRUE(earner.world.RunUntil([&] { return earner.Tip() >= earner.expiry; }, seconds(3'000)));
+    earner.world[0].Crash();
+    constexpr Amount kRefundRate{10'000};
+    std::vector<uint64_t> rates;
+    for (size_t i = 0; i < 2; ++i) {
+        if (earner.world[1].chain().state().Get<consensus::Coin>(channels[i].lock.outpoint) == std::nullopt)
+            GTEST_SKIP() << "the payer was faster";
+        const Amount rate(kRefundRate.drops * (i + 1));
+        const auto refund =
+            content::BuildChannelRefund(channels[i].lock, earner.payer_keys[i], channels[i].lock.return_script, rate);
+        ASSERT_TRUE(refund) << refund.error().message;
+        (void)earner.world[1]->chain().Submit(MakeTransaction(*refund));  // or its twin from the payer's node is there
+        const chain::MempoolEntry* entry = earner.Spender(channels[i]);
+        ASSERT_NE(entry, nullptr);
+        rates.push_back((entry->fee.drops * 1'000 + entry->vsize() - 1) / entry->vsize());
+    }
+    earner.world[1]->payments().Restore(channels, {});
+    earner.world.RunFor(seconds(2));
+    for (size_t i = 0; i < 2; ++i) {
+        const chain::MempoolEntry* settlement = earner.Spender(channels[i]);
+        ASSERT_NE(settlement, nullptr);
+        ASSERT_EQ(settlement->tx->outputs().size(), 3u) << "a settlement of its own for each refund";
+        EXPECT_EQ(settlement->tx->outputs()[0],
+                  (TxOutput{Amount(kCapacity.drops - paid), channels[i].lock.return_script}));
+        EXPECT_TRUE(earner.world[1].wallet().IsMine(settlement->tx->outputs()[1].script));
+        EXPECT_GE(settlement->tx->outputs()[1].value.drops,
+                  paid - (2 * rates[i] * settlement->vsize() / 1'000 + 1'000));
+    }
+}
+
+// [A backup whose vouchers nobody signed]: nothing of it is believed, and what is true in it is settled.
+TEST(Earning, AForgedVoucherOfABackupIsNotTakenAndHoldsUpNoOther) {
+    Earner earner(29);
+    earner.world[1].config().settle_idle = seconds(0);
+    earner.world[1].Crash();
+    ASSERT_TRUE(earner.world[1].Open());
+    earner.world.RunFor(seconds(5));
+    const uint64_t paid = 200 * earner.Cost(1);
+    auto channels = earner.Open({Amount(paid), Amount(paid)});
+    PayeeChannel forged = channels[0];
+    forged.returned = Amount(400);  // of a better one, for more
+    earner.world[1]->payments().Restore({channels[0], channels[1]}, {});
+    earner.world[1]->payments().Restore({forged}, {});
+    ASSERT_TRUE(earner.world.RunUntil([&] { return earner.Earned() >= 2 * paid - 6 * earner.Cost(1); }, seconds(300)));
+    EXPECT_LE(earner.Earned(), 2 * paid);
 }
 
 // The coins of two openings that are under way at once are different ones: reserved before any voucher can exist.

@@ -125,6 +125,23 @@ TEST(SettlementPool, AFeeSpikeIsMetByReplacementsThatTheTakePaysDropForDrop) {
         BuildSettlement(pool.ledger.params, kLedgerGenesis, channels, LedgerSeed(), KeyScript(7), Amount(2'000'000)));
 }
 
+// [A payee settles an old voucher]: on the chain the payer gets back to the drop what the newest one would have paid
+// beside it, and the newest one cannot be settled any more.
+TEST(SettlementPool, AnOldVoucherCostsThePayeeExactlyWhatItLeavesOut) {
+    Pool pool;
+    auto channels = VouchedChannels(pool.ledger, 1, Amount(1'000'000), Amount(400'000));
+    const Settlement newest = pool.Settle(channels);
+    channels[0].returned = Amount(900'000);
+    channels[0].signature =
+        SignVoucher(channels[0].lock, consensus::testing::TestKey(1), channels[0].returned)->signature;
+    const Settlement old = pool.Settle(channels);
+    EXPECT_EQ(newest.take.drops - old.take.drops, 300'000u);
+    EXPECT_EQ(old.tx.outputs[0], (TxOutput{Amount(900'000), KeyScript(3)}));
+    EXPECT_EQ(newest.tx.outputs[0], (TxOutput{Amount(600'000), KeyScript(3)}));
+    pool.ledger.Connect({pool.ledger.Know(MakeTransaction(old.tx))});  // conserves every drop
+    EXPECT_EQ(pool.ledger.Code(MakeTransaction(newest.tx)), "bad-txns-inputs-missingorspent");
+}
+
 TEST(SettlementPool, ARefundThatConfirmedDropsItsInputAndTheRestIsSettledAnew) {
     Pool pool;
     auto channels = VouchedChannels(pool.ledger, 3, Amount(1'000'000), Amount(300'000));
