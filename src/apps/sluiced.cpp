@@ -59,7 +59,7 @@ struct Threads {
 
     void Start() {
         network_thread = std::thread([this] {
-            p2p::PrepareThread("network", p2p::ThreadPriority::kNormal);
+            p2p::PrepareThread("network", p2p::ThreadPriority::kNetwork);
             io.run();
         });
     }

@@ -28,8 +28,8 @@ class AsioStrandExecutor final : public Executor {
 };
 
 // Bulk threads give way to all others: a block, a request of the operator or a read from a socket does not wait for
-// chunks to be hashed.
-enum class ThreadPriority { kNormal, kBulk };
+// chunks to be hashed. The network thread, busy all the time beside a download, gives way to a block that is verified.
+enum class ThreadPriority { kNormal, kNetwork, kBulk };
 // Names the calling thread and has the system treat it so.
 void PrepareThread(const std::string& name, ThreadPriority priority);
 

@@ -62,8 +62,9 @@ struct ThreadPool::Impl {
 
 namespace {
 
-constexpr int kBulkNiceness = 5;
+constexpr int kBulkNiceness = 10;
 constexpr uint64_t kShortSliceNs = 100'000;
+constexpr uint64_t kNetworkSliceNs = 300'000;
 
 // What the system refuses stays as it is.
 void GiveWay() {
@@ -73,7 +74,7 @@ void GiveWay() {
 }
 
 // What wakes up here runs at once, before threads with longer slices are done with theirs (Linux 6.12 and later).
-void WantShortSlices() {
+void WantShortSlices(uint64_t slice_ns) {
     struct {  // sched_attr of sched_setattr(2), which has no function in the C library
         uint32_t size, policy;
         uint64_t flags;
@@ -83,7 +84,7 @@ void WantShortSlices() {
     } attributes{};
     attributes.size = sizeof(attributes);
     attributes.nice = getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()));
-    attributes.runtime_ns = kShortSliceNs;
+    attributes.runtime_ns = slice_ns;
     (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
@@ -94,7 +95,7 @@ void PrepareThread(const std::string& name, ThreadPriority priority) {
     if (priority == ThreadPriority::kBulk) {
         GiveWay();
     } else {
-        WantShortSlices();
+        WantShortSlices(priority == ThreadPriority::kNetwork ? kNetworkSliceNs : kShortSliceNs);
     }
 }
 
