@@ -17,7 +17,15 @@ void GiftAgent::Run() {
         if (intent->second.sent && (*wallet)->FindTransaction(*intent->second.sent)) continue;
         due.emplace_back(purchase.first_input, lock);
     }
+    if (due.empty()) return;
+    std::map<OutPoint, Txid> given;  // whatever was noted of it
+    for (const auto& [purchase, txid] : (*wallet)->GiftsGiven()) given.emplace(purchase, txid);
     for (const auto& [first_input, lock] : due) {
+        if (const auto sent = given.find(lock); sent != given.end()) {
+            const Status noted = (*wallet)->NoteGiftSent(first_input, sent->second);
+            if (!noted) LogError("sale", "{}", noted.error().message);
+            continue;
+        }
         // The grant in a block first: what a mempool says may still change.
         const auto grant = m_chain.chain().indexes().FindGrant(lock);
         if (!grant || !*grant) continue;

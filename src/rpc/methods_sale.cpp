@@ -63,12 +63,15 @@ RpcResult<Json> Buy(Node& node, const Call& call) {
     const auto built = (*wallet)->BuildPurchase(request);
     if (!built) return RpcFail(built.error());
     // On disk before the money leaves: for whom it is.
-    if (recipient) {
-        const Status intended = (*wallet)->IntendGift(built->built.tx->inputs()[0].prevout, *recipient);
-        if (!intended) return RpcFail(intended.error());
-    }
+    const OutPoint first_input = built->built.tx->inputs()[0].prevout;
+    const Status intended =
+        recipient ? (*wallet)->IntendGift(first_input, *recipient) : (*wallet)->ForgetGiftIntent(first_input);
+    if (!intended) return RpcFail(intended.error());
     const auto txid = node.wallet().Broadcast(built->built);
-    if (!txid) return RpcFail(txid.error());
+    if (!txid) {
+        (void)(*wallet)->ForgetGiftIntent(first_input);
+        return RpcFail(txid.error());
+    }
     return Json{{"purchase", built->lock.ToString()},
                 {"txid", txid->Hex()},
                 {"claim", claim.Hex()},

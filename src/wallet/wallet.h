@@ -328,6 +328,9 @@ class Wallet {
     // For whom purchases of ours are, by their first inputs. On disk when this returns: before the purchase is sent.
     Status IntendGift(const OutPoint& first_input, const crypto::X25519PublicKey& recipient);
     const std::map<OutPoint, GiftIntent>& GiftIntents() const { return m_store.gift_intents(); }
+    // A purchase with this first input is for ourselves. Rationale: one that was meant as a gift and never sent, or
+    // dropped, frees its coin for the next one.
+    Status ForgetGiftIntent(const OutPoint& first_input);
     Status NoteGiftSent(const OutPoint& first_input, const Txid& txid);
     // The transaction that passes the key of a granted purchase of ours on.
     Result<BuiltTransaction> BuildGift(const OutPoint& lock, const crypto::X25519PublicKey& recipient,

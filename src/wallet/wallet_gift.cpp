@@ -38,6 +38,12 @@ Status Wallet::IntendGift(const OutPoint& first_input, const crypto::X25519Publi
     return m_store.Flush(true);
 }
 
+Status Wallet::ForgetGiftIntent(const OutPoint& first_input) {
+    if (!m_store.gift_intents().contains(first_input)) return {};
+    m_store.EraseGiftIntent(first_input);
+    return m_store.Flush(true);
+}
+
 Status Wallet::NoteGiftSent(const OutPoint& first_input, const Txid& txid) {
     const auto intent = m_store.gift_intents().find(first_input);
     if (intent == m_store.gift_intents().end()) return {};

@@ -179,8 +179,13 @@ std::map<uint32_t, OwnedCoin> Wallet::FindOwnOutputs(const Transaction& tx, cons
     if (placement.block) base.height = placement.block->height;
     base.coinbase =
         tx.IsCoinbase() && placement.block && placement.block->height != Height(0);  // genesis coins are mature
+    // A settlement of a channel of ours is its payee's: he may replace it, and nothing may be built on it before it is
+    // in a block.
     base.trusted = !tx.IsCoinbase() && std::all_of(tx.inputs().begin(), tx.inputs().end(), [&](const TxInput& input) {
-        return m_store.coins().contains(input.prevout);
+        constexpr size_t kPayWitnessItems = 4;
+        const auto coin = m_store.coins().find(input.prevout);
+        return coin != m_store.coins().end() &&
+               (coin->second.kind != CoinKind::kChannel || input.witness.size() != kPayWitnessItems);
     });
     for (uint32_t i = 0; i < tx.outputs().size(); ++i) {
         const auto script = ParseOutputScript(tx.outputs()[i].script);

@@ -152,6 +152,11 @@ void WalletStore::PutGiftIntent(const OutPoint& first_input, GiftIntent intent) 
     m_gift_intents.insert_or_assign(first_input, std::move(intent));
 }
 
+void WalletStore::EraseGiftIntent(const OutPoint& first_input) {
+    m_batch.Delete(TableKey('i', first_input));
+    m_gift_intents.erase(first_input);
+}
+
 void WalletStore::SetLabel(const Script& script, const std::string& label) {
     if (label.empty()) {
         m_batch.Delete(LabelKey(script));

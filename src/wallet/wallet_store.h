@@ -62,6 +62,7 @@ class WalletStore {
     void PutGift(const OutPoint& output, OwnGift gift);
     void EraseGift(const OutPoint& output);
     void PutGiftIntent(const OutPoint& first_input, GiftIntent intent);
+    void EraseGiftIntent(const OutPoint& first_input);
     void SetLabel(const Script& script, const std::string& label);  // empty: none
     void SetLocked(const OutPoint& outpoint, bool locked);
 

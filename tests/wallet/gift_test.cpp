@@ -92,6 +92,18 @@ TEST_F(GiftTest, ForWhomAPurchaseIsSurvivesARestartAndANewScan) {
     EXPECT_TRUE(wallet->GiftIntents().at(first_input).sent.has_value());
 }
 
+// A gift that was never sent frees its coin: the next purchase with it is not given away.
+TEST_F(GiftTest, AnIntentThatCameToNothingIsForgottenForGood) {
+    wallet = Open(store);
+    const OutPoint first_input{Txid{}, 3};
+    ASSERT_TRUE(wallet->IntendGift(first_input, {}).has_value());
+    ASSERT_TRUE(wallet->ForgetGiftIntent(first_input).has_value());
+    EXPECT_TRUE(wallet->GiftIntents().empty());
+    ASSERT_TRUE(wallet->ForgetGiftIntent(first_input).has_value());
+    wallet.reset();
+    EXPECT_TRUE(Open(store)->GiftIntents().empty());
+}
+
 TEST_F(GiftTest, OnlyAGrantedPurchaseIsGiven) {
     const OutPoint film = world.PublishFilm();
     wallet = Open(store);

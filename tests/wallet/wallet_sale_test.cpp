@@ -270,7 +270,11 @@ TEST_F(SaleTest, ASettledChannelReturnsTheRest) {
                                                          consensus::ScriptPathData{lock.pay_leaf_hash}));
     tx.inputs[0].witness = consensus::PayWitness(lock, voucher, payee);
     const Amount before = wallet->GetBalances().total;
-    Mine({MakeTransaction(std::move(tx))});
+    const auto settlement = MakeTransaction(std::move(tx));
+    // Until it is in a block its payee may replace it: nothing is built on it.
+    ASSERT_TRUE(wallet->AddUnconfirmed(settlement).has_value());
+    EXPECT_EQ(wallet->GetBalances().pending, Slu(4));
+    Mine({settlement});
     EXPECT_EQ(wallet->Channels().at(channel.lock).status, ChannelStatus::kSettled);
     EXPECT_EQ(wallet->GetBalances().total, before - Slu(1));
 }
