@@ -132,6 +132,33 @@ class CrashedSale : public Sale, public ::testing::WithParamInterface<uint64_t> 
 };
 INSTANTIATE_TEST_SUITE_P(Seeds, CrashedSale, ::testing::Values(1, 10, 22, 34, 38));
 
+// [key and nonce met by two plaintexts]: a new version under the same title key is sealed under another salt, and so is
+// what is sealed again.
+TEST_F(Sale, EachSealingUnderATitleKeyHasASaltOfItsOwn) {
+    ASSERT_NO_FATAL_FAILURE(Publish(Slu(1), Drops(0)));
+    std::set<Salt> salts{world[kSeller]->claims().Find(claim)->record.sealing_salt};
+    const PubKey title_key = world[kSeller]->claims().Find(claim)->record.title_key;
+    for (const uint64_t version : {1, 1, 2}) {  // the same bytes again, then others
+        Bytes film(kFileBytes);
+        SeededRandom(99 + version).Fill(film);
+        ASSERT_TRUE(storage::WriteFileAtomically(world[kSeller].disk().files(), kInput, film));
+        const auto source = world[kSeller]->publish_jobs().Inspect(kInput);
+        ASSERT_TRUE(source) << source.error().message;
+        PublishOptions options;
+        options.price = Slu(1);
+        const auto job = world[kSeller]->publish_jobs().StartUpdate(claim, *source, options);
+        ASSERT_TRUE(job) << job.error().message;
+        ASSERT_TRUE(Finishes(kSeller, *job));
+        const size_t known = salts.size();
+        ASSERT_TRUE(world.RunUntil([&] {
+            salts.insert(world[kSeller]->claims().Find(claim)->record.sealing_salt);
+            return salts.size() > known;
+        }));
+        EXPECT_EQ(world[kSeller]->claims().Find(claim)->record.title_key, title_key);
+    }
+    EXPECT_EQ(salts.size(), 4u);
+}
+
 TEST_F(Sale, EveryDropOfAWholeSaleIsAccountedFor) {
     const Amount ask = Drops(2'000'000);
     Publish(Slu(150), ask);
