@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <functional>
@@ -19,7 +20,7 @@ inline constexpr size_t kMaxReads = 64;                     // chunks being read
 inline constexpr uint64_t kMaxQueuedBytesInAll = 32 << 20;  // read and handed to p2p, over all peers
 inline constexpr uint64_t kMinQueuedBytes = 128 << 10;      // that a slow peer may have there
 inline constexpr milliseconds kQueueTime{20};               // of a peer's rate: what it may have there
-inline constexpr size_t kMaxInFlightChunks = 256;           // of one download: 64 MiB if all were in part here
+inline constexpr size_t kMaxInFlightChunks = 256;           // of one download, those being verified included: 64 MiB
 inline constexpr size_t kMaxInFlightAtPeer = 256;
 inline constexpr size_t kUrgentExtra = 4;       // chunks over what a peer has room for, if somebody waits for them
 inline constexpr seconds kPipeline{3};          // of a peer's rate: what it is asked for ahead
@@ -181,6 +182,12 @@ struct Download {
     uint64_t WantedLeftBytes() const {
         if (picker.wants_all()) return LeftBytes();
         return std::min(WantedBytes(), uint64_t{picker.WantedCount() - picker.WantedStored()} * kChunkBytes);
+    }
+    // Chunks that are here and wait for a worker: they take memory like those on their way.
+    size_t VerifyingCount() const {
+        return static_cast<size_t>(std::count_if(partials.begin(), partials.end(), [](const auto& partial) {
+            return partial.second.phase == PartialChunk::Phase::kVerifying;
+        }));
     }
     HashSpan SpanOf(ChunkIndex chunk) const { return HashSpanAround(content.size_bytes, chunk, kMaxRequestedHashSpan); }
     std::optional<ProvenHash> HashOf(ChunkIndex chunk) {

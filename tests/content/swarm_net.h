@@ -111,9 +111,11 @@ struct NetNode {
     std::vector<std::string> faults;
     std::vector<uint32_t> fault_peers;
     std::optional<Amount> finished;
-    std::string waits_for;      // as its last progress says
-    bool disk_full{false};      // nothing that was verified can be stored
-    uint64_t vouchers_fail{0};  // that are not saved from now on
+    std::string waits_for;  // as its last progress says
+    bool disk_full{false};  // nothing that was verified can be stored
+    bool workers_stand_still{false};
+    std::vector<VerifyAndStore> to_verify;  // meanwhile
+    uint64_t vouchers_fail{0};              // that are not saved from now on
     std::optional<Error> failed;
     ContentId failed_content;
     size_t opened{0};
@@ -184,6 +186,11 @@ class Net {
     }
     void Want(NetNode& node, const TestContent& content, uint32_t first, uint32_t last) {
         node.swarm->Want(content.id, ChunkIndex(first), ChunkIndex(last), now);
+        Pump(node);
+    }
+    void LetWorkersRun(NetNode& node) {
+        node.workers_stand_still = false;
+        for (VerifyAndStore& waiting : std::exchange(node.to_verify, {})) Do(node, waiting);
         Pump(node);
     }
     // Every opening is this deep.
@@ -293,6 +300,7 @@ class Net {
         node.swarm->OnLeafHashesRead(a.request, std::move(hashes), now);
     }
     void Do(NetNode& node, VerifyAndStore& a) {
+        if (node.workers_stand_still) return node.to_verify.push_back(std::move(a));
         const ContentId content = a.proven.content();
         const ChunkIndex chunk = a.proven.chunk();
         if (node.disk_full)

@@ -199,6 +199,22 @@ TEST(SwarmRates, ADownloadKeepsToItsLimitAndUsesIt) {
     }
 }
 
+TEST(SwarmMemory, ChunksThatWaitForAWorkerCountAsInFlight) {
+    const TestContent content(400 * kChunkBytes);
+    Net net;
+    NetNode& seeder = net.Add(100 * kTenMegabytes);
+    NetNode& fetcher = net.Add();
+    net.Seed(seeder, content);
+    net.Connect(seeder, fetcher);
+    fetcher.workers_stand_still = true;
+    net.Fetch(fetcher, content);
+    net.Run(seconds(20), [] { return false; });
+    EXPECT_EQ(fetcher.to_verify.size(), 256u) << "64 MiB, and no more";
+    net.LetWorkersRun(fetcher);
+    EXPECT_TRUE(net.Run(seconds(20), [&] { return fetcher.finished.has_value(); }));
+    EXPECT_TRUE(seeder.faults.empty() && fetcher.faults.empty());
+}
+
 TEST(SwarmStream, TheFirstChunkOfAKnownTitleIsHereInAHundredAndFiftyMilliseconds) {
     const TestContent content(100 * kChunkBytes);
     Net net;
