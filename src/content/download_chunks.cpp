@@ -103,12 +103,14 @@ void Swarm::Impl::TryVerify(Download& download, ChunkIndex chunk, Instant now) {
     const auto proven = download.HashOf(chunk);
     if (!proven) return NeedHashes(download, std::nullopt, chunk, now);
     partial.phase = PartialChunk::Phase::kVerifying;
+    ++download.verifying;
     actions.push_back(VerifyAndStore{*proven, partial.bytes});
 }
 
 void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, Result<ChunkOutcome> outcome, Instant now) {
     const auto found = download.partials.find(chunk);
     if (found == download.partials.end() || found->second.phase != PartialChunk::Phase::kVerifying) return;
+    --download.verifying;
     if (!outcome) return FailDownload(download.content, outcome.error());
     if (!outcome->stored) {
         found->second.leaf_hashes = std::move(outcome->leaf_hashes);

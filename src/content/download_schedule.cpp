@@ -129,7 +129,7 @@ void Swarm::Impl::Schedule(Download& download, Instant now) {
     }
     GiveUrgent(download, now);
     std::vector<std::pair<PeerId, Provider*>> order;
-    size_t in_flight = download.VerifyingCount();
+    size_t in_flight = download.verifying;
     for (auto& [id, provider] : download.providers) {
         in_flight += provider.active;
         if (provider.ask.drops == 0 || download.uses_paid) order.emplace_back(id, &provider);
@@ -228,7 +228,7 @@ void Swarm::Impl::GiveUrgent(Download& download, Instant now) {
         double SecondsTo(size_t n) const { return static_cast<double>(n) * SecondsPerChunk(*provider); }
     };
     std::vector<Lane> lanes;
-    size_t in_flight = download.VerifyingCount();
+    size_t in_flight = download.verifying;
     for (auto& [id, provider] : download.providers) {
         in_flight += provider.active;
         PeerState* peer = Find(id);

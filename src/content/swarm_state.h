@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <deque>
 #include <functional>
@@ -165,6 +164,7 @@ struct Download {
     Amount fees;                     // of their openings
     std::map<OutPoint, Meter> used;  // of each channel, by this download
     bool over_budget{false};         // nothing more is asked of paid peers
+    size_t verifying{0};             // chunks that wait for a worker: they take memory like those on their way
     uint64_t stored_bytes{0};
     Instant started, last_stored, last_report;
     uint64_t reported_bytes{0};
@@ -182,12 +182,6 @@ struct Download {
     uint64_t WantedLeftBytes() const {
         if (picker.wants_all()) return LeftBytes();
         return std::min(WantedBytes(), uint64_t{picker.WantedCount() - picker.WantedStored()} * kChunkBytes);
-    }
-    // Chunks that are here and wait for a worker: they take memory like those on their way.
-    size_t VerifyingCount() const {
-        return static_cast<size_t>(std::count_if(partials.begin(), partials.end(), [](const auto& partial) {
-            return partial.second.phase == PartialChunk::Phase::kVerifying;
-        }));
     }
     HashSpan SpanOf(ChunkIndex chunk) const { return HashSpanAround(content.size_bytes, chunk, kMaxRequestedHashSpan); }
     std::optional<ProvenHash> HashOf(ChunkIndex chunk) {
