@@ -75,6 +75,19 @@ Amount PatientSettleRate(const consensus::Params& params, const std::vector<Paye
     return std::min(Amount((may_cost - burned) * 1'000 / vsize), kMaxSettleFeePerKvb);
 }
 
+Amount PatientRefundRate(Amount refunded, size_t vsize) {
+    CHECK(vsize > 0);
+    return std::min(Amount(refunded.drops / kPatientPart * 1'000 / vsize), kMaxSettleFeePerKvb);
+}
+
+std::optional<Amount> NextRefundRate(const WaitingRefund& refund, Amount estimate) {
+    if (refund.waited_blocks < kSettlePatience) return std::nullopt;
+    const Amount rate =
+        std::min(RaisedSettleRate(refund.paid_per_kvb, estimate), PatientRefundRate(refund.refunded, refund.vsize));
+    if (rate.drops <= refund.paid_per_kvb.drops + kReplacementStep.drops) return std::nullopt;
+    return rate;
+}
+
 namespace {
 
 // A voucher that may be on a ledger at all. Whether its signature is right shows when it is used.

@@ -17,7 +17,8 @@
 //   - from SettleMarginBlocks before the expiry on, every channel that brings more than it costs is settled;
 //   - a settlement that is not in a block after kSettlePatience blocks is replaced by one at twice the rate: up to
 //     PatientSettleRate, and from the margin on for as long as the takes pay for it. What costs more than it brings is
-//     left out.
+//     left out;
+//   - a refund that waits is replaced by the same rule (NextRefundRate).
 
 namespace sluice::content {
 
@@ -47,7 +48,21 @@ Amount RaisedSettleRate(Amount fee_per_kvb, Amount estimate);
 // The rate at which settling these channels costs a kPatientPart of what it brings: while no expiry is near, a spike of
 // fees is not worth more than that, as it passes.
 inline constexpr uint64_t kPatientPart = 10;
+// What relay asks of a replacement beside a higher rate: this much more per 1,000 vB.
+inline constexpr Amount kReplacementStep{1'000};
 Amount PatientSettleRate(const consensus::Params& params, const std::vector<PayeeChannel>& channels);
+// The way back of a purchase's or channel's lock, as it waits in the mempool.
+struct WaitingRefund {
+    Amount refunded;  // the lock's value
+    size_t vsize{0};
+    Amount paid_per_kvb;
+    uint32_t waited_blocks{0};  // since it was sent, or replaced last
+};
+// The rate at which a refund costs a kPatientPart of the lock: no height makes it urgent, so it never pays more.
+Amount PatientRefundRate(Amount refunded, size_t vsize);
+// The rate that a replacement should pay: twice as much after kSettlePatience blocks, or `estimate`, up to
+// PatientRefundRate; nullopt: wait on.
+std::optional<Amount> NextRefundRate(const WaitingRefund& refund, Amount estimate);
 // True if settling this channel brings more than it costs.
 bool WorthSettling(const consensus::Params& params, const PayeeChannel& channel, Amount fee_per_kvb);
 

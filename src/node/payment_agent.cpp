@@ -21,6 +21,23 @@ bool IsSettlement(const Transaction& tx) {
     });
 }
 
+// Per 1,000 vB, rounded up.
+Amount RateOf(const chain::MempoolEntry& entry) {
+    return Amount((entry.fee.drops * 1'000 + entry.vsize() - 1) / entry.vsize());
+}
+
+// Locks of the wallet that a refund spends, with that refund, in a block or not.
+std::vector<std::pair<OutPoint, Txid>> Refunded(const wallet::Wallet& wallet) {
+    std::vector<std::pair<OutPoint, Txid>> refunded;
+    for (const auto& [lock, purchase] : wallet.Purchases())
+        if (purchase.status == wallet::PurchaseStatus::kRefunded && purchase.resolved_by)
+            refunded.emplace_back(lock, *purchase.resolved_by);
+    for (const auto& [lock, channel] : wallet.Channels())
+        if (channel.status == wallet::ChannelStatus::kRefunded && channel.resolved_by)
+            refunded.emplace_back(lock, *channel.resolved_by);
+    return refunded;
+}
+
 }  // namespace
 
 void PaymentAgent::PostToSwarm(std::function<void(SwarmService&)> task) {
@@ -247,19 +264,48 @@ void PaymentAgent::OnTransactionRemoved(const chain::RemovedTransaction& removed
 void PaymentAgent::TakeRefunds() {
     const auto wallet = m_wallet.Get();
     if (!wallet || m_chain.Syncing()) return;
+    const chain::Mempool& mempool = m_chain.chain().mempool();
+    std::erase_if(m_refunding, [&](const auto& entry) { return !mempool.Find(entry.first); });
+    for (const auto& [lock, txid] : Refunded(**wallet))
+        if (const chain::MempoolEntry* entry = mempool.Find(txid)) RaiseRefund(**wallet, lock, *entry);
     for (const OutPoint& lock : (*wallet)->RefundableLocks()) {
-        if (m_chain.chain().mempool().SpenderOf(lock)) continue;
+        if (mempool.SpenderOf(lock)) continue;
         const auto built = (*wallet)->BuildRefund(lock);
         if (!built) {
             LogWarning("payments", "the refund of {} waits: {}", lock.ToString(), built.error().message);
             continue;
         }
         const auto sent = m_wallet.Broadcast(*built);
-        if (sent)
-            LogInfo("payments", "refunding {} in {}", lock.ToString(), sent->Hex());
-        else
+        if (!sent) {
             LogWarning("payments", "the refund of {} waits: {}", lock.ToString(), sent.error().message);
+            continue;
+        }
+        LogInfo("payments", "refunding {} in {}", lock.ToString(), sent->Hex());
+        m_refunding[*sent] = m_chain.chain().tip()->height();
     }
+}
+
+void PaymentAgent::RaiseRefund(wallet::Wallet& wallet, const OutPoint& lock, const chain::MempoolEntry& entry) {
+    const Height height = m_chain.chain().tip()->height();
+    const Txid txid = entry.tx->txid();
+    const Height since = m_refunding.try_emplace(txid, height).first->second;
+    const auto coin = wallet.OwnOutput(lock);
+    if (!coin) return;
+    const auto rate = NextRefundRate(
+        {coin->value, entry.vsize(), RateOf(entry), static_cast<uint32_t>(std::max<int64_t>(height - since, 0))},
+        FeePerKvb());
+    if (!rate) return;
+    const auto sent = [&]() -> Result<Txid> {
+        ASSIGN_OR_RETURN(const wallet::BuiltTransaction built, wallet.BuildFeeBump(txid, rate->drops));
+        return m_wallet.Broadcast(built);
+    }();
+    if (!sent) {
+        LogWarning("payments", "the refund {} is not replaced: {}", txid.Hex(), sent.error().message);
+        return;
+    }
+    LogInfo("payments", "{} takes the place of the refund {}, for {} drops per 1,000 vB", sent->Hex(), txid.Hex(),
+            rate->drops);
+    m_refunding[*sent] = height;
 }
 
 void PaymentAgent::SettleDue() {
@@ -287,9 +333,6 @@ void PaymentAgent::SettleRound(const std::vector<PayeeChannel>& channels, const 
     const chain::ChainManager& chain = m_chain.chain();
     const Amount estimate = FeePerKvb();
     const Height height = chain.tip()->height();
-    const auto rate_of = [](const chain::MempoolEntry& entry) {
-        return Amount((entry.fee.drops * 1'000 + entry.vsize() - 1) / entry.vsize());
-    };
     std::vector<PayeeChannel> fresh;
     std::map<Txid, std::vector<PayeeChannel>> ours;        // settlements that wait for too long
     std::map<Txid, std::vector<PayeeChannel>> threatened;  // by the refund: a dear one makes no other dear
@@ -323,13 +366,13 @@ void PaymentAgent::SettleRound(const std::vector<PayeeChannel>& channels, const 
         const bool hurry = std::any_of(some.begin(), some.end(), [&](const PayeeChannel& channel) {
             return !TakesDebt(m_chain.params(), channel.lock, height);
         });
-        Amount rate = RaisedSettleRate(rate_of(*entry), estimate);
+        Amount rate = RaisedSettleRate(RateOf(*entry), estimate);
         if (!hurry) rate = std::min(rate, PatientSettleRate(m_chain.params(), some));
-        if (rate.drops > rate_of(*entry).drops + wallet::kReplacementFeePerKvb) send(some, rate, replaced);
+        if (rate.drops > RateOf(*entry).drops + kReplacementStep.drops) send(some, rate, replaced);
     }
     for (const auto& [txid, some] : threatened) {
         if (const chain::MempoolEntry* entry = chain.mempool().Find(txid))
-            send(some, RaisedSettleRate(rate_of(*entry), estimate), nullptr);
+            send(some, RaisedSettleRate(RateOf(*entry), estimate), nullptr);
     }
 }
 

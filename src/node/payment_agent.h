@@ -25,8 +25,8 @@ struct SettleOutcome {
 //
 // With every block, and when a payer's refund shows up, it settles what content/settlement.h calls due, as that says:
 // a settlement that waits too long is replaced by one that pays more, and one that lost an input is built again
-// without it. Nothing of it is in memory alone: after a restart it finds in the mempool and the chain what is on its
-// way.
+// without it. A refund that waits is replaced too; one that lost its place to a settlement or a grant is over. Nothing
+// of it is in memory alone: after a restart it finds in the mempool and the chain what is on its way.
 class PaymentAgent final : public ChannelOutlet, public ChainListener {
   public:
     // An opening that a payer shows may be on its way to us: it is waited for this long.
@@ -78,7 +78,9 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
         std::optional<Height> spent_height;  // it was told that the channel is spent
     };
     void Look(const OutPoint& outpoint, Watched& watched);
+    // Sends refunds whose height has come, and raises those that wait (content::NextRefundRate).
     void TakeRefunds();
+    void RaiseRefund(wallet::Wallet& wallet, const OutPoint& lock, const chain::MempoolEntry& entry);
     // Settles what is due without being asked.
     void SettleDue();
     // `channels`: all that earn; `due` of them are to be settled.
@@ -101,6 +103,7 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     std::multimap<Txid, Check> m_waiting;            // openings that were shown and are not here yet
     std::map<Txid, std::vector<OutPoint>> m_opened;  // channels that we pay, by their opening
     std::map<Txid, Height> m_settling;               // settlements in the mempool, since when
+    std::map<Txid, Height> m_refunding;              // refunds of ours in the mempool, since when
 };
 
 }  // namespace sluice::node

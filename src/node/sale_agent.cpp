@@ -473,9 +473,10 @@ SaleAgent::Outcome SaleAgent::Grant(std::span<const OutPoint> locks, Amount fee_
     } else {
         LogInfo("sale", "granted {} purchases in {}", items.size(), txid.Hex());
     }
-    PendingGrant pending{MakeTransaction(grant->tx),
+    const TransactionRef tx = MakeTransaction(grant->tx);
+    PendingGrant pending{tx,
                          {locks.begin(), locks.end()},
-                         fee_per_kvb,
+                         Amount(grant->fee.drops * 1'000 / tx->vsize()),
                          m_chain.chain().tip()->height(),
                          std::move(coins),
                          false};
@@ -508,6 +509,10 @@ Result<content::Grant> SaleAgent::Build(const std::vector<content::GrantItem>& i
     if (!funded_before && alone.LackAt(fee_per_kvb) == Amount(0))
         return content::BuildGrant(params, tip, items, payout, fee_per_kvb);
     const Amount limit = MayAdd(locks);
+    // The most that the allowances pay, if relay takes it for a replacement.
+    const Amount highest = alone.HighestRate();
+    const Amount least_raise(replaced ? replaced->paid_per_kvb.drops + 1'000 + 125 : 0);
+    const bool raises_alone = replaced && !funded_before && highest >= least_raise;
     if (m_wallet.Exists()) {
         ASSIGN_OR_RETURN(wallet::Wallet * wallet, m_wallet.Get());
         const auto one = content::MeasureGrant(params, purchases, 1, payout);
@@ -519,26 +524,29 @@ Result<content::Grant> SaleAgent::Build(const std::vector<content::GrantItem>& i
             wallet->ReserveForGrant(Amount(least), Amount(each), replaced ? replaced->coins : std::vector<OutPoint>{});
         if (funds) {
             const auto measure = content::MeasureGrant(params, purchases, funds->coins.size(), funds->change_script);
-            if (measure.LackAt(fee_per_kvb) > limit) {
-                wallet->Release(*funds);
+            // A grant that waits is raised as far as the policy lets it.
+            const Amount most = replaced ? measure.HighestRate(limit) : fee_per_kvb;
+            const Amount rate = std::min(fee_per_kvb, most);
+            const bool allowed = measure.LackAt(rate) <= limit && (rate == fee_per_kvb || rate >= least_raise);
+            if (allowed && (funded_before || rate > highest)) {
+                auto grant = content::BuildGrant(params, tip, items, funds->change_script, rate, {funds->coins, {}});
+                const sluice::Status is_signed =
+                    grant ? wallet->SignGrant(grant->tx, grant->spent) : sluice::Status(Fail(grant.error()));
+                if (!is_signed) {
+                    wallet->Release(*funds);
+                    return Fail(is_signed.error());
+                }
+                for (const auto& [outpoint, output] : funds->coins) coins.push_back(outpoint);
+                return grant;
+            }
+            wallet->Release(*funds);
+            if (!raises_alone)
                 return Fail(ErrorKind::kFunds, "it would cost more than the policy's part of the price (-grantmaxfee)");
-            }
-            auto grant = content::BuildGrant(params, tip, items, funds->change_script, fee_per_kvb, {funds->coins, {}});
-            const sluice::Status is_signed =
-                grant ? wallet->SignGrant(grant->tx, grant->spent) : sluice::Status(Fail(grant.error()));
-            if (!is_signed) {
-                wallet->Release(*funds);
-                return Fail(is_signed.error());
-            }
-            for (const auto& [outpoint, output] : funds->coins) coins.push_back(outpoint);
-            return grant;
+        } else if (!replaced) {
+            return Fail(funds.error());
         }
-        if (!replaced) return Fail(funds.error());
     }
-    // The most that the allowances pay, if relay takes it for a replacement.
-    const Amount highest = alone.HighestRate();
-    if (replaced && !funded_before && highest >= Amount(replaced->paid_per_kvb.drops + 1'000 + 125))
-        return content::BuildGrant(params, tip, items, {}, highest);
+    if (raises_alone) return content::BuildGrant(params, tip, items, {}, highest);
     return Fail(ErrorKind::kFunds, "the allowances lack " + std::to_string(alone.LackAt(fee_per_kvb).drops) +
                                        " drops at " + std::to_string(fee_per_kvb.drops) +
                                        " per 1,000 vB, and this node has no coins to add");

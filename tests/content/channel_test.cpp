@@ -281,6 +281,34 @@ TEST(Settlement, ThePatientRateTakesATenthOfWhatItBrings) {
     EXPECT_EQ(PatientSettleRate(ledger.params, channels), Amount(0));
 }
 
+TEST(Refund, IsReplacedAfterTwoBlocksForTwiceOrWhatOthersPayAndNeverForMoreThanATenthOfTheLock) {
+    constexpr size_t kVsize = 140;
+    const auto next = [](uint64_t refunded, uint64_t paid, uint64_t estimate, uint32_t waited) {
+        return NextRefundRate({Amount(refunded), kVsize, Amount(paid), waited}, Amount(estimate));
+    };
+    EXPECT_FALSE(next(1'000'000, 2'000, 90'000, kSettlePatience - 1));
+    EXPECT_EQ(next(1'000'000, 2'000, 2'000, kSettlePatience), Amount(4'000));
+    EXPECT_EQ(next(1'000'000, 2'000, 4'001, kSettlePatience), Amount(4'001));
+    EXPECT_EQ(next(1'000'000, 2'000, 90'000, kSettlePatience), Amount(90'000));
+    // A tenth of 10,000 drops is 1,000: 7,142 per 1,000 vB.
+    EXPECT_EQ(PatientRefundRate(Amount(10'000), kVsize), Amount(7'142));
+    EXPECT_LE((kVsize * 7'142 + 999) / 1'000, 1'000u);
+    EXPECT_GT((kVsize * 7'150 + 999) / 1'000, 1'000u);
+    EXPECT_EQ(next(10'000, 2'000, 7'142, 9), Amount(7'142));
+    EXPECT_EQ(next(10'000, 2'000, 7'143, 9), Amount(7'142));
+    EXPECT_EQ(next(10'000, 3'571, 2'000, 9), Amount(7'142));
+    // The bound leaves less room than relay asks of a replacement, and just more.
+    EXPECT_FALSE(next(10'000, 6'142, 90'000, 9));
+    EXPECT_EQ(next(10'000, 6'141, 90'000, 9), Amount(7'142));
+    EXPECT_FALSE(next(10'000, 7'142, 90'000, 9));
+    EXPECT_FALSE(next(10'000, 20'000, 90'000, 9)) << "its owner paid more than this rule would";
+    EXPECT_FALSE(next(kMinReturned.drops, 2'000, 90'000, 9));
+    EXPECT_FALSE(next(0, 2'000, 90'000, 9));
+    // Whatever a lock holds, the rate is one that may be paid at all.
+    EXPECT_EQ(next(kMaxSupply.drops, 60'000'000, 2'000, 9), kMaxSettleFeePerKvb);
+    EXPECT_FALSE(next(kMaxSupply.drops, kMaxSettleFeePerKvb.drops, 2'000, 9));
+}
+
 TEST(Settlement, TheRefundIsValidFromTheExpiryOn) {
     Ledger ledger;
     const auto channels = OpenOnLedger(ledger, 1, Amount(1'000'000));
