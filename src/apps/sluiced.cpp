@@ -63,6 +63,16 @@ struct Threads {
             io.run();
         });
     }
+    // Runs the task on the network strand and returns when it is done; right here if the strand's thread never started.
+    void RunOnNetwork(const std::function<void()>& task) {
+        if (!network_thread.joinable()) return task();
+        std::promise<void> done;
+        network_strand.Post([&] {
+            task();
+            done.set_value();
+        });
+        done.get_future().wait();
+    }
     // Ends every task that runs and drops the rest.
     void Stop() {
         long_tasks.Stop();
@@ -195,8 +205,10 @@ Status RunDaemon(const node::NodeConfig& config) {
         return {};
     }();
     if (node) node->Shutdown();
-    network.Stop();
-    if (links.lan) links.lan->Stop();
+    threads.RunOnNetwork([&] {
+        network.Stop();
+        if (links.lan) links.lan->Stop();
+    });
     threads.Stop();
     node.reset();
     LogInfo("node", "stopped");
