@@ -7,7 +7,8 @@ from decimal import Decimal
 from framework import CHUNK_BYTES, MIB, SluiceTest, assert_equal, main
 
 SEED_PRICE = Decimal("0.001")   # SLU for each MiB
-SIZE = 96 * MIB   # large enough to be interrupted
+SIZE = 96 * MIB
+SLOW = "-maxdownload=32768"   # KiB/s: what is to be interrupted takes seconds
 
 
 class RestartTest(SluiceTest):
@@ -30,9 +31,9 @@ class RestartTest(SluiceTest):
         self.publishing()
         self.orderly_stop()
 
-    def restart(self, node, *connect):
+    def restart(self, node, *connect, options=()):
         """Starts a killed node again; the nodes in `connect` are its only fixed peers."""
-        node.start(*[f"-addnode=127.0.0.1:{other.p2p_port}" for other in connect])
+        node.start(*[f"-addnode=127.0.0.1:{other.p2p_port}" for other in connect], *options)
         if connect:
             node.wait_for_peers(len(connect))
 
@@ -90,7 +91,7 @@ class RestartTest(SluiceTest):
             staker.wait_for_transaction(txid)
         buyer.kill()
         self.generate(staker, 1, sync=seeders)
-        self.restart(buyer, staker, *seeders)
+        self.restart(buyer, staker, *seeders, options=[SLOW])
         buyer.wait_for_tip(staker.rpc("getbestblockhash"))
 
         # It dies again on the way; so do both seeders, and the staker.
@@ -100,7 +101,7 @@ class RestartTest(SluiceTest):
         for seeder in seeders:
             seeder.pause()
         seen = self.here(buyer)
-        assert seen < SIZE, "the download ended before it could be interrupted: use a larger file"
+        assert seen < SIZE, "the download ended before it could be interrupted"
         buyer.wait_until(lambda: buyer.rpc("listcontent")[0]["synced"] * CHUNK_BYTES >= seen, "what came to be on disk")
         for node in (buyer, *seeders, staker):
             node.kill()
