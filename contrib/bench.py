@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import fcntl
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -41,7 +42,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 SHAPES = {"1-1": (1, 1), "4-1": (4, 1), "1-4": (1, 4)}  # seeders, downloaders
 PRICE = "0.00001"  # SLU for each MiB
 DOWNLOAD_TIMEOUT_S = 600
-RSS_SAMPLE_S = 0.02
+SAMPLE_S = 0.02
+WARM_SLACK = 256 * MIB  # for what programs take besides what they write
 
 
 def raise_loopback():
@@ -60,11 +62,40 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-class Usage:
-    """CPU seconds of processes, and the most memory that each held, between enter and exit."""
+class WarmMemory:
+    """At least `size` bytes of free memory that the host of this virtual machine has backed with memory of its own.
 
-    def __init__(self, pids):
+    A host takes back what was free for a while, and then the first use of a page costs ten times what a program does
+    with it: without this a run measures how long ago the one before it was. What is handed over goes in blocks of
+    2 MiB and more; so these bytes are used once and freed but for a page here and there, which keeps them in smaller
+    blocks. The kernel gives those out first.
+    """
+
+    HELD_EVERY = 64  # pages
+
+    def __init__(self, size):
+        self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            self._memory.madvise(mmap.MADV_NOHUGEPAGE)
+        for at in range(0, size, PAGE):
+            self._memory[at] = 1
+        step = self.HELD_EVERY * PAGE
+        for at in range(0, size - step, step):
+            self._memory.madvise(mmap.MADV_DONTNEED, at + PAGE, step - PAGE)
+
+    def close(self):
+        self._memory.close()
+
+
+class Usage:
+    """CPU seconds of processes, and the most memory that each held, between enter and exit.
+
+    `to_write` bytes of new memory are about to be taken.
+    """
+
+    def __init__(self, pids, to_write):
         self.pids = list(pids)
+        self._memory = WarmMemory(to_write + WARM_SLACK)
         self.cpu_s = []
         self.peak_rss = []
         self._ending = threading.Event()
@@ -90,7 +121,7 @@ class Usage:
         return self
 
     def _sample(self):
-        while not self._ending.wait(RSS_SAMPLE_S):
+        while not self._ending.wait(SAMPLE_S):
             for pid in self.pids:
                 with contextlib.suppress(OSError, KeyError):
                     self._peaks[pid] = max(self._peaks.get(pid, 0), self.rss(pid))
@@ -99,6 +130,7 @@ class Usage:
         self.cpu_s = [self._cpu(pid) - before for pid, before in zip(self.pids, self._before)]
         self._ending.set()
         self._thread.join()
+        self._memory.close()
         self.peak_rss = [self._peaks.get(pid, 0) for pid in self.pids]
 
 
@@ -151,7 +183,7 @@ class SluiceSwarm:
             for seeder in self.seeders:
                 test.connect(buyer, seeder)
         pids = [node.process.pid for node in (*self.seeders, *buyers)]
-        with test.mining(self.staker), Usage(pids) as usage:
+        with test.mining(self.staker), Usage(pids, self.size * downloaders) as usage:
             started = time.monotonic()
             jobs = [buyer.rpc("seedcontent", claim=self.claim)["job"] for buyer in buyers]
             for buyer, job in zip(buyers, jobs):
@@ -266,7 +298,7 @@ class TorrentSwarm:
             os.makedirs(folder)
         clients = [TorrentClient("get", self.torrent, folder, 21_000 + i) for i, folder in enumerate(folders)]
         pids = [client.process.pid for client in (*self.seeders, *clients)]
-        with Usage(pids) as usage:
+        with Usage(pids, self.size * downloaders) as usage:
             started = time.monotonic()
             for client in clients:
                 client.tell(connect=[seeder.port for seeder in self.seeders], wait=True)
