@@ -104,6 +104,8 @@ class StoredContent final : public ChunkSource {
     Status AddVerified(const VerifiedChunk& chunk);
     // A chunk that is here. kUnavailable if it is not. Not verified again.
     Status Read(ChunkIndex chunk, MutableByteSpan into) const override;
+    // The same if no disk has to be waited for; false, and anything in `into`, if one has to or it cannot be read.
+    bool ReadCached(ChunkIndex chunk, MutableByteSpan into) const;
     // One leaf of a chunk that is here.
     Result<Bytes> ReadLeaf(ChunkIndex chunk, uint32_t leaf) const;
     // The leaf hashes of a chunk that is here, from its bytes, verified. A chunk that the disk has damaged is dropped:

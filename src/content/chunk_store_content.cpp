@@ -335,6 +335,13 @@ Status StoredContent::Read(ChunkIndex chunk, MutableByteSpan into) const {
     return ReadBytes(chunk, into);
 }
 
+bool StoredContent::ReadCached(ChunkIndex chunk, MutableByteSpan into) const {
+    Touch();
+    if (!CheckHere(chunk)) return false;
+    CHECK(into.size() == ChunkBytes(m_id.size_bytes, chunk));
+    return m_data->ReadCached(ChunkOffset(chunk), into);
+}
+
 Status StoredContent::ReadBytes(ChunkIndex chunk, MutableByteSpan into) const {
     RETURN_IF_ERROR(CheckHere(chunk));
     CHECK(into.size() == ChunkBytes(m_id.size_bytes, chunk));

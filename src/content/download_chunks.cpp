@@ -46,8 +46,7 @@ void Swarm::Impl::OnLeaf(PeerId peer, const Leaf& leaf, Instant now) {
                 partial.spares.push_back({peer, leaf.leaf, static_cast<uint32_t>(leaf.bytes.size()),
                                           crypto::Sha256Of(leaf.bytes), request.ask, request.link});
         } else {
-            if (!partial.bytes)
-                partial.bytes = std::make_shared<Bytes>(ChunkBytes(leaf.content.size_bytes, leaf.chunk));
+            if (!partial.bytes) partial.bytes = buffers.Take(ChunkBytes(leaf.content.size_bytes, leaf.chunk));
             std::copy(leaf.bytes.begin(), leaf.bytes.end(), partial.bytes->begin() + ptrdiff_t{leaf.leaf} * kLeafBytes);
             partial.received |= bit;
             partial.from[leaf.leaf] = peer;

@@ -188,9 +188,6 @@ class Swarm {
     void OnMessage(PeerId peer, ByteSpan payload, Instant now);
     // What of our chunk-class bytes p2p still holds for this peer.
     void OnPeerDrained(PeerId peer, uint64_t queued_bytes, Instant now);
-    // True while not all of that is known to have drained: ask p2p again within a few milliseconds. Rationale: what is
-    // asked for later would else wait for a queue that has been empty for long.
-    bool WaitsForDrain(PeerId peer) const;
 
     // ---- what we serve
     // Again with another ask or set: it replaces. `floor_per_mib`: haggling does not go below it (none: the

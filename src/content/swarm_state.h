@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "content/choker.h"
+#include "content/chunk_buffers.h"
 #include "content/haggle.h"
 #include "content/picker.h"
 #include "content/swarm.h"
@@ -317,6 +318,7 @@ struct Swarm::Impl {
     std::map<OutPoint, PayerLink> payer_links;
     std::map<OutPoint, PayeeLink> payee_links;
     std::map<uint64_t, PendingRead> reads;
+    ChunkBuffers buffers;  // that chunks are put together in
     uint64_t next_request{1};
     uint64_t next_chunk_request{0};
     uint64_t uploading_bytes{0};  // of all peers: read, or handed to p2p

@@ -352,9 +352,4 @@ void Swarm::OnPeerDrained(PeerId peer, uint64_t queued_bytes, Instant now) {
     if (!state->uploads.empty()) m_impl->PumpUploads(now);
 }
 
-bool Swarm::WaitsForDrain(PeerId peer) const {
-    const PeerState* state = m_impl->Find(peer);
-    return state != nullptr && state->queued_bytes > 0;
-}
-
 }  // namespace sluice::content

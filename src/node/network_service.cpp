@@ -136,8 +136,8 @@ void NetworkService::OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payl
     });
 }
 
-void NetworkService::OnDrained(PeerId peer, p2p::MessageClass message_class) {
-    if (message_class == p2p::MessageClass::kChunks && m_content) m_content->OnChunksDrained(peer);
+void NetworkService::OnChunksDrained(PeerId peer) {
+    if (m_content) m_content->OnChunksDrained(peer);
 }
 
 }  // namespace sluice::node

@@ -69,7 +69,7 @@ class NetworkService final : public PeerOutlet, private p2p::PeerEvents {
     void OnProviderDialEnded(const p2p::Endpoint& endpoint, const std::optional<p2p::NodeId>& node) override;
     void OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payload) override;
     void OnContentMessage(PeerId peer, ByteSpan payload);
-    void OnDrained(PeerId peer, p2p::MessageClass message_class) override;
+    void OnChunksDrained(PeerId peer) override;
     void OnTick();
     // Runs `task` on the chain strand unless the chain is gone by then.
     void PostToChain(std::function<void(ChainService&)> task);

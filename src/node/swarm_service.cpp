@@ -230,12 +230,8 @@ void SwarmService::OnContentMessage(PeerId peer, ByteSpan payload) {
     Run();
 }
 void SwarmService::OnChunksDrained(PeerId peer) {
-    OnChunksLeft(peer);
-    Run();
-}
-
-void SwarmService::OnChunksLeft(PeerId peer) {
     m_swarm.OnPeerDrained(peer, m_network.peers().QueuedBytes(peer, p2p::MessageClass::kChunks), Now());
+    Run();
 }
 
 void SwarmService::Run() {
@@ -243,26 +239,9 @@ void SwarmService::Run() {
     m_running = true;
     for (auto actions = m_swarm.TakeActions(); !actions.empty(); actions = m_swarm.TakeActions()) {
         for (SwarmAction& action : actions) std::visit([&](auto& typed) { Do(typed); }, action);
-        // A queue that was never over its half says nothing when it is empty again.
-        for (const PeerId peer : std::exchange(m_sent_leaves, {})) {
-            OnChunksLeft(peer);
-            WatchDrain(peer);
-        }
     }
     m_running = false;
     ScheduleWakeup();
-}
-
-// What a slow peer may have queued is less than half of the queue, whose draining p2p tells by itself.
-void SwarmService::WatchDrain(PeerId peer) {
-    if (!m_swarm.WaitsForDrain(peer) || !m_draining.insert(peer).second) return;
-    m_environment.network_strand.PostAfter(kDrainPoll, [this, alive = m_alive, peer] {
-        if (!*alive) return;
-        m_draining.erase(peer);
-        OnChunksLeft(peer);
-        Run();
-        WatchDrain(peer);
-    });
 }
 
 void SwarmService::SetDownloadSchedule(BandwidthSchedule schedule) {
@@ -298,20 +277,30 @@ void SwarmService::Do(SendControl& action) {
 }
 
 void SwarmService::Do(SendLeaf& action) {
-    m_sent_leaves.insert(action.peer);
     p2p::Payload payload(std::move(action.head), std::move(action.chunk), action.offset, action.bytes);
     if (!m_network.peers().Send(action.peer, p2p::MessageType::kContentChunk, std::move(payload)))
         m_network.peers().Disconnect(action.peer, "does not read what it is sent");
 }
 
+// What the system has in memory is read here, a chunk in a turn: a worker would be woken for less work than waking it
+// is, and the chunk would have to come over from the worker's core to be encrypted.
 void SwarmService::Do(ReadChunk& action) {
-    m_environment.workers.Post([this, action, alive = m_alive] {
+    PostBack([this, action] {
+        auto chunk = m_buffers.Take(ChunkBytes(action.content.size_bytes, action.chunk));
+        const auto stored = m_chunks.Find(action.content);
+        if (!stored || !stored->ReadCached(action.chunk, *chunk)) return ReadOnWorker(action, std::move(chunk));
+        m_swarm.OnChunkRead(action.request, std::shared_ptr<const Bytes>(std::move(chunk)), Now());
+        Run();
+    });
+}
+
+void SwarmService::ReadOnWorker(const ReadChunk& action, std::shared_ptr<Bytes> into) {
+    m_environment.workers.Post([this, action, into = std::move(into)]() mutable {
         auto chunk = [&]() -> Result<std::shared_ptr<const Bytes>> {
             const auto stored = m_chunks.Find(action.content);
             if (!stored) return Fail(ErrorKind::kUnavailable, "the content is not here any more");
-            auto bytes = std::make_shared<Bytes>(ChunkBytes(action.content.size_bytes, action.chunk));
-            RETURN_IF_ERROR(stored->Read(action.chunk, *bytes));
-            return std::shared_ptr<const Bytes>(std::move(bytes));
+            RETURN_IF_ERROR(stored->Read(action.chunk, *into));
+            return std::shared_ptr<const Bytes>(std::move(into));
         }();
         PostBack([this, request = action.request, chunk = std::move(chunk)]() mutable {
             m_swarm.OnChunkRead(request, std::move(chunk), Now());

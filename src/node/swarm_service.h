@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 
+#include "content/chunk_buffers.h"
 #include "content/chunk_store.h"
 #include "content/swarm.h"
 #include "node/content_watcher.h"
@@ -49,8 +50,6 @@ class SwarmService final : public ContentEndpoint {
   public:
     // A crash loses what was stored in this time.
     static constexpr milliseconds kFlushDelay{500};
-    // How often a slow peer's queue is looked at while more waits for it.
-    static constexpr milliseconds kDrainPoll{4};
 
     SwarmService(const Environment& environment, NetworkService& network, content::ChunkStore& chunks,
                  SwarmStore& store, content::SwarmConfig config, EventHub& events);
@@ -115,8 +114,6 @@ class SwarmService final : public ContentEndpoint {
     void OnChunksDrained(PeerId peer) override;
 
     void Run();
-    void OnChunksLeft(PeerId peer);
-    void WatchDrain(PeerId peer);
     void Do(content::SendControl& action);
     void Do(content::SendLeaf& action);
     void Do(content::ReadChunk& action);
@@ -134,6 +131,7 @@ class SwarmService final : public ContentEndpoint {
     void Do(content::DownloadFinished& action);
     void Do(content::DownloadFailed& action);
     void Do(content::DownloadProgress& action);
+    void ReadOnWorker(const content::ReadChunk& action, std::shared_ptr<Bytes> into);
     void NoteStored(const ContentId& content, content::ChunkIndex chunk);
     void MergeDeadlines(const ContentId& content);
     void PersistWaiting();
@@ -168,8 +166,7 @@ class SwarmService final : public ContentEndpoint {
     BandwidthSchedule m_download_schedule;
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;  // newest state of each channel that waits for the disk
-    std::set<PeerId> m_sent_leaves;                       // by the actions being done
-    std::set<PeerId> m_draining;                          // that WatchDrain looks at again
+    content::ChunkBuffers m_buffers;                      // that chunks are read into
     bool m_saving{false};
     std::map<OutPoint, content::PayerChannel> m_unsaved_payers;  // likewise, of those that we pay
     bool m_saving_payers{false};

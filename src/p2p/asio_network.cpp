@@ -77,7 +77,7 @@ struct TcpConnection {
     ConnectionId id;
     Socket socket;
     bool open{false};     // connected, and not closed since
-    bool is_near{false};  // its unread bytes are bounded once and for all
+    bool is_near{false};  // over a line that needs no window of its own
     bool reading{true};
     bool read_armed{false};  // a wait for readability is under way
     bool flush_due{false};   // a flush is posted, or a wait for writability is under way
@@ -123,7 +123,6 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
         (void)setsockopt(connection->socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
         const auto round_trip = MinRoundTripOf(connection->socket.native_handle());
         connection->is_near = round_trip && *round_trip <= kNearRoundTrip;
-        if (connection->is_near) BoundUnread(connection->socket.native_handle(), kNearUnreadBytes);
         connection->open = true;
         ArmRead(connection);
     }
@@ -322,6 +321,11 @@ void AsioNetwork::SetReading(ConnectionId connection, bool reading) {
     if (!found) return;
     found->reading = reading;
     m_impl->ArmRead(found);
+}
+
+void AsioNetwork::KeepShort(ConnectionId connection) {
+    const TcpConnectionRef found = m_impl->Find(connection);
+    if (found && found->is_near) BoundUnread(found->socket.native_handle(), kNearUnreadBytes);
 }
 
 void AsioNetwork::Close(ConnectionId connection) {

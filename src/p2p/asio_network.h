@@ -9,7 +9,7 @@ namespace sluice::p2p {
 
 // Network over TCP sockets, with Boost.Asio on a strand: every call must be made on `strand`, every event comes on it.
 //
-// Speed: one 256 KiB read buffer for all connections, gathered writes, no Nagle delay. Order: the kernel holds at most
+// Speed: one read buffer for all connections, gathered writes, no Nagle delay. Order: the kernel holds at most
 // kKernelUnsentBytes that are not on the wire (TCP_NOTSENT_LOWAT), so that a block queued behind bulk data waits for
 // little. For the same reason the system holds no more unread bytes than the line needs to stay full (ReceiveWindow).
 class AsioNetwork final : public Network {
@@ -26,6 +26,7 @@ class AsioNetwork final : public Network {
     Bytes SpareBuffer() override;
     size_t PendingBytes(ConnectionId connection) const override;
     void SetReading(ConnectionId connection, bool reading) override;
+    void KeepShort(ConnectionId connection) override;
     void Close(ConnectionId connection) override;
     // Closes every connection and listener; no event follows.
     void Stop();

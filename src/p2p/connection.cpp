@@ -131,15 +131,9 @@ Status Connection::OnMessage(const Message& message, Instant now, ConnectionEven
 bool Connection::Send(MessageType type, Payload payload) {
     CHECK(payload.size() <= MaxPayloadBytes(type));
     Queue& queue = m_queues[static_cast<size_t>(ClassOf(type))];
-    const size_t limit = QueueLimitBytes(ClassOf(type));
     const size_t bytes = payload.size() + kMessageOverheadBytes;
-    if (!secure()) return false;
-    if (queue.bytes + bytes > limit) {
-        queue.over_half = true;
-        return false;
-    }
+    if (!secure() || queue.bytes + bytes > QueueLimitBytes(ClassOf(type))) return false;
     queue.bytes += bytes;
-    queue.over_half = queue.over_half || queue.bytes > limit / 2;
     queue.messages.push_back({type, std::move(payload)});
     return true;
 }
@@ -184,11 +178,9 @@ Bytes Connection::TakeWritable(size_t max_bytes, Bytes buffer, size_t max_chunk_
                 return buffer;
             }
             WriteNextFrame(queue, frame_bytes, buffer, used);
-            if (i == kChunkQueue) m_chunk_bytes_taken += frame_bytes;
-            if (queue.over_half && queue.bytes <= kQueueLimits[i] / 2) {
-                queue.over_half = false;
-                m_drained |= static_cast<uint8_t>(1u << i);
-            }
+            if (i != kChunkQueue) continue;
+            m_chunk_bytes_taken += frame_bytes;
+            m_chunks_drained = m_chunks_drained || queue.bytes <= kFewChunkBytes;
         }
     }
     buffer.resize(used);

@@ -61,8 +61,9 @@ class Connection {
     static size_t QueueLimitBytes(MessageClass message_class);
     size_t QueuedBytes(MessageClass message_class) const { return m_queues[static_cast<size_t>(message_class)].bytes; }
     size_t QueuedBytes() const;
-    // Classes whose queue was over half its limit and has fallen to it since the last call, one bit each.
-    uint8_t TakeDrained() { return std::exchange(m_drained, uint8_t{0}); }
+    // Whether chunk frames were given out since the last call, and left at most kFewChunkBytes queued: there is room.
+    bool TakeChunksDrained() { return std::exchange(m_chunks_drained, false); }
+    static constexpr size_t kFewChunkBytes = 128 << 10;
 
     // Pings when it is time. An error is a timeout: close the connection with it.
     Status Tick(Instant now);
@@ -81,7 +82,6 @@ class Connection {
         std::deque<Queued> messages;
         size_t sent_of_first{0};  // bytes of the first message's payload that left in fragments
         size_t bytes{0};
-        bool over_half{false};
     };
 
     Status ReadHandshake(ByteSpan& input, ConnectionEvents& events);
@@ -101,7 +101,7 @@ class Connection {
     std::optional<FrameReader> m_reader;
     Assembler m_assembler;
     std::array<Queue, kMessageClasses> m_queues;
-    uint8_t m_drained{0};
+    bool m_chunks_drained{false};
     uint64_t m_chunk_bytes_taken{0};
 
     Instant m_started;

@@ -185,12 +185,9 @@ void PeerManager::Impl::Settle() {
             Peer* const peer = Find(id);
             if (peer == nullptr || !peer->connection) continue;
             Pump(*peer);
-            const uint8_t drained = peer->connection->TakeDrained();
-            for (size_t i = 0; i < kMessageClasses; ++i) {
-                const Peer* const owner = peer->closed ? nullptr : OwnerOf(*peer);
-                if ((drained >> i & 1) != 0 && owner != nullptr && owner->ready)
-                    events.OnDrained(owner->info.id, static_cast<MessageClass>(i));
-            }
+            const Peer* const owner = peer->closed ? nullptr : OwnerOf(*peer);
+            if (peer->connection->TakeChunksDrained() && owner != nullptr && owner->ready)
+                events.OnChunksDrained(owner->info.id);
         }
         if (upload_limit.IsLimiting()) FeedWaiting();
         for (const PeerId id : std::exchange(closed, {})) {

@@ -67,8 +67,8 @@ class PeerEvents {
     // A whole message of any type but hello, ping and pong; `payload` is within the type's limit and valid during the
     // call.
     virtual void OnMessage(PeerId peer, MessageType type, ByteSpan payload) = 0;
-    // The class's queue has fallen to half its limit, after it was over that: there is room to send more.
-    virtual void OnDrained(PeerId peer, MessageClass message_class) = 0;
+    // Chunks left for the network, and at most Connection::kFewChunkBytes of them are still queued: send more.
+    virtual void OnChunksDrained(PeerId peer) = 0;
 };
 
 struct PeerManagerConfig {

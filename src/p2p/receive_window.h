@@ -45,7 +45,7 @@ void SetReceiveWindow(int socket, size_t bytes);
 // buffer of megabytes is full. Over a line this short a small buffer is enough for its whole rate.
 inline constexpr milliseconds kNearRoundTrip{1};
 inline constexpr size_t kNearUnreadBytes = 256 << 10;
-// Of a socket that nothing was read from yet: later, what no longer fits would be lost and sent again. The system may
+// Of a socket that little was read from yet: later, what no longer fits would be lost and sent again. The system may
 // hold twice as many bytes.
 void BoundUnread(int socket, size_t bytes);
 

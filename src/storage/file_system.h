@@ -19,6 +19,9 @@ class File {
     virtual ~File() = default;
     // Fills all of `into` from `offset`; an error if the file ends before.
     virtual Status ReadAt(uint64_t offset, MutableByteSpan into) const = 0;
+    // The same if no disk has to be waited for. False, and anything in `into`, if one has to or the file cannot be read
+    // there: ReadAt tells which.
+    virtual bool ReadCached(uint64_t /*offset*/, MutableByteSpan /*into*/) const { return false; }
     virtual Status WriteAt(uint64_t offset, ByteSpan bytes) = 0;
     virtual Result<uint64_t> Size() const = 0;
     virtual Status Truncate(uint64_t size) = 0;

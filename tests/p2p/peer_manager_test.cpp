@@ -28,7 +28,7 @@ struct Events : PeerEvents {
         messages.emplace_back(type, ToBytes(payload));
         if (disconnect_on_message != nullptr) disconnect_on_message->Disconnect(peer, "enough");
     }
-    void OnDrained(PeerId, MessageClass) override { ++drained; }
+    void OnChunksDrained(PeerId) override { ++drained; }
 };
 
 struct TestNode {
@@ -398,7 +398,7 @@ TEST_F(PeerManagerTest, AFullQueueRefusesAndDrainedTellsWhenToGoOn) {
     EXPECT_LE(a.manager->QueuedBytes(peer, MessageClass::kChunks), PeerManager::QueueLimitBytes(MessageClass::kChunks));
     EXPECT_EQ(a.events.drained, 0u);
     ASSERT_TRUE(internet.Deliver());
-    EXPECT_EQ(a.events.drained, 1u);
+    EXPECT_GT(a.events.drained, 0u);
     EXPECT_EQ(b.events.messages.size(), sent);
 }
 

@@ -17,7 +17,7 @@ struct Events : PeerEvents {
         ready.erase(peer);
     }
     void OnMessage(PeerId, MessageType, ByteSpan) override {}
-    void OnDrained(PeerId, MessageClass) override {}
+    void OnChunksDrained(PeerId) override {}
     bool Has(const Endpoint& endpoint) const {
         return std::any_of(ready.begin(), ready.end(), [&](const auto& one) { return one.second.ip == endpoint.ip; });
     }

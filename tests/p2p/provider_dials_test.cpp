@@ -17,7 +17,7 @@ struct Events : PeerEvents {
         ended.emplace_back(endpoint, node.has_value());
     }
     void OnMessage(PeerId, MessageType, ByteSpan) override {}
-    void OnDrained(PeerId, MessageClass) override {}
+    void OnChunksDrained(PeerId) override {}
 };
 
 struct TestNode {

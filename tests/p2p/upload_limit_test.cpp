@@ -138,7 +138,7 @@ struct Counter : PeerEvents {
         bytes[type] += payload.size();
         order.push_back(type);
     }
-    void OnDrained(PeerId, MessageClass) override { ++drained; }
+    void OnChunksDrained(PeerId) override { ++drained; }
     std::vector<PeerId> ready;
     std::map<MessageType, size_t> bytes;
     std::vector<MessageType> order;

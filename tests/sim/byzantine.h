@@ -104,7 +104,7 @@ class Byzantine final : private node::ChainListener, private p2p::PeerEvents {
     void OnPeerReady(PeerId peer, const p2p::PeerInfo&) override { m_strategy->OnPeerReady(*this, peer); }
     void OnPeerGone(PeerId peer, const std::string& reason) override { m_strategy->OnPeerGone(*this, peer, reason); }
     void OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payload) override;
-    void OnDrained(PeerId, p2p::MessageClass) override {}
+    void OnChunksDrained(PeerId) override {}
     void Serve(PeerId peer, p2p::MessageType type, ByteSpan payload);
     void TickVoice();
     void TickSlot();

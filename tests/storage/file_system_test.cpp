@@ -58,6 +58,33 @@ class EachFileSystem : public ::testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(, EachFileSystem, ::testing::Values(true, false),
                          [](const auto& info) { return std::string(info.param ? "Posix" : "Memory"); });
 
+// A file system in memory, of which every kernel can read without waiting.
+TEST(PosixFile, WhatIsInMemoryIsReadWithoutWaitingForADisk) {
+    const std::string path = "/dev/shm/sluice-test-" + std::to_string(getpid());
+    const auto files = MakePosixFileSystem();
+    {
+        auto file = files->Open(path, OpenMode::kCreateNew);
+        ASSERT_TRUE(file) << file.error().message;
+        ASSERT_TRUE((*file)->WriteAt(0, Bytes(100, 7)));
+        ASSERT_TRUE((*file)->WriteAt(100, Bytes(100, 8)));
+        Bytes into(100);
+        EXPECT_TRUE((*file)->ReadCached(100, into));
+        EXPECT_EQ(into, Bytes(100, 8));
+        EXPECT_FALSE((*file)->ReadCached(101, into)) << "the file ends a byte before";
+        EXPECT_FALSE((*file)->ReadCached(std::numeric_limits<uint64_t>::max(), into));
+    }
+    EXPECT_TRUE(files->Remove(path));
+}
+
+TEST_P(EachFileSystem, AReadWithoutWaitingGivesTheFilesBytesOrNothing) {
+    Put("file", "abcdef");
+    auto file = files().Open(Path("file"), OpenMode::kRead);
+    ASSERT_TRUE(file);
+    Bytes into(4);
+    if ((*file)->ReadCached(2, into)) EXPECT_EQ(ToString(ByteSpan(into)), "cdef");
+    EXPECT_FALSE((*file)->ReadCached(3, into));
+}
+
 TEST_P(EachFileSystem, OpenFollowsItsMode) {
     const std::string path = Path("file");
     EXPECT_EQ(files().Open(path, OpenMode::kRead).error().kind, ErrorKind::kNotFound);

@@ -26,7 +26,7 @@ class EvilPeer final : private p2p::PeerEvents {
     void OnPeerReady(PeerId, const p2p::PeerInfo&) override {}
     void OnPeerGone(PeerId, const std::string&) override {}
     void OnMessage(PeerId peer, p2p::MessageType type, ByteSpan payload) override;
-    void OnDrained(PeerId, p2p::MessageClass) override {}
+    void OnChunksDrained(PeerId) override {}
     void Wake();
 
     const Clock& m_clock;

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "content/merkle.h"
+#include "util/bytes.h"
+
+namespace sluice::content {
+
+// Buffers for whole chunks, used again and again: one from the system is cleared first and is in no cache. Thread-safe.
+class ChunkBuffers {
+  public:
+    static constexpr size_t kMostSpare = 16;  // kept for later: 4 MiB
+
+    // `size` bytes, anything in them. The buffer comes back when its last owner lets it go, on whatever thread, even
+    // after this object is gone.
+    std::shared_ptr<Bytes> Take(size_t size) const {
+        if (size != kChunkBytes) return std::make_shared<Bytes>(size);
+        std::unique_ptr<Bytes> buffer = m_spare->Pop();
+        if (!buffer) buffer = std::make_unique<Bytes>(size);
+        return {buffer.release(), [spare = m_spare](Bytes* used) { spare->Push(std::unique_ptr<Bytes>(used)); }};
+    }
+
+    // How many are kept for later.
+    size_t spare() const { return m_spare->Count(); }
+
+  private:
+    struct Spare {
+        std::unique_ptr<Bytes> Pop() {
+            const std::lock_guard lock(mutex);
+            if (buffers.empty()) return nullptr;
+            std::unique_ptr<Bytes> buffer = std::move(buffers.back());
+            buffers.pop_back();
+            return buffer;
+        }
+        void Push(std::unique_ptr<Bytes> buffer) {
+            const std::lock_guard lock(mutex);
+            if (buffers.size() < kMostSpare && buffer->size() == kChunkBytes) buffers.push_back(std::move(buffer));
+        }
+        size_t Count() {
+            const std::lock_guard lock(mutex);
+            return buffers.size();
+        }
+
+        std::mutex mutex;
+        std::vector<std::unique_ptr<Bytes>> buffers;
+    };
+
+    std::shared_ptr<Spare> m_spare = std::make_shared<Spare>();
+};
+
+}  // namespace sluice::content

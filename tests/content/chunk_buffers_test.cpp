@@ -1,0 +1,56 @@
+#include "content/chunk_buffers.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace sluice::content {
+namespace {
+
+TEST(ChunkBuffers, ABufferThatWasLetGoIsUsedAgain) {
+    const ChunkBuffers buffers;
+    auto first = buffers.Take(kChunkBytes);
+    const auto shared = first;
+    const Bytes* const address = first.get();
+    first.reset();
+    EXPECT_NE(buffers.Take(kChunkBytes).get(), address) << "somebody holds it";
+    const auto holder = std::shared_ptr<const Bytes>(shared);
+    EXPECT_EQ(holder->size(), kChunkBytes);
+}
+
+TEST(ChunkBuffers, TheNewestOneIsTakenFirstWhileItIsInACache) {
+    const ChunkBuffers buffers;
+    auto first = buffers.Take(kChunkBytes);
+    auto second = buffers.Take(kChunkBytes);
+    const Bytes* const newest = second.get();
+    first.reset();
+    second.reset();
+    EXPECT_EQ(buffers.Take(kChunkBytes).get(), newest);
+}
+
+TEST(ChunkBuffers, NoMoreAreKeptThanTheyMay) {
+    const ChunkBuffers buffers;
+    std::vector<std::shared_ptr<Bytes>> taken;
+    for (size_t i = 0; i <= ChunkBuffers::kMostSpare; ++i) taken.push_back(buffers.Take(kChunkBytes));
+    taken.clear();
+    EXPECT_EQ(buffers.spare(), ChunkBuffers::kMostSpare);
+}
+
+TEST(ChunkBuffers, OneOfAnotherSizeIsExactAndNotKept) {
+    const ChunkBuffers buffers;
+    EXPECT_EQ(buffers.Take(kChunkBytes - 1)->size(), kChunkBytes - 1);
+    buffers.Take(kChunkBytes)->resize(10);
+    EXPECT_EQ(buffers.spare(), 0u);
+    EXPECT_EQ(buffers.Take(kChunkBytes)->size(), kChunkBytes);
+}
+
+TEST(ChunkBuffers, ABufferMayOutliveThePool) {
+    auto buffers = std::make_unique<ChunkBuffers>();
+    const auto last = buffers->Take(kChunkBytes);
+    buffers.reset();
+    (*last)[kChunkBytes - 1] = 1;
+    EXPECT_EQ(last->size(), kChunkBytes);
+}
+
+}  // namespace
+}  // namespace sluice::content
