@@ -270,7 +270,7 @@ void PaymentAgent::TakeRefunds() {
         if (const chain::MempoolEntry* entry = mempool.Find(txid)) RaiseRefund(**wallet, lock, *entry);
     for (const OutPoint& lock : (*wallet)->RefundableLocks()) {
         if (mempool.SpenderOf(lock)) continue;
-        const auto built = (*wallet)->BuildRefund(lock);
+        const auto built = BuildRefund(**wallet, lock);
         if (!built) {
             LogWarning("payments", "the refund of {} waits: {}", lock.ToString(), built.error().message);
             continue;
@@ -283,6 +283,16 @@ void PaymentAgent::TakeRefunds() {
         LogInfo("payments", "refunding {} in {}", lock.ToString(), sent->Hex());
         m_refunding[*sent] = m_chain.chain().tip()->height();
     }
+}
+
+// At what gets into the next block, if that is not over the bound of a refund that waits.
+Result<wallet::BuiltTransaction> PaymentAgent::BuildRefund(wallet::Wallet& wallet, const OutPoint& lock) const {
+    ASSIGN_OR_RETURN(wallet::BuiltTransaction usual, wallet.BuildRefund(lock));
+    const auto coin = wallet.OwnOutput(lock);
+    const Amount rate = std::min(FeePerKvb(), PatientRefundRate(coin ? coin->value : Amount(0), usual.tx->vsize()));
+    if (rate.drops <= wallet::kDefaultFeePerKvb) return usual;
+    wallet.Abandon(usual);
+    return wallet.BuildRefund(lock, rate.drops);
 }
 
 void PaymentAgent::RaiseRefund(wallet::Wallet& wallet, const OutPoint& lock, const chain::MempoolEntry& entry) {

@@ -80,6 +80,7 @@ class PaymentAgent final : public ChannelOutlet, public ChainListener {
     void Look(const OutPoint& outpoint, Watched& watched);
     // Sends refunds whose height has come, and raises those that wait (content::NextRefundRate).
     void TakeRefunds();
+    Result<wallet::BuiltTransaction> BuildRefund(wallet::Wallet& wallet, const OutPoint& lock) const;
     void RaiseRefund(wallet::Wallet& wallet, const OutPoint& lock, const chain::MempoolEntry& entry);
     // Settles what is due without being asked.
     void SettleDue();

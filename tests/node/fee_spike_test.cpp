@@ -451,6 +451,34 @@ TEST_F(FeeSpike, ARefundIsNotRaisedOverATenthOfItsLockAndWaitsUntilTheSpikeIsOve
     EXPECT_EQ(payer - Total(kPayer), second.fee.drops);
 }
 
+TEST_F(FeeSpike, ARefundThatIsSentInASpikePaysWhatTheNextBlockAsksUpToATenthOfItsLock) {
+    const Amount small(5'000);
+    const auto first = Open(Amount(10'000'000), Amount(0));
+    const auto second = Open(small, Amount(0));
+    const uint64_t payer = Total(kPayer);
+    ASSERT_TRUE(world.RunUntil([&] { return Tip(kPayer) + 1 == first.lock.expiry; }, seconds(3'000)));
+    crowd.Begin(Amount(10'000));
+    FullBlock();
+    ASSERT_NE(Spender(kBank, first.lock.outpoint), nullptr);
+    const chain::MempoolEntry refund = *Spender(kBank, first.lock.outpoint);
+    EXPECT_GT(RateOf(refund), 11'000u);
+    EXPECT_LE(RateOf(refund), 13'000u);
+    NextBlock();
+    ExpectSpentAt(first.lock.outpoint, refund, first.lock.expiry + 1);
+    ASSERT_TRUE(crowd.RunUntil([&] { return Tip(kPayer) >= second.lock.expiry; }));
+    world.RunFor(milliseconds(100));
+    ASSERT_NE(Spender(kBank, second.lock.outpoint), nullptr);
+    const chain::MempoolEntry bounded = *Spender(kBank, second.lock.outpoint);
+    EXPECT_GT(RateOf(bounded), wallet::kDefaultFeePerKvb);
+    EXPECT_LE(bounded.fee.drops, small.drops / content::kPatientPart);
+    for (int block = 0; block < 3; ++block) {
+        FullBlock();
+        ExpectStillThere(kPayer, second.lock.outpoint, bounded);
+    }
+    EndSpike();
+    EXPECT_EQ(payer - Total(kPayer), refund.fee.drops + bounded.fee.drops);
+}
+
 TEST_F(FeeSpike, TheRefundOfAPurchaseIsReplacedTooAndByTheNodeThatWasRestarted) {
     world[kEarner].config().sells = false;
     world[kEarner].Crash();
