@@ -12,7 +12,7 @@ namespace sluice::content {
 // Buffers for whole chunks, used again and again: one from the system is cleared first and is in no cache. Thread-safe.
 class ChunkBuffers {
   public:
-    static constexpr size_t kMostSpare = 16;  // kept for later: 4 MiB
+    static constexpr size_t kMostSpare = 64;  // kept for later: 16 MiB
 
     // `size` bytes, anything in them. The buffer comes back when its last owner lets it go, on whatever thread, even
     // after this object is gone.

@@ -118,8 +118,7 @@ Result<std::unique_ptr<Node>> Node::Open(const Environment& environment, Adjusta
     swarm.node_id = node_id;
     swarm.payee_seed = payee_seeds.all.newest().Clone();
     swarm.min_price_per_mib = config.min_price_per_mib;
-    // Over half the queue's limit, so that the queue tells when it has drained; a whole chunk below the limit, so that
-    // it never refuses.
+    // More than a whole chunk below the queue's limit, so that it never refuses.
     swarm.max_queued_bytes = p2p::PeerManager::QueueLimitBytes(p2p::MessageClass::kChunks) * 5 / 8;
     swarm.sends_vouchers = !config.test_no_vouchers;
     node->m_swarm = std::make_unique<SwarmService>(env, *node->m_network, *node->m_chunks, *node->m_swarm_store,

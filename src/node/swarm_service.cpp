@@ -282,16 +282,22 @@ void SwarmService::Do(SendLeaf& action) {
         m_network.peers().Disconnect(action.peer, "does not read what it is sent");
 }
 
-// What the system has in memory is read here, a chunk in a turn: a worker would be woken for less work than waking it
-// is, and the chunk would have to come over from the worker's core to be encrypted.
 void SwarmService::Do(ReadChunk& action) {
-    PostBack([this, action] {
-        auto chunk = m_buffers.Take(ChunkBytes(action.content.size_bytes, action.chunk));
-        const auto stored = m_chunks.Find(action.content);
-        if (!stored || !stored->ReadCached(action.chunk, *chunk)) return ReadOnWorker(action, std::move(chunk));
-        m_swarm.OnChunkRead(action.request, std::shared_ptr<const Bytes>(std::move(chunk)), Now());
-        Run();
-    });
+    m_to_read.push_back(action);
+    if (m_to_read.size() == 1) PostBack([this] { ReadNext(); });
+}
+
+// What the system has in memory is read here: a worker would be woken for less work than waking it is, and the chunk
+// would have to come over from the worker's core to be encrypted. One chunk in a turn: a block waits for no second one.
+void SwarmService::ReadNext() {
+    const ReadChunk action = m_to_read.front();
+    m_to_read.pop_front();
+    if (!m_to_read.empty()) PostBack([this] { ReadNext(); });
+    auto chunk = m_buffers.Take(ChunkBytes(action.content.size_bytes, action.chunk));
+    const auto stored = m_chunks.Find(action.content);
+    if (!stored || !stored->ReadCached(action.chunk, *chunk)) return ReadOnWorker(action, std::move(chunk));
+    m_swarm.OnChunkRead(action.request, std::shared_ptr<const Bytes>(std::move(chunk)), Now());
+    Run();
 }
 
 void SwarmService::ReadOnWorker(const ReadChunk& action, std::shared_ptr<Bytes> into) {

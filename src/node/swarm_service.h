@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -131,6 +132,7 @@ class SwarmService final : public ContentEndpoint {
     void Do(content::DownloadFinished& action);
     void Do(content::DownloadFailed& action);
     void Do(content::DownloadProgress& action);
+    void ReadNext();
     void ReadOnWorker(const content::ReadChunk& action, std::shared_ptr<Bytes> into);
     void NoteStored(const ContentId& content, content::ChunkIndex chunk);
     void MergeDeadlines(const ContentId& content);
@@ -166,7 +168,8 @@ class SwarmService final : public ContentEndpoint {
     BandwidthSchedule m_download_schedule;
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;  // newest state of each channel that waits for the disk
-    content::ChunkBuffers m_buffers;                      // that chunks are read into
+    std::deque<content::ReadChunk> m_to_read;
+    content::ChunkBuffers m_buffers;  // that chunks are read into
     bool m_saving{false};
     std::map<OutPoint, content::PayerChannel> m_unsaved_payers;  // likewise, of those that we pay
     bool m_saving_payers{false};
