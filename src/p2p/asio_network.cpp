@@ -3,7 +3,6 @@
 #include "p2p/asio_network.h"
 
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
@@ -70,13 +69,6 @@ Error CannotListen(const Endpoint& endpoint, const error_code& error) {
     if (error == error_code(EADDRNOTAVAIL, boost::system::system_category()))
         why = "this machine has no such address: choose one of its own with -bind";
     return {ErrorKind::kEnvironment, "cannot listen on " + endpoint.ToString() + ": " + why};
-}
-
-// Rationale: the kernel takes a core away from a busy thread at a tick of the clock alone, every 4 ms, and that long a
-// block would wait on its way through another thread. See ThreadPool.
-constexpr size_t kLongTurnBytes = 64 << 10;
-void GiveWayAfter(size_t bytes) {
-    if (bytes >= kLongTurnBytes) sched_yield();
 }
 
 struct TcpConnection {
@@ -192,7 +184,7 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
         if (!error) {
             AdjustWindow(*connection, size);
             events->OnBytes(connection->id, ByteSpan(read_buffer).first(size));
-            GiveWayAfter(size);
+            OfferCore();
         }
         ArmRead(connection);
     }
@@ -229,7 +221,7 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
                 return;
             }
             Sent(*connection, size);
-            GiveWayAfter(size);
+            OfferCore();
         }
         if (connection->open && connection->pending_bytes <= kLowWaterBytes && events != nullptr)
             events->OnWritable(connection->id);
