@@ -42,7 +42,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 SHAPES = {"1-1": (1, 1), "4-1": (4, 1), "1-4": (1, 4)}  # seeders, downloaders
 PRICE = "0.00001"  # SLU for each MiB
 DOWNLOAD_TIMEOUT_S = 600
-SAMPLE_S = 0.02
+SAMPLE_S = 0.1
 WARM_SLACK = 256 * MIB  # for what programs take besides what they write
 
 

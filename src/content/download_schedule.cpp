@@ -22,18 +22,22 @@ size_t UrgentRequests(const Provider& provider) {
 
 double SecondsSince(Instant then, Instant now) { return std::chrono::duration<double>(now - then).count(); }
 
+size_t PipelineOf(const Provider& provider) {
+    if (provider.snubbed) return 1;
+    const double ahead = provider.bytes_per_s * kPipeline.count() / kChunkBytes;
+    const size_t known = 2 + static_cast<size_t>(ahead);
+    return std::min(std::max(known, std::min<size_t>(2 + provider.completed, 32)), kMaxInFlightAtPeer);
+}
+
+// Few large messages in place of many small ones.
+bool IsWorthAsking(size_t limit, size_t room) { return room > 0 && room >= std::min<size_t>(limit / 4, 8); }
+
 }  // namespace
 
 Swarm::Impl::Room Swarm::Impl::RoomAt(Download& download, PeerId peer, const Provider& provider, Instant now) {
     if (provider.paused_until && now < *provider.paused_until) return {};
-    const double ahead = provider.bytes_per_s * kPipeline.count() / kChunkBytes;
-    const size_t known = 2 + static_cast<size_t>(ahead);
-    size_t limit = std::min(std::max(known, std::min<size_t>(2 + provider.completed, 32)), kMaxInFlightAtPeer);
-    size_t extra = kUrgentExtra;
-    if (provider.snubbed) {
-        limit = 1;
-        extra = 0;
-    }
+    size_t limit = PipelineOf(provider);
+    size_t extra = provider.snubbed ? 0 : kUrgentExtra;
     if (provider.ask.drops == 0) {
         const auto state = peers.find(peer);
         if (state == peers.end() || state->second.chokes_us) return {};
@@ -142,11 +146,14 @@ void Swarm::Impl::Schedule(Download& download, Instant now) {
     for (const auto& [id, provider] : order) {
         PeerState* peer = Find(id);
         if (peer == nullptr) continue;
+        // Money can only make it less, and counting it takes longer.
+        const size_t pipeline = PipelineOf(*provider);
+        const size_t free = std::min(pipeline - std::min(pipeline, provider->active),
+                                     kMaxInFlightChunks - std::min(in_flight, kMaxInFlightChunks));
+        if (!IsWorthAsking(pipeline, free)) continue;
         const Room at_peer = RoomAt(download, id, *provider, now);
-        // Few large messages in place of many small ones.
-        if (at_peer.chunks == 0 || at_peer.chunks < std::min<size_t>(at_peer.limit / 4, 8)) continue;
-        const size_t room = std::min({at_peer.chunks, kMaxInFlightChunks - std::min(in_flight, kMaxInFlightChunks),
-                                      rate_limit.Chunks(now), peer->rate_limit.Chunks(now)});
+        if (!IsWorthAsking(at_peer.limit, at_peer.chunks)) continue;
+        const size_t room = std::min({at_peer.chunks, free, rate_limit.Chunks(now), peer->rate_limit.Chunks(now)});
         if (room == 0) continue;
         const auto chunks = download.picker.Pick(id, room);
         in_flight += chunks.size();
@@ -171,6 +178,12 @@ void Swarm::Impl::StealFor(Download& download, PeerId peer, Provider& provider, 
         victim = &other;
     }
     if (victim == nullptr || victim->bytes_per_s == 0) return;
+    const auto is_sooner = [&](size_t stolen) {
+        const double theirs = static_cast<double>(victim->active - stolen) * SecondsPerChunk(*victim);
+        const double ours = static_cast<double>(provider.active + stolen + 1) * SecondsPerChunk(provider);
+        return theirs >= 2 * ours + 0.5;
+    };
+    if (!is_sooner(0)) return;
     std::vector<ChunkIndex> waiting;
     for (const auto& [chunk, request] : victim->requests) {
         if (!request.late && request.received == 0 && download.picker.PeerHas(peer, chunk)) waiting.push_back(chunk);
@@ -180,9 +193,7 @@ void Swarm::Impl::StealFor(Download& download, PeerId peer, Provider& provider, 
     });
     std::vector<ChunkIndex> stolen;
     for (const ChunkIndex chunk : waiting) {
-        const double theirs = static_cast<double>(victim->active - stolen.size()) * SecondsPerChunk(*victim);
-        const double ours = static_cast<double>(provider.active + stolen.size() + 1) * SecondsPerChunk(provider);
-        if (stolen.size() >= room || theirs < 2 * ours + 0.5) break;
+        if (stolen.size() >= room || !is_sooner(stolen.size())) break;
         stolen.push_back(chunk);
     }
     std::vector<ChunkIndex> taken;

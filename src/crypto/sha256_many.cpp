@@ -153,22 +153,26 @@ SLUICE_TARGET_SHA void HashPair(ByteSpan first, ByteSpan second, Hash256* out) {
 // rows[i] = word i of lane 0..15, from rows[i] = the sixteen words of lane i.
 SLUICE_INLINE_AVX512 void Transpose(__m512i (&rows)[16]) {
     __m512i t[16];
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i += 2) {
         t[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
         t[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i += 4) {
         rows[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
         rows[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
         rows[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
         rows[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
     }
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
         t[i] = _mm512_shuffle_i32x4(rows[i], rows[i + 4], 0x88);
         t[i + 4] = _mm512_shuffle_i32x4(rows[i], rows[i + 4], 0xdd);
         t[i + 8] = _mm512_shuffle_i32x4(rows[i + 8], rows[i + 12], 0x88);
         t[i + 12] = _mm512_shuffle_i32x4(rows[i + 8], rows[i + 12], 0xdd);
     }
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
         rows[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
         rows[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
@@ -184,17 +188,20 @@ struct LaneState {
     __m512i h[8];
 };
 
-SLUICE_INLINE_AVX512 void Round(__m512i& a, __m512i& b, __m512i& c, __m512i& d, __m512i& e, __m512i& f, __m512i& g,
+// What the next round waits for is added last: e and a go through four instructions here, not six.
+SLUICE_INLINE_AVX512 void Round(__m512i a, __m512i b, __m512i c, __m512i& d, __m512i e, __m512i f, __m512i g,
                                 __m512i& h, __m512i w_plus_k) {
+    const __m512i known = _mm512_add_epi32(h, w_plus_k);
+    const __m512i ch = _mm512_ternarylogic_epi32(e, f, g, kChoose);
+    const __m512i maj = _mm512_ternarylogic_epi32(a, b, c, kMajority);
+    const __m512i to_d = _mm512_add_epi32(_mm512_add_epi32(d, known), ch);
+    const __m512i to_h = _mm512_add_epi32(_mm512_add_epi32(known, ch), maj);
     const __m512i s1 =
         _mm512_ternarylogic_epi32(_mm512_ror_epi32(e, 6), _mm512_ror_epi32(e, 11), _mm512_ror_epi32(e, 25), kXor3);
-    const __m512i ch = _mm512_ternarylogic_epi32(e, f, g, kChoose);
-    const __m512i t1 = _mm512_add_epi32(_mm512_add_epi32(h, w_plus_k), _mm512_add_epi32(s1, ch));
     const __m512i s0 =
         _mm512_ternarylogic_epi32(_mm512_ror_epi32(a, 2), _mm512_ror_epi32(a, 13), _mm512_ror_epi32(a, 22), kXor3);
-    const __m512i maj = _mm512_ternarylogic_epi32(a, b, c, kMajority);
-    d = _mm512_add_epi32(d, t1);
-    h = _mm512_add_epi32(t1, _mm512_add_epi32(s0, maj));
+    d = _mm512_add_epi32(to_d, s1);
+    h = _mm512_add_epi32(_mm512_add_epi32(to_h, s1), s0);
 }
 
 SLUICE_INLINE_AVX512 __m512i Scheduled(const __m512i (&w)[16], int i) {
@@ -206,40 +213,47 @@ SLUICE_INLINE_AVX512 __m512i Scheduled(const __m512i (&w)[16], int i) {
     return _mm512_add_epi32(_mm512_add_epi32(w[i & 15], s0), _mm512_add_epi32(w[(i + 9) & 15], s1));
 }
 
+// Sixteen rounds, whose constants begin at `k`. After the first ones each makes its message word.
+template <bool kFirst>
+SLUICE_INLINE_AVX512 void SixteenRounds(LaneState& s, __m512i (&w)[16], const uint32_t* k) {
+    auto& [a, b, c, d, e, f, g, h] = s.h;
+    const auto with_k = [&](int i) __attribute__((target("avx512f,avx512bw"), always_inline)) {
+        if constexpr (!kFirst) w[i] = Scheduled(w, i);
+        return _mm512_add_epi32(w[i], _mm512_set1_epi32(static_cast<int>(k[i])));
+    };
+#pragma GCC unroll 2
+    for (int i = 0; i < 16; i += 8) {
+        Round(a, b, c, d, e, f, g, h, with_k(i));
+        Round(h, a, b, c, d, e, f, g, with_k(i + 1));
+        Round(g, h, a, b, c, d, e, f, with_k(i + 2));
+        Round(f, g, h, a, b, c, d, e, with_k(i + 3));
+        Round(e, f, g, h, a, b, c, d, with_k(i + 4));
+        Round(d, e, f, g, h, a, b, c, with_k(i + 5));
+        Round(c, d, e, f, g, h, a, b, with_k(i + 6));
+        Round(b, c, d, e, f, g, h, a, with_k(i + 7));
+    }
+}
+
 SLUICE_TARGET_AVX512 void CompressLanes(LaneState& state, std::array<const uint8_t*, kLanes> at, size_t blocks) {
+    // Sixteen streams are more than the CPU fetches ahead by itself.
+    constexpr size_t kAheadBytes = 2 * kBlockBytes;
     const __m512i big_endian = _mm512_broadcast_i32x4(_mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203));
     for (size_t block = 0; block < blocks; ++block) {
         __m512i w[16];
-        for (size_t lane = 0; lane < kLanes; ++lane)
-            w[lane] = _mm512_shuffle_epi8(_mm512_loadu_si512(at[lane] + block * kBlockBytes), big_endian);
-        Transpose(w);
-        __m512i a = state.h[0], b = state.h[1], c = state.h[2], d = state.h[3];
-        __m512i e = state.h[4], f = state.h[5], g = state.h[6], h = state.h[7];
-#define SLUICE_K(i) _mm512_set1_epi32(static_cast<int>(kRound[static_cast<size_t>(i)]))
-#pragma GCC unroll 8
-        for (int i = 0; i < 64; i += 8) {
-            if (i >= 16) {
-#pragma GCC unroll 8
-                for (int j = 0; j < 8; ++j) w[(i + j) & 15] = Scheduled(w, i + j);
-            }
-            Round(a, b, c, d, e, f, g, h, _mm512_add_epi32(w[(i + 0) & 15], SLUICE_K(i + 0)));
-            Round(h, a, b, c, d, e, f, g, _mm512_add_epi32(w[(i + 1) & 15], SLUICE_K(i + 1)));
-            Round(g, h, a, b, c, d, e, f, _mm512_add_epi32(w[(i + 2) & 15], SLUICE_K(i + 2)));
-            Round(f, g, h, a, b, c, d, e, _mm512_add_epi32(w[(i + 3) & 15], SLUICE_K(i + 3)));
-            Round(e, f, g, h, a, b, c, d, _mm512_add_epi32(w[(i + 4) & 15], SLUICE_K(i + 4)));
-            Round(d, e, f, g, h, a, b, c, _mm512_add_epi32(w[(i + 5) & 15], SLUICE_K(i + 5)));
-            Round(c, d, e, f, g, h, a, b, _mm512_add_epi32(w[(i + 6) & 15], SLUICE_K(i + 6)));
-            Round(b, c, d, e, f, g, h, a, _mm512_add_epi32(w[(i + 7) & 15], SLUICE_K(i + 7)));
+#pragma GCC unroll 16
+        for (size_t lane = 0; lane < kLanes; ++lane) {
+            const uint8_t* const words = at[lane] + block * kBlockBytes;
+            _mm_prefetch(words + kAheadBytes, _MM_HINT_T0);
+            w[lane] = _mm512_shuffle_epi8(_mm512_loadu_si512(words), big_endian);
         }
-#undef SLUICE_K
-        state.h[0] = _mm512_add_epi32(state.h[0], a);
-        state.h[1] = _mm512_add_epi32(state.h[1], b);
-        state.h[2] = _mm512_add_epi32(state.h[2], c);
-        state.h[3] = _mm512_add_epi32(state.h[3], d);
-        state.h[4] = _mm512_add_epi32(state.h[4], e);
-        state.h[5] = _mm512_add_epi32(state.h[5], f);
-        state.h[6] = _mm512_add_epi32(state.h[6], g);
-        state.h[7] = _mm512_add_epi32(state.h[7], h);
+        Transpose(w);
+        LaneState next = state;
+        SixteenRounds<true>(next, w, kRound.data());
+#pragma GCC unroll 1
+        for (size_t round = 16; round < kRound.size(); round += 16)
+            SixteenRounds<false>(next, w, kRound.data() + round);
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; ++i) state.h[i] = _mm512_add_epi32(state.h[i], next.h[i]);
     }
 }
 

@@ -69,6 +69,12 @@ constexpr uint64_t kShortSliceNs = 100'000;
 constexpr uint64_t kNetworkSliceNs = 300'000;
 constexpr int64_t kTurnNs = 400'000;  // of OfferCore
 
+int64_t ReadClock(clockid_t clock) {
+    timespec time{};
+    (void)clock_gettime(clock, &time);
+    return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
 // What the system refuses stays as it is.
 void GiveWay() {
     const sched_param none{};
@@ -103,11 +109,14 @@ void PrepareThread(const std::string& name, ThreadPriority priority) {
 }
 
 void OfferCore() {
-    thread_local int64_t used_before = 0;
-    timespec used;
-    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) != 0) return;
-    const int64_t used_ns = int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
-    if (used_ns - used_before < kTurnNs) return;
+    thread_local int64_t used_before = 0, not_before = 0;
+    // The thread's own clock is a system call, this one is not, and no thread uses more of a core than time passes.
+    const int64_t now_ns = ReadClock(CLOCK_MONOTONIC);
+    if (now_ns < not_before) return;
+    const int64_t used_ns = ReadClock(CLOCK_THREAD_CPUTIME_ID);
+    const int64_t left_ns = kTurnNs - (used_ns - used_before);
+    not_before = now_ns + (left_ns > 0 ? left_ns : kTurnNs);
+    if (left_ns > 0) return;
     used_before = used_ns;
     sched_yield();
 }
