@@ -12,7 +12,8 @@ namespace sluice::content {
 // Buffers for whole chunks, used again and again: one from the system is cleared first and is in no cache. Thread-safe.
 class ChunkBuffers {
   public:
-    static constexpr size_t kMostSpare = 64;  // kept for later: 16 MiB
+    // How many are kept for later at most; each is 256 KiB.
+    explicit ChunkBuffers(size_t most_spare) : m_spare(std::make_shared<Spare>(most_spare)) {}
 
     // `size` bytes, anything in them. The buffer comes back when its last owner lets it go, on whatever thread, even
     // after this object is gone.
@@ -25,9 +26,12 @@ class ChunkBuffers {
 
     // How many are kept for later.
     size_t spare() const { return m_spare->Count(); }
+    // Gives those back to the system.
+    void Trim() const { m_spare->Clear(); }
 
   private:
     struct Spare {
+        explicit Spare(size_t the_most) : most(the_most) {}
         std::unique_ptr<Bytes> Pop() {
             const std::lock_guard lock(mutex);
             if (buffers.empty()) return nullptr;
@@ -37,18 +41,23 @@ class ChunkBuffers {
         }
         void Push(std::unique_ptr<Bytes> buffer) {
             const std::lock_guard lock(mutex);
-            if (buffers.size() < kMostSpare && buffer->size() == kChunkBytes) buffers.push_back(std::move(buffer));
+            if (buffers.size() < most && buffer->size() == kChunkBytes) buffers.push_back(std::move(buffer));
         }
         size_t Count() {
             const std::lock_guard lock(mutex);
             return buffers.size();
         }
+        void Clear() {
+            const std::lock_guard lock(mutex);
+            buffers.clear();
+        }
 
+        const size_t most;
         std::mutex mutex;
         std::vector<std::unique_ptr<Bytes>> buffers;
     };
 
-    std::shared_ptr<Spare> m_spare = std::make_shared<Spare>();
+    std::shared_ptr<Spare> m_spare;
 };
 
 }  // namespace sluice::content

@@ -141,13 +141,18 @@ void Swarm::Impl::ForgetSpans(Download& download) {
     }
 }
 
+void Swarm::Impl::Forget(const ContentId content) {
+    downloads.erase(content);
+    if (downloads.empty()) buffers.Trim();
+}
+
 void Swarm::Impl::Finish(Download& download, Instant) {
     for (auto& [id, provider] : download.providers) {
         PayAll(id);
     }
     actions.push_back(Progress(download));
     actions.push_back(DownloadFinished{download.content, download.meter.Owed(), download.fees});
-    downloads.erase(download.content);
+    Forget(download.content);
 }
 
 void Swarm::Impl::FailDownload(const ContentId content, Error error) {
@@ -161,7 +166,7 @@ void Swarm::Impl::FailDownload(const ContentId content, Error error) {
         SendCancels(id, content, cancelled);
     }
     AbandonUnderWay(found->second);
-    downloads.erase(found);
+    Forget(content);
     actions.push_back(DownloadFailed{content, std::move(error)});
 }
 

@@ -318,7 +318,8 @@ struct Swarm::Impl {
     std::map<OutPoint, PayerLink> payer_links;
     std::map<OutPoint, PayeeLink> payee_links;
     std::map<uint64_t, PendingRead> reads;
-    ChunkBuffers buffers;  // that chunks are put together in
+    // That chunks are put together in. As many as a download had under way at once are kept until the last one ends.
+    ChunkBuffers buffers{kMaxInFlightChunks};
     uint64_t next_request{1};
     uint64_t next_chunk_request{0};
     uint64_t uploading_bytes{0};  // of all peers: read, or handed to p2p
@@ -359,6 +360,7 @@ struct Swarm::Impl {
     void OnOwnHashesRead(const PendingRead& read, const std::optional<HashProof>& proof, Instant now);
     void ForgetSpans(Download& download);
     void Finish(Download& download, Instant now);
+    void Forget(ContentId content);  // a copy, as below
     void EndFailed();
     void FailDownload(ContentId content, Error error);  // a copy: the download that it belongs to ends
     DownloadProgress Progress(const Download& download) const;

@@ -51,6 +51,7 @@ class SwarmService final : public ContentEndpoint {
   public:
     // A crash loses what was stored in this time.
     static constexpr milliseconds kFlushDelay{500};
+    static constexpr size_t kMostSpareReads = 64;  // buffers of chunks that are kept for the next ones: 16 MiB
 
     SwarmService(const Environment& environment, NetworkService& network, content::ChunkStore& chunks,
                  SwarmStore& store, content::SwarmConfig config, EventHub& events);
@@ -169,7 +170,7 @@ class SwarmService final : public ContentEndpoint {
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;  // newest state of each channel that waits for the disk
     std::deque<content::ReadChunk> m_to_read;
-    content::ChunkBuffers m_buffers;  // that chunks are read into
+    content::ChunkBuffers m_buffers{kMostSpareReads};  // that chunks are read into
     bool m_saving{false};
     std::map<OutPoint, content::PayerChannel> m_unsaved_payers;  // likewise, of those that we pay
     bool m_saving_payers{false};

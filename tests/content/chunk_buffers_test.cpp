@@ -7,8 +7,10 @@
 namespace sluice::content {
 namespace {
 
+constexpr size_t kMostSpare = 3;
+
 TEST(ChunkBuffers, ABufferThatWasLetGoIsUsedAgain) {
-    const ChunkBuffers buffers;
+    const ChunkBuffers buffers(kMostSpare);
     auto first = buffers.Take(kChunkBytes);
     const auto shared = first;
     const Bytes* const address = first.get();
@@ -19,7 +21,7 @@ TEST(ChunkBuffers, ABufferThatWasLetGoIsUsedAgain) {
 }
 
 TEST(ChunkBuffers, TheNewestOneIsTakenFirstWhileItIsInACache) {
-    const ChunkBuffers buffers;
+    const ChunkBuffers buffers(kMostSpare);
     auto first = buffers.Take(kChunkBytes);
     auto second = buffers.Take(kChunkBytes);
     const Bytes* const newest = second.get();
@@ -29,15 +31,25 @@ TEST(ChunkBuffers, TheNewestOneIsTakenFirstWhileItIsInACache) {
 }
 
 TEST(ChunkBuffers, NoMoreAreKeptThanTheyMay) {
-    const ChunkBuffers buffers;
+    const ChunkBuffers buffers(kMostSpare);
     std::vector<std::shared_ptr<Bytes>> taken;
-    for (size_t i = 0; i <= ChunkBuffers::kMostSpare; ++i) taken.push_back(buffers.Take(kChunkBytes));
+    for (size_t i = 0; i <= kMostSpare; ++i) taken.push_back(buffers.Take(kChunkBytes));
     taken.clear();
-    EXPECT_EQ(buffers.spare(), ChunkBuffers::kMostSpare);
+    EXPECT_EQ(buffers.spare(), kMostSpare);
+}
+
+TEST(ChunkBuffers, ATrimmedPoolKeepsNoneOfThoseThatNobodyHolds) {
+    const ChunkBuffers buffers(kMostSpare);
+    const auto held = buffers.Take(kChunkBytes);
+    buffers.Take(kChunkBytes);
+    EXPECT_EQ(buffers.spare(), 1u);
+    buffers.Trim();
+    EXPECT_EQ(buffers.spare(), 0u);
+    (*held)[kChunkBytes - 1] = 1;
 }
 
 TEST(ChunkBuffers, OneOfAnotherSizeIsExactAndNotKept) {
-    const ChunkBuffers buffers;
+    const ChunkBuffers buffers(kMostSpare);
     EXPECT_EQ(buffers.Take(kChunkBytes - 1)->size(), kChunkBytes - 1);
     buffers.Take(kChunkBytes)->resize(10);
     EXPECT_EQ(buffers.spare(), 0u);
@@ -45,7 +57,7 @@ TEST(ChunkBuffers, OneOfAnotherSizeIsExactAndNotKept) {
 }
 
 TEST(ChunkBuffers, ABufferMayOutliveThePool) {
-    auto buffers = std::make_unique<ChunkBuffers>();
+    auto buffers = std::make_unique<ChunkBuffers>(kMostSpare);
     const auto last = buffers->Take(kChunkBytes);
     buffers.reset();
     (*last)[kChunkBytes - 1] = 1;
