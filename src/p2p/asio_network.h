@@ -14,7 +14,7 @@ namespace sluice::p2p {
 // little. For the same reason the system holds no more unread bytes than the line needs to stay full (ReceiveWindow).
 class AsioNetwork final : public Network {
   public:
-    static constexpr size_t kReadBufferBytes = 128 << 10;
+    static constexpr size_t kReadBufferBytes = 256 << 10;
     static constexpr int kKernelUnsentBytes = 128 << 10;
 
     explicit AsioNetwork(AsioStrandExecutor& strand);

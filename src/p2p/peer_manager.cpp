@@ -8,8 +8,10 @@
 namespace sluice::p2p {
 namespace {
 
-constexpr size_t kWindowBytes = 128 << 10;  // given to the network ahead of the kernel
-constexpr size_t kWriteBytes = 64 << 10;
+// What is given to the network ahead of the kernel, and at a time. On a bulk lane nothing urgent waits behind it, and
+// less would wake the receiver more often: eight frames fit in a write.
+constexpr size_t kWindowBytes = 128 << 10, kWriteBytes = 64 << 10;
+constexpr size_t kLaneWindowBytes = 256 << 10, kLaneWriteBytes = 132 << 10;
 constexpr seconds kDialTimeout{10};
 constexpr seconds kHelloTimeout{20};  // from the start of the connection
 
@@ -113,9 +115,12 @@ void PeerManager::Impl::Punish(Peer& peer, const std::string& reason) {
 void PeerManager::Impl::Pump(Peer& peer) {
     if (!upload_limit.IsLimiting()) return PumpUpTo(peer, Connection::kNoChunkLimit);
     PumpUpTo(peer, 0);
-    if (!peer.closed && peer.connection->QueuedBytes(MessageClass::kChunks) > 0 &&
-        network.PendingBytes(peer.connection_id) < kWindowBytes)
+    if (!peer.closed && peer.connection->QueuedBytes(MessageClass::kChunks) > 0 && HasRoom(peer))
         upload_limit.Wait(peer.info.id);
+}
+
+bool PeerManager::Impl::HasRoom(const Peer& peer) const {
+    return network.PendingBytes(peer.connection_id) < (peer.lane_of ? kLaneWindowBytes : kWindowBytes);
 }
 
 void PeerManager::Impl::PumpUpTo(Peer& peer, size_t max_chunk_bytes) {
@@ -123,10 +128,10 @@ void PeerManager::Impl::PumpUpTo(Peer& peer, size_t max_chunk_bytes) {
     Connection& connection = *peer.connection;
     const uint64_t chunk_bytes_before = connection.chunk_bytes_taken();
     const auto chunk_bytes = [&] { return static_cast<size_t>(connection.chunk_bytes_taken() - chunk_bytes_before); };
-    while (!peer.closed && network.PendingBytes(peer.connection_id) < kWindowBytes) {
+    while (!peer.closed && HasRoom(peer)) {
         const size_t chunks_left = max_chunk_bytes - std::min(max_chunk_bytes, chunk_bytes());
         if (!(chunks_left > 0 ? connection.HasWritable() : connection.HasWritableBesidesChunks())) break;
-        Bytes bytes = connection.TakeWritable(kWriteBytes, network.SpareBuffer(), chunks_left);
+        Bytes bytes = connection.TakeWritable(peer.lane_of ? kLaneWriteBytes : kWriteBytes, network.SpareBuffer(), chunks_left);
         peer.info.bytes_sent += bytes.size();
         peer.info.last_sent = clock.Monotonic();
         network.Write(peer.connection_id, std::move(bytes));
@@ -142,7 +147,7 @@ void PeerManager::Impl::FeedWaiting() {
         Peer* const peer = Find(turn->peer);
         const auto may_send = [&] {
             return peer != nullptr && peer->connection && peer->connection->QueuedBytes(MessageClass::kChunks) > 0 &&
-                   network.PendingBytes(peer->connection_id) < kWindowBytes;
+                   HasRoom(*peer);
         };
         if (may_send()) {
             PumpUpTo(*peer, turn->bytes);

@@ -81,6 +81,7 @@ struct PeerManager::Impl {
     // upload limit none at all unless it is the peer's turn.
     void Pump(Peer& peer);
     void PumpUpTo(Peer& peer, size_t max_chunk_bytes);
+    bool HasRoom(const Peer& peer) const;  // in the network, for more of its bytes
     // Lets the peers that wait under an upload limit send in turn, as far as it allows.
     void FeedWaiting();
     void UpdateUploadLimits();
