@@ -60,7 +60,7 @@ struct Threads {
     void Start() {
         network_thread = std::thread([this] {
             p2p::PrepareThread("network", p2p::ThreadPriority::kNetwork);
-            io.run();
+            p2p::RunNetwork(io);
         });
     }
     // Runs the task on the network strand and returns when it is done; right here if the strand's thread never started.

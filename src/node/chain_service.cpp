@@ -1,6 +1,8 @@
 #include "node/chain_service.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "util/log.h"
 
@@ -146,10 +148,16 @@ bool ChainService::Syncing() const {
     return slot && m_chain->tip()->state.slot + recent < *slot;
 }
 
+std::vector<p2p::SyncAction> ChainService::TakeActions() {
+    std::vector<p2p::SyncAction> actions = std::exchange(m_not_sends, {});
+    std::ranges::move(m_sync.TakeActions(), std::back_inserter(actions));
+    return actions;
+}
+
 void ChainService::RunActions() {
     if (m_running_actions) return;  // a listener submitted something: the outer loop goes on
     m_running_actions = true;
-    for (auto actions = m_sync.TakeActions(); !actions.empty(); actions = m_sync.TakeActions()) {
+    for (auto actions = TakeActions(); !actions.empty(); actions = TakeActions()) {
         // What could not be read counts as absent: nobody is judged by that.
         if (const auto failure = m_chain->TakeReadFailure()) {
             Fatal(*failure);
@@ -242,31 +250,41 @@ void ChainService::Do(const p2p::ServeBlockAction& action) {
 }
 
 void ChainService::Publish(const chain::BlockResult& result) {
-    if (!result.change.Empty()) {
-        const chain::HeaderNode* tip = m_chain->tip();
-        m_moved_at = m_environment.clock.Monotonic();
-        for (ChainListener* listener : m_listeners) listener->OnTipChanged(result.change);
-        for (const chain::RemovedTransaction& removed : result.removed) {
-            if (m_chain->mempool().Find(removed.tx->txid())) continue;  // a listener sent it again
-            for (ChainListener* listener : m_listeners) listener->OnTransactionRemoved(removed);
+    if (result.change.Empty()) return;
+    const chain::HeaderNode* tip = m_chain->tip();
+    m_moved_at = m_environment.clock.Monotonic();
+    if (!result.change.disconnected.empty())
+        LogInfo("chain", "reorganisation: {} blocks left, {} joined", result.change.disconnected.size(),
+                result.change.connected.size());
+    LogInfo("chain", "tip {} height {} slot {} txs {}", tip->hash().Hex(), tip->height().value, tip->state.slot.value,
+            result.change.connected.empty() ? 0 : result.change.connected.back().block->transactions.size());
+    Announce(result.change);
+    m_peers.SetBestHeight(tip->height());
+    for (ChainListener* listener : m_listeners) listener->OnTipChanged(result.change);
+    for (const chain::RemovedTransaction& removed : result.removed) {
+        if (m_chain->mempool().Find(removed.tx->txid())) continue;  // a listener sent it again
+        for (ChainListener* listener : m_listeners) listener->OnTransactionRemoved(removed);
+    }
+    m_events.Publish("tip", tip->hash().Hex(), std::to_string(tip->height().value));
+    AnnounceReturned(result.change);
+}
+
+void ChainService::Announce(const chain::TipChange& change) {
+    std::vector<BlockHeader> announce;
+    if (m_chain->IsCaughtUp(m_environment.clock.Now()) || !Syncing()) {
+        const size_t count = std::min(change.connected.size(), p2p::Sync::kMaxAnnouncedHeaders);
+        for (size_t i = change.connected.size() - count; i < change.connected.size(); ++i)
+            announce.push_back(change.connected[i].block->header);
+    }
+    const Block* const newest = announce.empty() ? nullptr : change.connected.back().block.get();
+    m_sync.OnTipChanged(announce, m_environment.clock.Monotonic(), newest);
+    // Peers do not wait for wallets, nor for whom they wake. All else does: they hear of this tip before the next one.
+    for (p2p::SyncAction& action : TakeActions()) {
+        if (const auto* send = std::get_if<p2p::SendAction>(&action)) {
+            Do(*send);
+        } else {
+            m_not_sends.push_back(std::move(action));
         }
-        if (!result.change.disconnected.empty())
-            LogInfo("chain", "reorganisation: {} blocks left, {} joined", result.change.disconnected.size(),
-                    result.change.connected.size());
-        LogInfo("chain", "tip {} height {} slot {} txs {}", tip->hash().Hex(), tip->height().value,
-                tip->state.slot.value,
-                result.change.connected.empty() ? 0 : result.change.connected.back().block->transactions.size());
-        m_peers.SetBestHeight(tip->height());
-        m_events.Publish("tip", tip->hash().Hex(), std::to_string(tip->height().value));
-        std::vector<BlockHeader> announce;
-        if (m_chain->IsCaughtUp(m_environment.clock.Now()) || !Syncing()) {
-            const size_t count = std::min(result.change.connected.size(), p2p::Sync::kMaxAnnouncedHeaders);
-            for (size_t i = result.change.connected.size() - count; i < result.change.connected.size(); ++i)
-                announce.push_back(result.change.connected[i].block->header);
-        }
-        const Block* const newest = announce.empty() ? nullptr : result.change.connected.back().block.get();
-        m_sync.OnTipChanged(announce, m_environment.clock.Monotonic(), newest);
-        AnnounceReturned(result.change);
     }
 }
 

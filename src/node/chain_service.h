@@ -88,6 +88,7 @@ class ChainService final : private p2p::SyncView {
     size_t ReplayedBy(const Transaction& transaction) const override;
 
     void RunActions();
+    std::vector<p2p::SyncAction> TakeActions();
     void Do(const p2p::SendAction& action);
     void Do(const p2p::ProcessHeadersAction& action);
     void Do(const p2p::ProcessBlockAction& action);
@@ -97,6 +98,7 @@ class ChainService final : private p2p::SyncView {
     void Do(const p2p::DisconnectAction& action);
     p2p::BlockOutcome OutcomeOf(const Result<chain::BlockResult>& result, std::string& reason);
     void Publish(const chain::BlockResult& result);
+    void Announce(const chain::TipChange& change);
     void AnnounceReturned(const chain::TipChange& change);
     void Fatal(const Error& error);
     // Ticks when Sync has to be woken, if that is sooner than whoever calls Tick would: a header that is a few
@@ -109,6 +111,7 @@ class ChainService final : private p2p::SyncView {
     EventHub& m_events;
     OnFatal m_on_fatal;
     p2p::Sync m_sync;
+    std::vector<p2p::SyncAction> m_not_sends;  // that Announce leaves to RunActions
     std::vector<ChainListener*> m_listeners;
     bool m_running_actions{false};
     std::optional<Instant> m_wakes_at;  // a Tick of our own is posted for then

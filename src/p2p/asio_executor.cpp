@@ -2,11 +2,37 @@
 
 #include "p2p/asio_internal.h"
 
+#include <sched.h>
+
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 namespace sluice::p2p {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// Runs what comes in this time, up to the first; whether anything came.
+bool LooksInVain(boost::asio::io_context& io, SteadyClock::time_point until) {
+    while (SteadyClock::now() < until) {
+        if (io.poll() > 0) return false;
+        sched_yield();
+    }
+    return true;
+}
+
+}  // namespace
+
+void RunNetwork(boost::asio::io_context& io) {
+    bool waits_are_short = false;
+    while (!io.stopped()) {
+        if (io.poll() > 0) continue;
+        const auto idle_since = SteadyClock::now();
+        if (waits_are_short && !LooksInVain(io, idle_since + kLook)) continue;
+        waits_are_short = io.run_one() > 0 && SteadyClock::now() - idle_since < kShortWait;
+    }
+}
 
 AsioStrandExecutor::AsioStrandExecutor(boost::asio::io_context& io) : m_impl(std::make_unique<Impl>(io)) {}
 AsioStrandExecutor::~AsioStrandExecutor() = default;

@@ -27,6 +27,14 @@ class AsioStrandExecutor final : public Executor {
     std::unique_ptr<Impl> m_impl;
 };
 
+// Runs what is posted to `io` and waits for it, until it is stopped. After a wait that was short (with the task that
+// ended it) it looks for more for kLook before it sleeps again, and others have the core while it finds nothing. Rationale: beside a download it waits
+// for a few microseconds thousands of times a second, and to be woken costs more than that, the sender most of all;
+// besides, Linux wakes a reader on the writer's core, where the two then wait for each other.
+void RunNetwork(boost::asio::io_context& io);
+inline constexpr microseconds kLook{50};
+inline constexpr microseconds kShortWait{300};
+
 // Bulk threads give way to all others: a block, a request of the operator or a read from a socket does not wait for
 // chunks to be hashed. The network thread, busy all the time beside a download, gives way to a block that is verified.
 enum class ThreadPriority { kNormal, kNetwork, kBulk };

@@ -3,9 +3,11 @@
 #include "p2p/asio_network.h"
 
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
@@ -78,6 +80,7 @@ struct TcpConnection {
     Socket socket;
     bool open{false};     // connected, and not closed since
     bool is_near{false};  // over a line that needs no window of its own
+    bool is_urgent{false};
     bool reading{true};
     bool read_armed{false};  // a wait for readability is under way
     bool flush_due{false};   // a flush is posted, or a wait for writability is under way
@@ -164,17 +167,22 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
     void ArmRead(const TcpConnectionRef& connection) {
         if (connection->read_armed || !connection->reading || !connection->open) return;
         connection->read_armed = true;
-        connection->socket.async_wait(Socket::wait_read,
-                                      [self = shared_from_this(), connection](const error_code& error) {
-                                          connection->read_armed = false;
-                                          if (error == asio::error::operation_aborted || !connection->open) return;
-                                          self->Read(connection);
-                                      });
+        connection->socket.async_wait(
+            Socket::wait_read, [self = shared_from_this(), connection](const error_code& error) {
+                if (error == asio::error::operation_aborted) return;
+                if (connection->is_urgent) return self->Read(connection);
+                // Behind urgent ones that are readable by now: those are not on the strand
+                // yet, and come to it before this does.
+                asio::post(self->strand.get_inner_executor(), [self, connection] {
+                    asio::dispatch(self->strand, [self, connection] { self->Read(connection); });
+                });
+            });
     }
 
     // One buffer in a turn: what other connections and the chain want of the strand comes between two.
     void Read(const TcpConnectionRef& connection) {
-        if (!connection->reading || events == nullptr) return;
+        connection->read_armed = false;
+        if (!connection->open || !connection->reading || events == nullptr) return;
         error_code error;
         const size_t size = connection->socket.read_some(asio::buffer(read_buffer), error);
         if (error && error != asio::error::would_block) {
@@ -225,6 +233,15 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
         }
         if (connection->open && connection->pending_bytes <= kLowWaterBytes && events != nullptr)
             events->OnWritable(connection->id);
+    }
+
+    // What the system takes at once. The flush that follows sees what is left, and errors. The core is offered: a
+    // reader on this machine is likely to have been woken on it.
+    void SendNow(TcpConnection& connection) {
+        error_code error;
+        const size_t size = SendGathered(connection, error);
+        if (!error) Sent(connection, size);
+        sched_yield();
     }
 
     // One system call for many buffers; how many bytes the system took.
@@ -301,8 +318,10 @@ Result<Endpoint> AsioNetwork::Listen(const Endpoint& endpoint) {
 void AsioNetwork::Write(ConnectionId connection, Bytes bytes) {
     const TcpConnectionRef found = m_impl->Find(connection);
     if (!found || !found->open || bytes.empty()) return;
+    const bool is_first = found->unsent.empty();
     found->pending_bytes += bytes.size();
     found->unsent.push_back(std::move(bytes));
+    if (found->is_urgent && is_first) m_impl->SendNow(*found);
     m_impl->FlushSoon(found);
 }
 
@@ -325,9 +344,11 @@ void AsioNetwork::SetReading(ConnectionId connection, bool reading) {
     m_impl->ArmRead(found);
 }
 
-void AsioNetwork::KeepShort(ConnectionId connection) {
+void AsioNetwork::SetUrgent(ConnectionId connection) {
     const TcpConnectionRef found = m_impl->Find(connection);
-    if (found && found->is_near) BoundUnread(found->socket.native_handle(), kNearUnreadBytes);
+    if (!found) return;
+    found->is_urgent = true;
+    if (found->is_near) BoundUnread(found->socket.native_handle(), kNearUnreadBytes);
 }
 
 void AsioNetwork::Close(ConnectionId connection) {

@@ -14,7 +14,7 @@ namespace sluice::p2p {
 // little. For the same reason the system holds no more unread bytes than the line needs to stay full (ReceiveWindow).
 class AsioNetwork final : public Network {
   public:
-    static constexpr size_t kReadBufferBytes = 256 << 10;
+    static constexpr size_t kReadBufferBytes = 128 << 10;
     static constexpr int kKernelUnsentBytes = 128 << 10;
 
     explicit AsioNetwork(AsioStrandExecutor& strand);
@@ -26,7 +26,7 @@ class AsioNetwork final : public Network {
     Bytes SpareBuffer() override;
     size_t PendingBytes(ConnectionId connection) const override;
     void SetReading(ConnectionId connection, bool reading) override;
-    void KeepShort(ConnectionId connection) override;
+    void SetUrgent(ConnectionId connection) override;
     void Close(ConnectionId connection) override;
     // Closes every connection and listener; no event follows.
     void Stop();

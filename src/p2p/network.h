@@ -49,9 +49,9 @@ class Network {
     virtual size_t PendingBytes(ConnectionId connection) const = 0;
     // While false, no OnBytes for the connection and the sender is slowed down by its full window. True at the start.
     virtual void SetReading(ConnectionId connection, bool reading) = 0;
-    // What is urgent will come on it: from now on the system holds few bytes of it that were not read. Call it before
-    // much has come.
-    virtual void KeepShort(ConnectionId /*connection*/) {}
+    // What is urgent travels on it: what is written leaves at once, it is read before others, and the system holds few
+    // bytes of it that were not read. Call it before much has come.
+    virtual void SetUrgent(ConnectionId /*connection*/) {}
     // Ends the connection now, dropping unsent bytes. No event follows.
     virtual void Close(ConnectionId connection) = 0;
 };

@@ -131,7 +131,8 @@ void PeerManager::Impl::PumpUpTo(Peer& peer, size_t max_chunk_bytes) {
     while (!peer.closed && HasRoom(peer)) {
         const size_t chunks_left = max_chunk_bytes - std::min(max_chunk_bytes, chunk_bytes());
         if (!(chunks_left > 0 ? connection.HasWritable() : connection.HasWritableBesidesChunks())) break;
-        Bytes bytes = connection.TakeWritable(peer.lane_of ? kLaneWriteBytes : kWriteBytes, network.SpareBuffer(), chunks_left);
+        Bytes bytes =
+            connection.TakeWritable(peer.lane_of ? kLaneWriteBytes : kWriteBytes, network.SpareBuffer(), chunks_left);
         peer.info.bytes_sent += bytes.size();
         peer.info.last_sent = clock.Monotonic();
         network.Write(peer.connection_id, std::move(bytes));

@@ -157,7 +157,7 @@ void PeerManager::Impl::OnHello(Peer& peer, ByteSpan payload) {
     peer.greeted = true;
     if (!ResolveDuplicate(peer)) return;
     peer.ready = peer.was_ready = true;
-    network.KeepShort(peer.connection_id);
+    network.SetUrgent(peer.connection_id);
     LogDebug("net", "peer {} ({}) ready, node {}", peer.info.id.value, peer.info.endpoint.ToString(),
              peer.info.node_id.Hex());
     const auto unix_s =

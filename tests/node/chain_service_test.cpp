@@ -263,6 +263,29 @@ TEST_F(ChainServiceTest, ABlockReachesTheThirdNodeThroughTheSecondAndIsAskedForO
     EXPECT_GT((*this)[2].tip()->height(), Height(0));
 }
 
+TEST_F(ChainServiceTest, PeersAreSentABlockBeforeListenersHearOfIt) {
+    struct Listener final : ChainListener {
+        void OnTipChanged(const chain::TipChange&) override { sent_before.push_back(sent); }
+        void OnTransactionAccepted(const TransactionRef&) override {}
+        void OnTransactionRemoved(const chain::RemovedTransaction&) override {}
+        size_t sent{0};
+        std::vector<size_t> sent_before;
+    } listener;
+    for (int i = 0; i < 2; ++i) Add();
+    SetSlot(Slot(20));
+    Link(1, 0);
+    ASSERT_TRUE(RunUntil([] { return true; }));
+    (*this)[0].chain->AddListener(listener);
+    (*this)[0].loses = [&](p2p::MessageType) {
+        ++listener.sent;
+        return false;
+    };
+    Mine((*this)[0], 1, Slot(20));
+    ASSERT_GE(listener.sent_before.size(), 1u);
+    EXPECT_EQ(listener.sent_before.front(), 1u);
+    EXPECT_TRUE(RunUntil([&] { return AtTipOf(1, 0); }, seconds(5)));
+}
+
 // A block that proves invalid has been passed on with its header by peers that had not validated it.
 TEST_F(ChainServiceTest, NobodyIsBlamedForHeadersOnABlockThatTheOperatorRefuses) {
     Add();

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <future>
 #include <thread>
@@ -111,7 +113,7 @@ TEST(AsioNetwork, AFastReaderThatStopsLeavesLittleUnreadWhereUrgentThingsCome) {
     ASSERT_TRUE(bound);
     a.network.Connect(*bound);
     ASSERT_TRUE(RunUntil(io, [&] { return a.connection && b.connection; }));
-    b.network.KeepShort(*b.connection);
+    b.network.SetUrgent(*b.connection);
     constexpr size_t kSent = 96 << 20, kRead = 64 << 20;
     b.received.reserve(kSent);
     a.network.Write(*a.connection, Bytes(kSent, 7));
@@ -125,6 +127,85 @@ TEST(AsioNetwork, AFastReaderThatStopsLeavesLittleUnreadWhereUrgentThingsCome) {
     const size_t on_the_way = kSent - a.network.PendingBytes(*a.connection) - b.received.size();
     EXPECT_GT(on_the_way, 0u);
     EXPECT_LE(on_the_way, size_t{2} << 20);
+}
+
+TEST(AsioNetwork, WhatIsUrgentLeavesWhileItIsWritten) {
+    boost::asio::io_context io;
+    Side a(io);
+    Side b(io);
+    const auto bound = b.network.Listen(kAnyPort);
+    ASSERT_TRUE(bound);
+    a.network.Connect(*bound);
+    ASSERT_TRUE(RunUntil(io, [&] { return a.connection && b.connection; }));
+    a.network.Write(*a.connection, Bytes(1'000, 1));
+    EXPECT_EQ(a.network.PendingBytes(*a.connection), 1'000u) << "it waits for what else the task writes";
+    ASSERT_TRUE(RunUntil(io, [&] { return b.received.size() == 1'000; }));
+
+    a.network.SetUrgent(*a.connection);
+    a.network.Write(*a.connection, Bytes(1'000, 2));
+    EXPECT_EQ(a.network.PendingBytes(*a.connection), 0u);
+    ASSERT_TRUE(RunUntil(io, [&] { return b.received.size() == 2'000; }));
+    // More than the system takes at once follows in order.
+    constexpr size_t kMuch = 16 << 20;
+    a.network.Write(*a.connection, Bytes(kMuch, 3));
+    EXPECT_GT(a.network.PendingBytes(*a.connection), 0u);
+    a.network.Write(*a.connection, Bytes(1'000, 4));
+    ASSERT_TRUE(RunUntil(io, [&] { return b.received.size() == kMuch + 3'000; }));
+    EXPECT_EQ(b.received[1'999], 2);
+    EXPECT_TRUE(std::all_of(b.received.begin() + 2'000, b.received.end() - 1'000, [](uint8_t x) { return x == 3; }));
+    EXPECT_EQ(b.received.back(), 4);
+}
+
+TEST(AsioNetwork, UrgentBytesAreReadBeforeABulkBufferThatCameFirst) {
+    boost::asio::io_context io;
+    Side bulk(io), urgent(io);
+    struct Reader : Side {
+        using Side::Side;
+        void OnAccepted(ConnectionId id, const Endpoint&) override { accepted.push_back(id); }
+        void OnBytes(ConnectionId id, ByteSpan) override { order.push_back(id); }
+        std::vector<ConnectionId> accepted, order;
+    } reader(io);
+    const auto bound = reader.network.Listen(kAnyPort);
+    ASSERT_TRUE(bound);
+    bulk.network.Connect(*bound);
+    ASSERT_TRUE(RunUntil(io, [&] { return bulk.connection && reader.accepted.size() == 1; }));
+    urgent.network.Connect(*bound);
+    ASSERT_TRUE(RunUntil(io, [&] { return urgent.connection && reader.accepted.size() == 2; }));
+    reader.network.SetUrgent(reader.accepted[1]);
+    // Both wait for bytes, and both have them before anything runs.
+    bulk.network.SetUrgent(*bulk.connection);
+    urgent.network.SetUrgent(*urgent.connection);
+    io.poll();
+    bulk.network.Write(*bulk.connection, Bytes(1'000));
+    urgent.network.Write(*urgent.connection, Bytes(1'000));
+    ASSERT_TRUE(RunUntil(io, [&] { return reader.order.size() == 2; }));
+    EXPECT_EQ(reader.order.front(), reader.accepted[1]);
+}
+
+TEST(RunNetwork, RunsWhatComesAtOnceAndAfterAWhileUntilItIsStopped) {
+    boost::asio::io_context io;
+    const auto guard = boost::asio::make_work_guard(io);
+    AsioStrandExecutor strand(io);
+    std::thread runner([&] { RunNetwork(io); });
+    // Waits of every length about those after which it looks again, and sleeps.
+    std::vector<int> order;
+    for (int i = 0; i < 400; ++i) {
+        std::promise<void> ran;
+        strand.Post([&, i] {
+            order.push_back(i);
+            ran.set_value();
+        });
+        ASSERT_EQ(ran.get_future().wait_for(seconds(30)), std::future_status::ready) << i;
+        std::promise<void> late;
+        if (i % 8 == 0) {
+            strand.PostAfter(milliseconds(i % 3), [&] { late.set_value(); });
+            ASSERT_EQ(late.get_future().wait_for(seconds(30)), std::future_status::ready) << i;
+        }
+    }
+    io.stop();
+    runner.join();
+    EXPECT_EQ(order.size(), 400u);
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
 }
 
 TEST(AsioNetwork, APortInUseSaysWhatToDo) {
