@@ -8,10 +8,11 @@
 namespace sluice::p2p {
 namespace {
 
-// What is given to the network ahead of the kernel, and at a time. On a bulk lane nothing urgent waits behind it, and
-// less would wake the receiver more often: eight frames fit in a write.
+// What is given to the network ahead of the kernel, and at a time. On a bulk lane over a fast line nothing waits long
+// behind it, and less would wake the receiver more often: eight frames fit in a write.
 constexpr size_t kWindowBytes = 128 << 10, kWriteBytes = 64 << 10;
 constexpr size_t kLaneWindowBytes = 256 << 10, kLaneWriteBytes = 132 << 10;
+constexpr milliseconds kFastDrain{4};  // of a full window
 constexpr seconds kDialTimeout{10};
 constexpr seconds kHelloTimeout{20};  // from the start of the connection
 
@@ -120,7 +121,8 @@ void PeerManager::Impl::Pump(Peer& peer) {
 }
 
 bool PeerManager::Impl::HasRoom(const Peer& peer) const {
-    return network.PendingBytes(peer.connection_id) < (peer.lane_of ? kLaneWindowBytes : kWindowBytes);
+    const bool is_wide = peer.lane_of && peer.drains_fast;
+    return network.PendingBytes(peer.connection_id) < (is_wide ? kLaneWindowBytes : kWindowBytes);
 }
 
 void PeerManager::Impl::PumpUpTo(Peer& peer, size_t max_chunk_bytes) {
@@ -137,6 +139,7 @@ void PeerManager::Impl::PumpUpTo(Peer& peer, size_t max_chunk_bytes) {
         peer.info.last_sent = clock.Monotonic();
         network.Write(peer.connection_id, std::move(bytes));
     }
+    if (!peer.closed && !peer.filled_at && !HasRoom(peer)) peer.filled_at = clock.Monotonic();
     if (upload_limit.IsLimiting() && chunk_bytes() > 0)
         upload_limit.Sent(peer.info.id, chunk_bytes(), clock.Monotonic());
     CountQueued(peer);
@@ -389,7 +392,12 @@ void PeerManager::OnBytes(ConnectionId connection, ByteSpan bytes) {
 
 void PeerManager::OnWritable(ConnectionId connection) {
     m_impl->Enter([&] {
-        if (Impl::Peer* const peer = m_impl->Find(connection)) m_impl->dirty.insert(peer->info.id);
+        Impl::Peer* const peer = m_impl->Find(connection);
+        if (peer == nullptr) return;
+        m_impl->dirty.insert(peer->info.id);
+        if (!peer->filled_at) return;
+        peer->drains_fast = m_impl->clock.Monotonic() - *peer->filled_at <= kFastDrain;
+        peer->filled_at.reset();
     });
 }
 

@@ -39,8 +39,10 @@ struct PeerManager::Impl {
         std::optional<Instant> resume_at;  // not read from before
         std::optional<PeerId> lane;        // its bulk lane, dialled or open
         bool lane_tried{false};
-        std::optional<PeerId> lane_of;  // it is the bulk lane of that peer, and never ready itself
-        bool lane_open{false};          // of a lane: chunks may travel on it
+        std::optional<PeerId> lane_of;     // it is the bulk lane of that peer, and never ready itself
+        bool lane_open{false};             // of a lane: chunks may travel on it
+        std::optional<Instant> filled_at;  // the network's window for it, and not drained since
+        bool drains_fast{false};           // when it last was
     };
     using PeerPtr = std::unique_ptr<Peer>;
 
