@@ -13,7 +13,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-// Runs what comes in this time, up to the first; whether anything came.
+// Runs the first that comes in this time; true if nothing did.
 bool LooksInVain(boost::asio::io_context& io, SteadyClock::time_point until) {
     while (SteadyClock::now() < until) {
         if (io.poll() > 0) return false;

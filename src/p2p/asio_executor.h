@@ -28,9 +28,10 @@ class AsioStrandExecutor final : public Executor {
 };
 
 // Runs what is posted to `io` and waits for it, until it is stopped. After a wait that was short (with the task that
-// ended it) it looks for more for kLook before it sleeps again, and others have the core while it finds nothing. Rationale: beside a download it waits
-// for a few microseconds thousands of times a second, and to be woken costs more than that, the sender most of all;
-// besides, Linux wakes a reader on the writer's core, where the two then wait for each other.
+// ended it) it looks for more for kLook before it sleeps again, and others have the core while it finds nothing.
+// Rationale: beside a download it waits for a few microseconds thousands of times a second, and to be woken costs more
+// than that, the sender most of all; besides, Linux wakes a reader on the writer's core, where the two then wait for
+// each other.
 void RunNetwork(boost::asio::io_context& io);
 inline constexpr microseconds kLook{50};
 inline constexpr microseconds kShortWait{300};

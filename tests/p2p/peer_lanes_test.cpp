@@ -159,6 +159,31 @@ TEST_F(PeerLanesTest, AFullLaneTellsItsPeerWhenItHasDrained) {
     EXPECT_EQ(a.events.messages.size(), sent + 1);
 }
 
+TEST_F(PeerLanesTest, ALaneIsGivenMoreAtATimeOverALineThatIsThroughWithItInFourMilliseconds) {
+    TestNode a(internet, clock, 1, Address(1));
+    TestNode b(internet, clock, 2, Address(2));
+    Connect(a, b);
+    SendChunk(b);
+    const auto queued = [&] { return b.manager->QueuedBytes(b.only_peer(), MessageClass::kChunks); };
+    // What the network is given of more than it takes, all of which arrives after `time`.
+    const auto given = [&](microseconds time) {
+        size_t sent = 0;
+        while (queued() == 0) {
+            EXPECT_TRUE(b.manager->Send(b.only_peer(), MessageType::kContentChunk, Bytes(16'384)));
+            sent += 16'384;
+        }
+        clock.Advance(time);
+        EXPECT_TRUE(internet.Deliver());
+        EXPECT_EQ(queued(), 0u);
+        return sent;
+    };
+    EXPECT_LT(given(milliseconds(4)), size_t{256} << 10);
+    EXPECT_GT(given(milliseconds(4)), size_t{256} << 10);
+    EXPECT_GT(given(milliseconds(4) + microseconds(1)), size_t{256} << 10);
+    EXPECT_LT(given(seconds(1)), size_t{256} << 10);
+    EXPECT_LT(given(seconds(1)), size_t{256} << 10);
+}
+
 TEST_F(PeerLanesTest, ALaneEndsWithItsPeerAndThePeerWithItsLane) {
     TestNode a(internet, clock, 1, Address(1));
     TestNode b(internet, clock, 2, Address(2));
