@@ -13,6 +13,7 @@ import threading
 import time
 
 from framework import MIB, SluiceTest
+from framework.case import AHEAD_S
 
 PRICE = "0.00001"  # SLU for each MiB
 JOB_TIMEOUT_S = 600
@@ -40,11 +41,15 @@ def figures(staker, buyer, hashes):
 
 
 def make_blocks(test, staker, buyer, interval_s, go_on):
-    """Makes blocks while `go_on(count)`; their hashes."""
+    """Makes blocks while `go_on(count)`; their hashes. Nothing is asked of a node while a block is on its way."""
     hashes = []
     while go_on(len(hashes)):
-        hashes += test.generate(staker)
-        time.sleep(interval_s)
+        with test.mining_lock:
+            block = staker.rpc("generateblocks", 1)[0]
+            time.sleep(interval_s)
+            staker.mock_time = block["time"]
+            buyer.set_mock_time(block["time"] + AHEAD_S)
+        hashes.append(block["hash"])
     if hashes:
         buyer.wait_for_tip(test.generate(staker)[0])
     return hashes

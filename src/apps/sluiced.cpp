@@ -59,8 +59,8 @@ struct Threads {
 
     void Start() {
         network_thread = std::thread([this] {
-            p2p::PrepareThread("network", p2p::ThreadPriority::kNetwork);
-            p2p::RunNetwork(io);
+            p2p::PrepareThread("network", p2p::ThreadPriority::kNormal);
+            io.run();
         });
     }
     // Runs the task on the network strand and returns when it is done; right here if the strand's thread never started.

@@ -30,7 +30,10 @@ void Swarm::Impl::OnHave(PeerId peer, const Have& have, Instant now) {
     Download& download = found->second;
     const auto [entry, fresh] = download.providers.try_emplace(peer);
     Provider& provider = entry->second;
-    if (fresh) provider.last_progress = provider.rate_since = now;
+    if (fresh) {
+        provider.last_progress = provider.rate_since = now;
+        share_seen.reset();
+    }
     TakeAsk(download, peer, provider, have.ask_per_mib, now);
     // Rationale: the choice looks at every chunk; a peer that says the same again and again does not make us choose as
     // often.
@@ -143,6 +146,7 @@ void Swarm::Impl::ForgetSpans(Download& download) {
 
 void Swarm::Impl::Forget(const ContentId content) {
     downloads.erase(content);
+    share_seen.reset();
     if (downloads.empty()) buffers.Trim();
 }
 

@@ -73,11 +73,16 @@ void Swarm::Impl::OnLeaf(PeerId peer, const Leaf& leaf, Instant now) {
 
 void Swarm::Impl::DropLeaves(Download& download, ChunkIndex chunk, PeerId peer) {
     const auto found = download.partials.find(chunk);
-    if (found == download.partials.end() || found->second.phase != PartialChunk::Phase::kCollecting) return;
+    if (found == download.partials.end()) return;
     PartialChunk& partial = found->second;
+    if (partial.phase != PartialChunk::Phase::kCollecting && partial.phase != PartialChunk::Phase::kUnproven) return;
     for (uint32_t leaf = 0; leaf < kLeavesPerChunk; ++leaf) {
         if (((partial.received & ~partial.verified) >> leaf & 1) != 0 && partial.from[leaf] == peer)
             partial.received &= static_cast<uint16_t>(~(1u << leaf));
+    }
+    if (partial.phase == PartialChunk::Phase::kUnproven && partial.received != LeafMask(download.content, chunk)) {
+        partial.phase = PartialChunk::Phase::kCollecting;
+        --download.complete;
     }
 }
 
@@ -96,20 +101,23 @@ void Swarm::Impl::ReleaseIdle(Download& download, ChunkIndex chunk) {
 
 void Swarm::Impl::TryVerify(Download& download, ChunkIndex chunk, Instant now) {
     const auto found = download.partials.find(chunk);
-    if (found == download.partials.end() || found->second.phase != PartialChunk::Phase::kCollecting) return;
+    if (found == download.partials.end()) return;
     PartialChunk& partial = found->second;
-    if (partial.received != LeafMask(download.content, chunk)) return;
+    if (partial.phase == PartialChunk::Phase::kCollecting && partial.received == LeafMask(download.content, chunk)) {
+        partial.phase = PartialChunk::Phase::kUnproven;
+        ++download.complete;
+    }
+    if (partial.phase != PartialChunk::Phase::kUnproven) return;
     const auto proven = download.HashOf(chunk);
     if (!proven) return NeedHashes(download, std::nullopt, chunk, now);
     partial.phase = PartialChunk::Phase::kVerifying;
-    ++download.verifying;
     actions.push_back(VerifyAndStore{*proven, partial.bytes});
 }
 
 void Swarm::Impl::Verified(Download& download, ChunkIndex chunk, Result<ChunkOutcome> outcome, Instant now) {
     const auto found = download.partials.find(chunk);
     if (found == download.partials.end() || found->second.phase != PartialChunk::Phase::kVerifying) return;
-    --download.verifying;
+    --download.complete;
     if (!outcome) return FailDownload(download.content, outcome.error());
     if (!outcome->stored) {
         found->second.leaf_hashes = std::move(outcome->leaf_hashes);

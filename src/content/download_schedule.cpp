@@ -125,6 +125,18 @@ bool Swarm::Impl::UsePaid(const Download& download, Instant now) const {
            rate < static_cast<double>(download.limits.target_bytes_per_s);
 }
 
+size_t Swarm::Impl::ShareInFlight(Instant now) {
+    if (!share_seen || now - *share_seen >= kSharesStand) {
+        share_seen = now;
+        const auto fetching = std::count_if(downloads.begin(), downloads.end(), [](const auto& entry) {
+            return !entry.second.picker.IsIdle() && !entry.second.providers.empty();
+        });
+        share_in_flight =
+            std::max(kMinInFlightChunks, kMaxInFlightChunks / static_cast<size_t>(std::max<ptrdiff_t>(fetching, 1)));
+    }
+    return share_in_flight;
+}
+
 void Swarm::Impl::Schedule(Download& download, Instant now) {
     if (download.picker.IsIdle()) return;
     if (!download.prices_seen || now - *download.prices_seen >= kPricesStand) {
@@ -133,7 +145,8 @@ void Swarm::Impl::Schedule(Download& download, Instant now) {
     }
     GiveUrgent(download, now);
     std::vector<std::pair<PeerId, Provider*>> order;
-    size_t in_flight = download.verifying;
+    const size_t share = ShareInFlight(now);
+    size_t in_flight = download.complete;
     for (auto& [id, provider] : download.providers) {
         in_flight += provider.active;
         if (provider.ask.drops == 0 || download.uses_paid) order.emplace_back(id, &provider);
@@ -147,9 +160,9 @@ void Swarm::Impl::Schedule(Download& download, Instant now) {
         PeerState* peer = Find(id);
         if (peer == nullptr) continue;
         // Money can only make it less, and counting it takes longer.
-        const size_t pipeline = PipelineOf(*provider);
-        const size_t free = std::min(pipeline - std::min(pipeline, provider->active),
-                                     kMaxInFlightChunks - std::min(in_flight, kMaxInFlightChunks));
+        const size_t pipeline = std::min(PipelineOf(*provider), share);
+        const size_t free =
+            std::min(pipeline - std::min(pipeline, provider->active), share - std::min(in_flight, share));
         if (!IsWorthAsking(pipeline, free)) continue;
         const Room at_peer = RoomAt(download, id, *provider, now);
         if (!IsWorthAsking(at_peer.limit, at_peer.chunks)) continue;
@@ -239,7 +252,8 @@ void Swarm::Impl::GiveUrgent(Download& download, Instant now) {
         double SecondsTo(size_t n) const { return static_cast<double>(n) * SecondsPerChunk(*provider); }
     };
     std::vector<Lane> lanes;
-    size_t in_flight = download.verifying;
+    const size_t share = ShareInFlight(now);
+    size_t in_flight = download.complete;
     for (auto& [id, provider] : download.providers) {
         in_flight += provider.active;
         PeerState* peer = Find(id);
@@ -271,7 +285,7 @@ void Swarm::Impl::GiveUrgent(Download& download, Instant now) {
         if (partial != download.partials.end() && partial->second.phase != PartialChunk::Phase::kCollecting) continue;
         const std::vector<PeerId> requesters = download.picker.RequestersOf(chunk);
         if (requesters.empty()) {
-            Lane* lane = in_flight < kMaxInFlightChunks + kUrgentExtra ? best_for(chunk) : nullptr;
+            Lane* lane = in_flight < share + kUrgentExtra ? best_for(chunk) : nullptr;
             if (lane != nullptr && download.picker.Take(lane->id, chunk)) give(*lane, chunk);
             continue;
         }
@@ -458,9 +472,9 @@ void Swarm::Impl::TickDownload(Download& download, Instant now) {
     for (auto& [first, span] : download.spans) {
         if (span.asked && !span.reading && now - span.asked_at >= kRequestTimeout) span.asked.reset();
     }
-    std::vector<ChunkIndex> unproven;  // complete, and the hash was never given
+    std::vector<ChunkIndex> unproven;  // the hash was never given
     for (const auto& [chunk, partial] : download.partials) {
-        if (partial.phase == PartialChunk::Phase::kCollecting && !download.HashOf(chunk)) unproven.push_back(chunk);
+        if (partial.phase == PartialChunk::Phase::kUnproven && !download.HashOf(chunk)) unproven.push_back(chunk);
     }
     for (const ChunkIndex chunk : unproven) NeedHashes(download, std::nullopt, chunk, now);
     std::erase_if(download.late_hashes, [&](const auto& entry) {

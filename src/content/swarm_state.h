@@ -20,7 +20,9 @@ inline constexpr size_t kMaxReads = 64;                     // chunks being read
 inline constexpr uint64_t kMaxQueuedBytesInAll = 32 << 20;  // read and handed to p2p, over all peers
 inline constexpr uint64_t kMinQueuedBytes = 128 << 10;      // that a slow peer may have there
 inline constexpr milliseconds kQueueTime{20};               // of a peer's rate: what it may have there
-inline constexpr size_t kMaxInFlightChunks = 256;           // of one download, those being verified included: 64 MiB
+inline constexpr size_t kMaxInFlightChunks = 256;           // of all downloads, those being verified included: 64 MiB
+inline constexpr size_t kMinInFlightChunks = 8;             // of one of them, however many there are
+inline constexpr milliseconds kSharesStand{100};            // that downloads keep their shares of it
 inline constexpr size_t kMaxInFlightAtPeer = 256;
 inline constexpr size_t kUrgentExtra = 4;       // chunks over what a peer has room for, if somebody waits for them
 inline constexpr seconds kPipeline{3};          // of a peer's rate: what it is asked for ahead
@@ -117,11 +119,12 @@ struct SpareLeaf {
     OutPoint link;
 };
 
-//   collecting --all leaves--> verifying --the chunk--> stored
-//       ^                         '--it is not--> disputed --leaf hashes--> collecting, without the bad leaves
-//       '------------------- nobody knows: all leaves are dropped ----'
+//   collecting --all leaves--> unproven --its hash--> verifying --the chunk--> stored
+//       ^                                                '--it is not--> disputed --leaf hashes--> collecting, without
+//       |                                                                   |                      the bad leaves
+//       '----------------------------------- nobody knows: all leaves are dropped
 struct PartialChunk {
-    enum class Phase : uint8_t { kCollecting, kVerifying, kDisputed };
+    enum class Phase : uint8_t { kCollecting, kUnproven, kVerifying, kDisputed };
     std::shared_ptr<Bytes> bytes;
     uint16_t received{0};
     uint16_t verified{0};  // true whatever becomes of who sent them
@@ -165,7 +168,7 @@ struct Download {
     Amount fees;                     // of their openings
     std::map<OutPoint, Meter> used;  // of each channel, by this download
     bool over_budget{false};         // nothing more is asked of paid peers
-    size_t verifying{0};             // chunks that wait for a worker: they take memory like those on their way
+    size_t complete{0};  // chunks that wait for a hash or a worker: they take memory like those on their way
     uint64_t stored_bytes{0};
     Instant started, last_stored, last_report;
     uint64_t reported_bytes{0};
@@ -318,8 +321,10 @@ struct Swarm::Impl {
     std::map<OutPoint, PayerLink> payer_links;
     std::map<OutPoint, PayeeLink> payee_links;
     std::map<uint64_t, PendingRead> reads;
-    // That chunks are put together in. As many as a download had under way at once are kept until the last one ends.
+    // That chunks are put together in. As many as were under way at once are kept until the last one ends.
     ChunkBuffers buffers{kMaxInFlightChunks};
+    size_t share_in_flight{kMaxInFlightChunks};
+    std::optional<Instant> share_seen;  // when the downloads were counted for it; none: they changed
     uint64_t next_request{1};
     uint64_t next_chunk_request{0};
     uint64_t uploading_bytes{0};  // of all peers: read, or handed to p2p
@@ -383,6 +388,8 @@ struct Swarm::Impl {
     void OnUnchoke(PeerId peer, Instant now);
     void ForgetProvider(Download& download, PeerId peer);
     void Schedule(Download& download, Instant now);
+    // How many chunks each download may have in flight.
+    size_t ShareInFlight(Instant now);
     void ScheduleAll(Instant now);
     void ServeDeadlines(Download& download, Instant now);
     void GiveUrgent(Download& download, Instant now);

@@ -11,8 +11,8 @@ class io_context;
 
 namespace sluice::p2p {
 
-// A strand of an io_context that the caller owns and runs on as many threads as it likes. Post and PostAfter are
-// thread-safe. Destroy it before the io_context, after the threads have stopped.
+// A strand of an io_context that the caller owns and runs on as many threads as it likes; it always has something to
+// wait for. Post and PostAfter are thread-safe. Destroy it before the io_context, after the threads have stopped.
 class AsioStrandExecutor final : public Executor {
   public:
     explicit AsioStrandExecutor(boost::asio::io_context& io);
@@ -24,21 +24,21 @@ class AsioStrandExecutor final : public Executor {
     Impl& impl() { return *m_impl; }  // for AsioNetwork
 
   private:
-    std::unique_ptr<Impl> m_impl;
+    std::shared_ptr<Impl> m_impl;
 };
 
-// Runs what is posted to `io` and waits for it, until it is stopped. After a wait that was short (with the task that
-// ended it) it looks for more for kLook before it sleeps again, and others have the core while it finds nothing.
-// Rationale: beside a download it waits for a few microseconds thousands of times a second, and to be woken costs more
-// than that, the sender most of all; besides, Linux wakes a reader on the writer's core, where the two then wait for
-// each other.
-void RunNetwork(boost::asio::io_context& io);
+// Runs what is posted to `io` and waits for it, until it is stopped, and calls `when_idle` each time there is nothing
+// to do. After a wait that was short (with the task that ended it) it looks for more for kLook before it sleeps again,
+// and others have the core while it finds nothing. For the thread of the bulk lanes. Rationale: beside a download it
+// waits for a few microseconds thousands of times a second, and to be woken costs more than that, the sender most of
+// all; besides, Linux wakes a reader on the writer's core, where the two then wait for each other.
+void RunBusily(boost::asio::io_context& io, const std::function<void()>& when_idle);
 inline constexpr microseconds kLook{50};
 inline constexpr microseconds kShortWait{300};
 
 // Bulk threads give way to all others: a block, a request of the operator or a read from a socket does not wait for
-// chunks to be hashed. The network thread, busy all the time beside a download, gives way to a block that is verified.
-enum class ThreadPriority { kNormal, kNetwork, kBulk };
+// chunks to be hashed.
+enum class ThreadPriority { kNormal, kBulk };
 // Names the calling thread and has the system treat it so.
 void PrepareThread(const std::string& name, ThreadPriority priority);
 

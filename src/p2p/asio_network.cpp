@@ -7,15 +7,14 @@
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <deque>
 #include <unordered_map>
 
 #include "p2p/asio_internal.h"
+#include "p2p/asio_lanes.h"
 #include "p2p/receive_window.h"
 #include "util/check.h"
 
@@ -30,10 +29,6 @@ using Acceptor = asio::basic_socket_acceptor<tcp, AsioStrand>;
 using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, AsioStrand>;
 
-constexpr size_t kMaxGathered = 32;          // buffers of one system call
-constexpr size_t kMaxSpare = 8;              // buffers that were sent and wait to be used again
-constexpr size_t kMinSpareBytes = 16 << 10;  // of one of them
-constexpr size_t kMaxSpareBytes = 1 << 20;
 constexpr milliseconds kAcceptRetry{200};  // after running out of file descriptors
 
 tcp::endpoint ToAsio(const Endpoint& endpoint) {
@@ -84,17 +79,17 @@ struct TcpConnection {
     bool reading{true};
     bool read_armed{false};  // a wait for readability is under way
     bool flush_due{false};   // a flush is posted, or a wait for writability is under way
-    std::deque<Bytes> unsent;
-    size_t sent_of_first{0};
-    size_t pending_bytes{0};
+    SendQueue queue;
     ReceiveWindow window;
+    AsioLanes::LaneRef lane;  // once it is one: the socket is not here any more
 };
 using TcpConnectionRef = std::shared_ptr<TcpConnection>;
 
 }  // namespace
 
-struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
-    explicit Impl(const AsioStrand& the_strand) : strand(the_strand), read_buffer(kReadBufferBytes) {}
+struct AsioNetwork::Impl final : AsioLaneEvents, std::enable_shared_from_this<Impl> {
+    explicit Impl(AsioStrandExecutor& the_executor)
+        : executor(the_executor), strand(the_executor.impl().strand), read_buffer(kReadBufferBytes) {}
 
     TcpConnectionRef Find(ConnectionId id) const {
         const auto found = connections.find(id.value);
@@ -108,6 +103,7 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
         connection->open = false;
         error_code ignored;
         connection->socket.close(ignored);
+        if (connection->lane && lanes) lanes->Close(connection->lane);
         connections.erase(connection->id.value);
     }
     bool Known(const TcpConnectionRef& connection) const { return connections.contains(connection->id.value); }
@@ -165,24 +161,18 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
     }
 
     void ArmRead(const TcpConnectionRef& connection) {
-        if (connection->read_armed || !connection->reading || !connection->open) return;
+        if (connection->read_armed || !connection->reading || !connection->open || connection->lane) return;
         connection->read_armed = true;
-        connection->socket.async_wait(
-            Socket::wait_read, [self = shared_from_this(), connection](const error_code& error) {
-                if (error == asio::error::operation_aborted) return;
-                if (connection->is_urgent) return self->Read(connection);
-                // Behind urgent ones that are readable by now: those are not on the strand
-                // yet, and come to it before this does.
-                asio::post(self->strand.get_inner_executor(), [self, connection] {
-                    asio::dispatch(self->strand, [self, connection] { self->Read(connection); });
-                });
-            });
+        connection->socket.async_wait(Socket::wait_read,
+                                      [self = shared_from_this(), connection](const error_code& error) {
+                                          if (error != asio::error::operation_aborted) self->Read(connection);
+                                      });
     }
 
     // One buffer in a turn: what other connections and the chain want of the strand comes between two.
     void Read(const TcpConnectionRef& connection) {
         connection->read_armed = false;
-        if (!connection->open || !connection->reading || events == nullptr) return;
+        if (!connection->open || !connection->reading || connection->lane || events == nullptr) return;
         error_code error;
         const size_t size = connection->socket.read_some(asio::buffer(read_buffer), error);
         if (error && error != asio::error::would_block) {
@@ -190,19 +180,10 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
             return;
         }
         if (!error) {
-            AdjustWindow(*connection, size);
+            if (!connection->is_near) AdjustWindow(connection->window, connection->socket.native_handle(), size);
             events->OnBytes(connection->id, ByteSpan(read_buffer).first(size));
-            OfferCore();
         }
         ArmRead(connection);
-    }
-
-    static void AdjustWindow(TcpConnection& connection, size_t bytes) {
-        if (connection.is_near) return;
-        const int socket = connection.socket.native_handle();
-        const auto now = std::chrono::time_point_cast<microseconds>(std::chrono::steady_clock::now());
-        const auto window = connection.window.OnRead(bytes, now, [socket] { return MinRoundTripOf(socket); });
-        if (window) SetReceiveWindow(socket, *window);
     }
 
     void FlushSoon(const TcpConnectionRef& connection) {
@@ -213,9 +194,10 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
 
     void Flush(const TcpConnectionRef& connection) {
         connection->flush_due = false;
-        while (connection->open && connection->pending_bytes > 0) {
+        if (connection->lane) return;
+        while (connection->open && !connection->queue.empty()) {
             error_code error;
-            const size_t size = SendGathered(*connection, error);
+            (void)connection->queue.Send(connection->socket.native_handle(), spare, error);
             if (error == asio::error::would_block) {
                 connection->flush_due = true;
                 connection->socket.async_wait(Socket::wait_write,
@@ -228,66 +210,48 @@ struct AsioNetwork::Impl : std::enable_shared_from_this<Impl> {
                 Failed(connection, error);
                 return;
             }
-            Sent(*connection, size);
-            OfferCore();
         }
-        if (connection->open && connection->pending_bytes <= kLowWaterBytes && events != nullptr)
+        if (connection->open && connection->queue.bytes() <= kLowWaterBytes && events != nullptr)
             events->OnWritable(connection->id);
     }
 
     // What the system takes at once. The flush that follows sees what is left, and errors. The core is offered: a
     // reader on this machine is likely to have been woken on it.
     void SendNow(TcpConnection& connection) {
-        error_code error;
-        const size_t size = SendGathered(connection, error);
-        if (!error) Sent(connection, size);
+        error_code seen_by_flush;
+        (void)connection.queue.Send(connection.socket.native_handle(), spare, seen_by_flush);
         sched_yield();
     }
 
-    // One system call for many buffers; how many bytes the system took.
-    static size_t SendGathered(TcpConnection& connection, error_code& error) {
-        std::array<iovec, kMaxGathered> parts;
-        size_t count = 0, skip = connection.sent_of_first;
-        for (Bytes& bytes : connection.unsent) {
-            if (count == parts.size()) break;
-            parts[count++] = {bytes.data() + skip, bytes.size() - skip};
-            skip = 0;
-        }
-        msghdr message{};
-        message.msg_iov = parts.data();
-        message.msg_iovlen = count;
-        for (;;) {
-            const ssize_t sent = sendmsg(connection.socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (sent >= 0) return static_cast<size_t>(sent);
-            if (errno == EINTR) continue;
-            error = error_code(errno == EAGAIN ? EWOULDBLOCK : errno, boost::system::system_category());
-            return 0;
-        }
+    void OnLaneMessages(ConnectionId id, const std::shared_ptr<MessageBatch>& batch) override {
+        if (events != nullptr && Find(id)) events->OnMessages(id, batch->messages());
+        if (lanes) lanes->Return(batch);
+    }
+    void OnLaneWritable(ConnectionId id) override {
+        const TcpConnectionRef connection = Find(id);
+        if (events == nullptr || !connection) return;
+        connection->lane->tells_writable = false;
+        if (connection->lane->pending_bytes <= kLowWaterBytes) events->OnWritable(id);
+    }
+    void OnLaneBroken(ConnectionId id, const std::string& reason) override {
+        if (events != nullptr && Find(id)) events->OnBroken(id, reason);
+    }
+    void OnLaneClosed(ConnectionId id, const error_code& error) override {
+        if (const TcpConnectionRef connection = Find(id)) Failed(connection, error);
     }
 
-    void Sent(TcpConnection& connection, size_t size) {
-        connection.pending_bytes -= size;
-        size += connection.sent_of_first;
-        while (!connection.unsent.empty() && size >= connection.unsent.front().size()) {
-            size -= connection.unsent.front().size();
-            Bytes& sent = connection.unsent.front();
-            if (spare.size() < kMaxSpare && sent.size() >= kMinSpareBytes && sent.size() <= kMaxSpareBytes)
-                spare.push_back(std::move(sent));
-            connection.unsent.pop_front();
-        }
-        connection.sent_of_first = size;
-    }
-
+    AsioStrandExecutor& executor;
     AsioStrand strand;
     NetworkEvents* events{nullptr};
     std::unordered_map<uint64_t, TcpConnectionRef> connections;
     std::vector<std::shared_ptr<Acceptor>> acceptors;
+    std::unique_ptr<AsioLanes> lanes;  // from the first one on
     Bytes read_buffer;
-    std::vector<Bytes> spare;
+    SpareBuffers spare;
     uint64_t last_id{0};
 };
 
-AsioNetwork::AsioNetwork(AsioStrandExecutor& strand) : m_impl(std::make_shared<Impl>(strand.impl().strand)) {}
+AsioNetwork::AsioNetwork(AsioStrandExecutor& strand) : m_impl(std::make_shared<Impl>(strand)) {}
 AsioNetwork::~AsioNetwork() { Stop(); }
 
 void AsioNetwork::SetEvents(NetworkEvents& events) { m_impl->events = &events; }
@@ -318,30 +282,44 @@ Result<Endpoint> AsioNetwork::Listen(const Endpoint& endpoint) {
 void AsioNetwork::Write(ConnectionId connection, Bytes bytes) {
     const TcpConnectionRef found = m_impl->Find(connection);
     if (!found || !found->open || bytes.empty()) return;
-    const bool is_first = found->unsent.empty();
-    found->pending_bytes += bytes.size();
-    found->unsent.push_back(std::move(bytes));
+    CHECK(!found->lane);
+    const bool is_first = found->queue.empty();
+    found->queue.Push(std::move(bytes));
     if (found->is_urgent && is_first) m_impl->SendNow(*found);
     m_impl->FlushSoon(found);
 }
 
-Bytes AsioNetwork::SpareBuffer() {
-    if (m_impl->spare.empty()) return {};
-    Bytes buffer = std::move(m_impl->spare.back());
-    m_impl->spare.pop_back();
-    return buffer;
-}
+Bytes AsioNetwork::SpareBuffer() { return m_impl->spare.Take(); }
 
 size_t AsioNetwork::PendingBytes(ConnectionId connection) const {
     const TcpConnectionRef found = m_impl->Find(connection);
-    return found ? found->pending_bytes : 0;
+    if (!found) return 0;
+    return found->lane ? found->lane->pending_bytes.load() : found->queue.bytes();
 }
 
 void AsioNetwork::SetReading(ConnectionId connection, bool reading) {
     const TcpConnectionRef found = m_impl->Find(connection);
     if (!found) return;
     found->reading = reading;
+    if (found->lane) return m_impl->lanes->SetReading(found->lane, reading);
     m_impl->ArmRead(found);
+}
+
+void AsioNetwork::TakeLane(ConnectionId connection, LaneCodec codec) {
+    const TcpConnectionRef found = m_impl->Find(connection);
+    if (!found || !found->open) return;
+    CHECK(!found->lane);
+    if (!m_impl->lanes) m_impl->lanes = std::make_unique<AsioLanes>(m_impl->executor, m_impl);
+    error_code ignored;
+    const int socket = found->socket.release(ignored);
+    found->lane = m_impl->lanes->Take(connection, socket, found->is_near, std::move(found->queue), std::move(codec));
+    if (!found->reading) m_impl->lanes->SetReading(found->lane, false);
+}
+
+void AsioNetwork::WriteMessages(ConnectionId lane, std::vector<OutgoingMessage> messages) {
+    const TcpConnectionRef found = m_impl->Find(lane);
+    if (!found || !found->open || messages.empty()) return;
+    m_impl->lanes->Write(found->lane, std::move(messages));
 }
 
 void AsioNetwork::SetUrgent(ConnectionId connection) {
@@ -360,6 +338,7 @@ void AsioNetwork::Stop() {
     error_code ignored;
     for (const auto& acceptor : m_impl->acceptors) acceptor->close(ignored);
     m_impl->acceptors.clear();
+    m_impl->lanes.reset();
     while (!m_impl->connections.empty()) m_impl->Remove(m_impl->connections.begin()->second);
 }
 

@@ -107,6 +107,7 @@ void Connection::Secure(ConnectionEvents& events) {
     auto ciphers = m_handshake.Split();
     m_send_cipher.emplace(std::move(ciphers.send));
     m_reader.emplace(std::move(ciphers.receive));
+    m_secure = true;
     events.OnSecured(m_handshake.remote_static());
 }
 
@@ -178,9 +179,7 @@ Bytes Connection::TakeWritable(size_t max_bytes, Bytes buffer, size_t max_chunk_
                 return buffer;
             }
             WriteNextFrame(queue, frame_bytes, buffer, used);
-            if (i != kChunkQueue) continue;
-            m_chunk_bytes_taken += frame_bytes;
-            m_chunks_drained = m_chunks_drained || queue.bytes <= kFewChunkBytes;
+            if (i == kChunkQueue) CountChunkFrame(frame_bytes);
         }
     }
     buffer.resize(used);
@@ -189,7 +188,7 @@ Bytes Connection::TakeWritable(size_t max_bytes, Bytes buffer, size_t max_chunk_
 
 void Connection::WriteNextFrame(Queue& queue, size_t frame_bytes, Bytes& out, size_t& used) {
     if (out.size() < used + frame_bytes) out.resize(used + frame_bytes);
-    const Queued& message = queue.messages.front();
+    const OutgoingMessage& message = queue.messages.front();
     const size_t payload_bytes = frame_bytes - kFrameOverheadBytes;
     const bool more = queue.sent_of_first + payload_bytes < message.payload.size();
     const auto [own, shared] = message.payload.Parts(queue.sent_of_first, payload_bytes);
@@ -199,9 +198,61 @@ void Connection::WriteNextFrame(Queue& queue, size_t frame_bytes, Bytes& out, si
         queue.sent_of_first += payload_bytes;
         return;
     }
+    (void)PopFirst(queue);
+}
+
+OutgoingMessage Connection::PopFirst(Queue& queue) {
+    OutgoingMessage message = std::move(queue.messages.front());
     queue.bytes -= message.payload.size() + kMessageOverheadBytes;
     queue.sent_of_first = 0;
     queue.messages.pop_front();
+    return message;
+}
+
+void Connection::CountChunkFrame(size_t frame_bytes) {
+    m_chunk_bytes_taken += frame_bytes;
+    m_chunks_drained = m_chunks_drained || m_queues[kChunkQueue].bytes <= kFewChunkBytes;
+}
+
+bool Connection::MayRelease() const {
+    return m_send_cipher && m_reader && m_handshake_out.empty() &&
+           std::all_of(m_queues.begin(), m_queues.end(), [](const Queue& queue) { return queue.sent_of_first == 0; });
+}
+
+LaneCodec Connection::ReleaseCodec() {
+    CHECK(MayRelease());
+    auto [receive, partial] = std::move(*m_reader).Release();
+    LaneCodec codec(std::move(*m_send_cipher), std::move(receive), std::move(partial));
+    m_reader.reset();
+    m_send_cipher.reset();
+    return codec;
+}
+
+std::vector<OutgoingMessage> Connection::TakeMessages(size_t max_bytes, size_t max_chunk_bytes) {
+    std::vector<OutgoingMessage> taken;
+    size_t used = 0;
+    const uint64_t chunk_bytes_before = m_chunk_bytes_taken;
+    for (size_t i = 0; i < kMessageClasses; ++i) {
+        Queue& queue = m_queues[i];
+        while (!queue.messages.empty()) {
+            if (i == kChunkQueue && m_chunk_bytes_taken - chunk_bytes_before >= max_chunk_bytes) break;
+            const size_t frame_bytes = LaneCodec::WireBytes(queue.messages.front());
+            if (used > 0 && used + frame_bytes > max_bytes) return taken;
+            used += frame_bytes;
+            taken.push_back(PopFirst(queue));
+            if (i == kChunkQueue) CountChunkFrame(frame_bytes);
+        }
+    }
+    return taken;
+}
+
+Status Connection::OnMessages(std::span<const Message> messages, Instant now, ConnectionEvents& events) {
+    m_last_received = now;
+    for (const Message& message : messages) {
+        if (m_stopped) break;
+        RETURN_IF_ERROR(OnMessage(message, now, events));
+    }
+    return {};
 }
 
 Status Connection::Tick(Instant now) {

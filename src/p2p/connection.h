@@ -6,6 +6,7 @@
 
 #include "p2p/frame.h"
 #include "p2p/identity.h"
+#include "p2p/lane_codec.h"
 #include "p2p/payload.h"
 #include "util/clock.h"
 
@@ -45,7 +46,7 @@ class Connection {
     // No event comes any more, not even from the OnBytes that runs.
     void Stop() { m_stopped = true; }
 
-    bool secure() const { return m_send_cipher.has_value(); }
+    bool secure() const { return m_secure; }
     // Queues a message; false if the class's queue has no room. Before the channel is secure nothing can be sent.
     [[nodiscard]] bool Send(MessageType type, Payload payload);
     bool HasWritable() const;
@@ -65,6 +66,16 @@ class Connection {
     bool TakeChunksDrained() { return std::exchange(m_chunks_drained, false); }
     static constexpr size_t kFewChunkBytes = 128 << 10;
 
+    // Gives away the making and reading of its frames: from now on TakeMessages and OnMessages are called instead of
+    // TakeWritable and OnBytes. Precondition: MayRelease, once.
+    LaneCodec ReleaseCodec();
+    // The channel is secure, and nothing is half sent: neither the handshake nor a message in fragments.
+    bool MayRelease() const;
+    // As TakeWritable, before messages are made frames; each is one.
+    std::vector<OutgoingMessage> TakeMessages(size_t max_bytes, size_t max_chunk_bytes = kNoChunkLimit);
+    // Whole messages that came.
+    Status OnMessages(std::span<const Message> messages, Instant now, ConnectionEvents& events);
+
     // Pings when it is time. An error is a timeout: close the connection with it.
     Status Tick(Instant now);
     Instant NextWakeup() const;
@@ -74,12 +85,8 @@ class Connection {
     std::optional<microseconds> min_ping() const { return m_min_ping; }
 
   private:
-    struct Queued {
-        MessageType type;
-        Payload payload;
-    };
     struct Queue {
-        std::deque<Queued> messages;
+        std::deque<OutgoingMessage> messages;
         size_t sent_of_first{0};  // bytes of the first message's payload that left in fragments
         size_t bytes{0};
     };
@@ -90,14 +97,17 @@ class Connection {
     Status OnMessage(const Message& message, Instant now, ConnectionEvents& events);
     // Writes the queue's next frame at `used` of `out`, which has room for it, and moves `used` behind it.
     void WriteNextFrame(Queue& queue, size_t frame_bytes, Bytes& out, size_t& used);
+    OutgoingMessage PopFirst(Queue& queue);
+    void CountChunkFrame(size_t frame_bytes);
 
     NetworkId m_network;
     crypto::NoiseHandshake m_handshake;
     bool m_greeted{false};  // the peer's greeting was right
+    bool m_secure{false};
     bool m_stopped{false};
     Bytes m_handshake_in;
-    Bytes m_handshake_out;  // greeting and handshake messages that have not left
-    std::optional<crypto::NoiseCipher> m_send_cipher;
+    Bytes m_handshake_out;                             // greeting and handshake messages that have not left
+    std::optional<crypto::NoiseCipher> m_send_cipher;  // this and the reader: while it makes and reads the frames
     std::optional<FrameReader> m_reader;
     Assembler m_assembler;
     std::array<Queue, kMessageClasses> m_queues;

@@ -9,9 +9,6 @@ namespace {
 constexpr size_t kMinSealedBytes = 1 + crypto::kAeadTagBytes;
 constexpr size_t kMaxSealedBytes = kMaxFrameBytes - kFrameLengthBytes;
 
-// The ciphertext length at the start of a frame.
-size_t SealedBytes(ByteSpan frame) { return static_cast<size_t>(frame[0]) | static_cast<size_t>(frame[1]) << 8; }
-
 }  // namespace
 
 void WriteFrame(crypto::NoiseCipher& cipher, MessageType type, bool more, ByteSpan first, ByteSpan second,
@@ -32,6 +29,24 @@ void AppendFrame(crypto::NoiseCipher& cipher, MessageType type, bool more, ByteS
     WriteFrame(cipher, type, more, payload, {}, MutableByteSpan(out).subspan(start));
 }
 
+Result<std::optional<size_t>> FrameBytes(ByteSpan input) {
+    if (input.size() < kFrameLengthBytes) return std::optional<size_t>();
+    const size_t sealed_bytes = static_cast<size_t>(input[0]) | static_cast<size_t>(input[1]) << 8;
+    if (sealed_bytes < kMinSealedBytes || sealed_bytes > kMaxSealedBytes) {
+        return Fail("frame length " + std::to_string(sealed_bytes) + " is outside " + std::to_string(kMinSealedBytes) +
+                    " to " + std::to_string(kMaxSealedBytes));
+    }
+    return std::optional(kFrameLengthBytes + sealed_bytes);
+}
+
+Result<Frame> OpenFrame(crypto::NoiseCipher& cipher, ByteSpan frame, MutableByteSpan plaintext) {
+    if (!cipher.Decrypt(frame.first(kFrameLengthBytes), frame.subspan(kFrameLengthBytes), plaintext))
+        return Fail("a frame's authentication tag is false");
+    const uint8_t type = plaintext[0] & static_cast<uint8_t>(~kMoreFragments);
+    if (!IsKnownMessageType(type)) return Fail("message type " + std::to_string(type) + " is unknown");
+    return Frame{static_cast<MessageType>(type), (plaintext[0] & kMoreFragments) != 0, plaintext.subspan(1)};
+}
+
 FrameReader::FrameReader(crypto::NoiseCipher cipher) : m_cipher(std::move(cipher)), m_plaintext(1 + kMaxFramePayload) {
     m_partial.reserve(kMaxFrameBytes);
 }
@@ -44,35 +59,26 @@ Result<std::optional<Frame>> FrameReader::Next(ByteSpan& input) {
         input = input.subspan(taken);
         return m_partial.size() >= size;
     };
+    const auto open = [&](ByteSpan frame) -> Result<std::optional<Frame>> {
+        const size_t plain_bytes = frame.size() - kFrameLengthBytes - crypto::kAeadTagBytes;
+        ASSIGN_OR_RETURN(Frame opened, OpenFrame(m_cipher, frame, MutableByteSpan(m_plaintext).first(plain_bytes)));
+        return std::optional(opened);
+    };
     // The frame is read where it lies, unless its start came with an earlier call.
-    const bool whole_in_input = m_partial.empty() && input.size() >= kFrameLengthBytes &&
-                                input.size() >= kFrameLengthBytes + SealedBytes(input);
-    ByteSpan frame = input;
-    if (!whole_in_input) {
-        if (!fill(kFrameLengthBytes)) return std::optional<Frame>();
-        frame = m_partial;
+    if (m_partial.empty()) {
+        ASSIGN_OR_RETURN(const std::optional<size_t> bytes, FrameBytes(input));
+        if (bytes && input.size() >= *bytes) {
+            const ByteSpan frame = input.first(*bytes);
+            input = input.subspan(*bytes);
+            return open(frame);
+        }
     }
-    const size_t sealed_bytes = SealedBytes(frame);
-    if (sealed_bytes < kMinSealedBytes || sealed_bytes > kMaxSealedBytes) {
-        return Fail("frame length " + std::to_string(sealed_bytes) + " is outside " + std::to_string(kMinSealedBytes) +
-                    " to " + std::to_string(kMaxSealedBytes));
-    }
-    const size_t frame_bytes = kFrameLengthBytes + sealed_bytes;
-    if (whole_in_input) {
-        frame = input.first(frame_bytes);
-        input = input.subspan(frame_bytes);
-    } else {
-        if (!fill(frame_bytes)) return std::optional<Frame>();
-        frame = m_partial;
-    }
-    const MutableByteSpan plaintext = MutableByteSpan(m_plaintext).first(sealed_bytes - crypto::kAeadTagBytes);
-    const bool opened = m_cipher.Decrypt(frame.first(kFrameLengthBytes), frame.subspan(kFrameLengthBytes), plaintext);
+    if (!fill(kFrameLengthBytes)) return std::optional<Frame>();
+    ASSIGN_OR_RETURN(const std::optional<size_t> bytes, FrameBytes(m_partial));
+    if (!fill(*bytes)) return std::optional<Frame>();
+    auto frame = open(m_partial);
     m_partial.clear();
-    if (!opened) return Fail("a frame's authentication tag is false");
-    const uint8_t type = plaintext[0] & static_cast<uint8_t>(~kMoreFragments);
-    if (!IsKnownMessageType(type)) return Fail("message type " + std::to_string(type) + " is unknown");
-    return std::optional(
-        Frame{static_cast<MessageType>(type), (plaintext[0] & kMoreFragments) != 0, plaintext.subspan(1)});
+    return frame;
 }
 
 Result<std::optional<Message>> Assembler::Add(const Frame& frame) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "crypto/noise.h"
@@ -41,6 +42,13 @@ struct Frame {
     ByteSpan payload;
 };
 
+// The bytes of the frame that `input` starts with, as its first two say; nullopt if there are fewer. An error is a
+// length out of bounds.
+Result<std::optional<size_t>> FrameBytes(ByteSpan input);
+// Decrypts a whole frame to `plaintext`, which has kFrameLengthBytes + crypto::kAeadTagBytes less and may lie where the
+// ciphertext does, behind the length. Errors: a false tag, an unknown type.
+Result<Frame> OpenFrame(crypto::NoiseCipher& cipher, ByteSpan frame, MutableByteSpan plaintext);
+
 // Takes frames out of a stream of bytes. Holds at most one frame's bytes between calls. After an error it is of no more
 // use.
 class FrameReader {
@@ -50,6 +58,8 @@ class FrameReader {
     // The next frame of what was left over and `input`, whose used bytes are cut off its front; nullopt once all of it
     // is used. The frame is valid until the next call. Errors: a length out of bounds, a false tag, an unknown type.
     Result<std::optional<Frame>> Next(ByteSpan& input);
+    // What it reads with, and the start of a frame that was left over: for who goes on in its place.
+    std::pair<crypto::NoiseCipher, Bytes> Release() && { return {std::move(m_cipher), std::move(m_partial)}; }
 
   private:
     crypto::NoiseCipher m_cipher;

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "p2p/endpoint.h"
+#include "p2p/lane_codec.h"
 #include "util/bytes.h"
 #include "util/result.h"
 #include "util/strong_int.h"
@@ -22,6 +26,10 @@ class NetworkEvents {
     virtual void OnConnectFailed(ConnectionId connection, const std::string& reason) = 0;
     // Bytes in order; valid during the call.
     virtual void OnBytes(ConnectionId connection, ByteSpan bytes) = 0;
+    // Whole messages on a lane, in order; valid during the call.
+    virtual void OnMessages(ConnectionId /*lane*/, std::span<const Message> /*messages*/) {}
+    // What came on a lane is no message, as its codec says. Nothing more is heard of it: close it.
+    virtual void OnBroken(ConnectionId /*lane*/, const std::string& /*reason*/) {}
     // PendingBytes has fallen to at most kLowWaterBytes after a Write.
     virtual void OnWritable(ConnectionId connection) = 0;
     // The other side or the system ended the connection; its id means nothing any more.
@@ -52,6 +60,11 @@ class Network {
     // What is urgent travels on it: what is written leaves at once, it is read before others, and the system holds few
     // bytes of it that were not read. Call it before much has come.
     virtual void SetUrgent(ConnectionId /*connection*/) {}
+    // Whether frames of bulk lanes can be made and read away from the strand. If so, TakeLane has it done for a
+    // connection from now on, and WriteMessages and OnMessages (with OnBroken) take the places of Write and OnBytes.
+    virtual bool HasLanes() const { return false; }
+    virtual void TakeLane(ConnectionId /*connection*/, LaneCodec /*codec*/) {}
+    virtual void WriteMessages(ConnectionId /*lane*/, std::vector<OutgoingMessage> /*messages*/) {}
     // Ends the connection now, dropping unsent bytes. No event follows.
     virtual void Close(ConnectionId connection) = 0;
 };

@@ -44,6 +44,12 @@ void PeerManager::Impl::BecomeLane(Peer& newcomer) {
     if (!Send(newcomer, MessageType::kBulkLane, {})) Close(newcomer, "all send queues are full");
 }
 
+void PeerManager::Impl::HandOver(Peer& lane) {
+    if (lane.lane_taken || !network.HasLanes() || !lane.connection->MayRelease()) return;
+    lane.lane_taken = true;
+    network.TakeLane(lane.connection_id, lane.connection->ReleaseCodec());
+}
+
 void PeerManager::Impl::OnLaneMessage(Peer& lane, MessageType type, ByteSpan payload) {
     if (type == MessageType::kPing || type == MessageType::kPong) return;
     if (!lane.lane_open) {

@@ -133,16 +133,28 @@ void PeerManager::Impl::PumpUpTo(Peer& peer, size_t max_chunk_bytes) {
     while (!peer.closed && HasRoom(peer)) {
         const size_t chunks_left = max_chunk_bytes - std::min(max_chunk_bytes, chunk_bytes());
         if (!(chunks_left > 0 ? connection.HasWritable() : connection.HasWritableBesidesChunks())) break;
-        Bytes bytes =
-            connection.TakeWritable(peer.lane_of ? kLaneWriteBytes : kWriteBytes, network.SpareBuffer(), chunks_left);
-        peer.info.bytes_sent += bytes.size();
+        peer.info.bytes_sent += WriteNext(peer, chunks_left);
         peer.info.last_sent = clock.Monotonic();
-        network.Write(peer.connection_id, std::move(bytes));
     }
     if (!peer.closed && !peer.filled_at && !HasRoom(peer)) peer.filled_at = clock.Monotonic();
     if (upload_limit.IsLimiting() && chunk_bytes() > 0)
         upload_limit.Sent(peer.info.id, chunk_bytes(), clock.Monotonic());
     CountQueued(peer);
+}
+
+size_t PeerManager::Impl::WriteNext(Peer& peer, size_t max_chunk_bytes) {
+    const size_t max_bytes = peer.lane_of ? kLaneWriteBytes : kWriteBytes;
+    size_t written = 0;
+    if (peer.lane_taken) {
+        auto messages = peer.connection->TakeMessages(max_bytes, max_chunk_bytes);
+        for (const OutgoingMessage& message : messages) written += LaneCodec::WireBytes(message);
+        network.WriteMessages(peer.connection_id, std::move(messages));
+    } else {
+        Bytes bytes = peer.connection->TakeWritable(max_bytes, network.SpareBuffer(), max_chunk_bytes);
+        written = bytes.size();
+        network.Write(peer.connection_id, std::move(bytes));
+    }
+    return written;
 }
 
 void PeerManager::Impl::FeedWaiting() {
@@ -387,6 +399,18 @@ void PeerManager::OnBytes(ConnectionId connection, ByteSpan bytes) {
     m_impl->Enter([&] {
         Impl::Peer* const peer = m_impl->Find(connection);
         if (peer != nullptr && peer->connection) m_impl->Receive(*peer, bytes);
+    });
+}
+
+void PeerManager::OnMessages(ConnectionId lane, std::span<const Message> messages) {
+    m_impl->Enter([&] {
+        if (Impl::Peer* const peer = m_impl->Find(lane)) m_impl->Receive(*peer, messages);
+    });
+}
+
+void PeerManager::OnBroken(ConnectionId lane, const std::string& reason) {
+    m_impl->Enter([&] {
+        if (Impl::Peer* const peer = m_impl->Find(lane)) m_impl->Punish(*peer, reason);
     });
 }
 

@@ -180,6 +180,8 @@ class PeerManager final : private NetworkEvents {
     void OnConnected(ConnectionId connection) override;
     void OnConnectFailed(ConnectionId connection, const std::string& reason) override;
     void OnBytes(ConnectionId connection, ByteSpan bytes) override;
+    void OnMessages(ConnectionId lane, std::span<const Message> messages) override;
+    void OnBroken(ConnectionId lane, const std::string& reason) override;
     void OnWritable(ConnectionId connection) override;
     void OnClosed(ConnectionId connection, const std::string& reason) override;
 

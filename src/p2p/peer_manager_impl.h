@@ -41,6 +41,7 @@ struct PeerManager::Impl {
         bool lane_tried{false};
         std::optional<PeerId> lane_of;     // it is the bulk lane of that peer, and never ready itself
         bool lane_open{false};             // of a lane: chunks may travel on it
+        bool lane_taken{false};            // of an open one: the network makes and reads its frames
         std::optional<Instant> filled_at;  // the network's window for it, and not drained since
         bool drains_fast{false};           // when it last was
     };
@@ -83,7 +84,8 @@ struct PeerManager::Impl {
     // upload limit none at all unless it is the peer's turn.
     void Pump(Peer& peer);
     void PumpUpTo(Peer& peer, size_t max_chunk_bytes);
-    bool HasRoom(const Peer& peer) const;  // in the network, for more of its bytes
+    bool HasRoom(const Peer& peer) const;                  // in the network, for more of its bytes
+    size_t WriteNext(Peer& peer, size_t max_chunk_bytes);  // how many bytes
     // Lets the peers that wait under an upload limit send in turn, as far as it allows.
     void FeedWaiting();
     void UpdateUploadLimits();
@@ -91,7 +93,10 @@ struct PeerManager::Impl {
     bool Send(Peer& peer, MessageType type, Payload payload);
 
     // peer_messages.cpp
+    struct Sink;
     void Receive(Peer& peer, ByteSpan bytes);
+    void Receive(Peer& lane, std::span<const Message> messages);
+    void OnRead(Peer& peer, const Status& status);
     void OnSecured(Peer& peer, const NodeId& node);
     void OnReceived(Peer& peer, MessageType type, ByteSpan payload);
     void OnHello(Peer& peer, ByteSpan payload);
@@ -105,6 +110,8 @@ struct PeerManager::Impl {
     // The dialling side asks for a lane once, when the first chunk goes either way.
     void DialLane(Peer& peer);
     void GreetLane(Peer& lane);
+    // Has the network make and read the frames of an open lane, if it can.
+    void HandOver(Peer& lane);
     // What was accepted says that it is the lane of a peer.
     void BecomeLane(Peer& newcomer);
     void OnLaneMessage(Peer& lane, MessageType type, ByteSpan payload);

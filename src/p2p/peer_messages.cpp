@@ -57,17 +57,28 @@ bool IsPlainText(const std::string& text) {
 
 }  // namespace
 
+struct PeerManager::Impl::Sink final : ConnectionEvents {
+    Sink(Impl& the_impl, Peer& the_peer) : impl(the_impl), peer(the_peer) {}
+    void OnSecured(const NodeId& node) override { impl.OnSecured(peer, node); }
+    void OnReceived(MessageType type, ByteSpan payload) override { impl.OnReceived(peer, type, payload); }
+    Impl& impl;
+    Peer& peer;
+};
+
 void PeerManager::Impl::Receive(Peer& peer, ByteSpan bytes) {
-    struct Sink final : ConnectionEvents {
-        Sink(Impl& the_impl, Peer& the_peer) : impl(the_impl), peer(the_peer) {}
-        void OnSecured(const NodeId& node) override { impl.OnSecured(peer, node); }
-        void OnReceived(MessageType type, ByteSpan payload) override { impl.OnReceived(peer, type, payload); }
-        Impl& impl;
-        Peer& peer;
-    };
     peer.info.bytes_received += bytes.size();
     Sink sink(*this, peer);
-    const Status status = peer.connection->OnBytes(bytes, clock.Monotonic(), sink);
+    OnRead(peer, peer.connection->OnBytes(bytes, clock.Monotonic(), sink));
+    if (!peer.closed && peer.lane_open) HandOver(peer);
+}
+
+void PeerManager::Impl::Receive(Peer& lane, std::span<const Message> messages) {
+    for (const Message& message : messages) lane.info.bytes_received += message.payload.size() + kFrameOverheadBytes;
+    Sink sink(*this, lane);
+    OnRead(lane, lane.connection->OnMessages(messages, clock.Monotonic(), sink));
+}
+
+void PeerManager::Impl::OnRead(Peer& peer, const Status& status) {
     if (peer.closed) return;
     if (!status) {
         // Before the channel is secure anything may be an honest mistake: another network, another program.

@@ -40,6 +40,12 @@ void SetReceiveWindow(int socket, size_t bytes) {
     (void)setsockopt(socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, sizeof(clamp));
 }
 
+void AdjustWindow(ReceiveWindow& window, int socket, size_t bytes) {
+    const auto now = std::chrono::time_point_cast<microseconds>(std::chrono::steady_clock::now());
+    if (const auto next = window.OnRead(bytes, now, [socket] { return MinRoundTripOf(socket); }))
+        SetReceiveWindow(socket, *next);
+}
+
 void BoundUnread(int socket, size_t bytes) {
     const int size = static_cast<int>(bytes);
     (void)setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));

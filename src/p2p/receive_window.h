@@ -40,6 +40,8 @@ class ReceiveWindow {
 // Of a TCP socket, as the system knows it; nullopt before its first sample.
 std::optional<microseconds> MinRoundTripOf(int socket);
 void SetReceiveWindow(int socket, size_t bytes);
+// Counts bytes that were read from it, and sets its window when it is time.
+void AdjustWindow(ReceiveWindow& window, int socket, size_t bytes);
 
 // The window bounds what is on the line; while it is not read, the system acknowledges it and lets more come, until its
 // buffer of megabytes is full. Over a line this short a small buffer is enough for its whole rate.

@@ -44,8 +44,9 @@ struct ThreadPool::Impl {
             }
             std::function<void()> task = std::move(ready.front());
             ready.pop_front();
-            if (!ready.empty()) changed.notify_one();
+            const bool are_more = !ready.empty();
             lock.unlock();
+            if (are_more) changed.notify_one();  // not with the lock held, which who is woken needs
             task();
             task = nullptr;
             if (gives_way) OfferCore();
@@ -64,9 +65,8 @@ struct ThreadPool::Impl {
 
 namespace {
 
-constexpr int kBulkNiceness = 10;
+constexpr int kBulkNiceness = 19;
 constexpr uint64_t kShortSliceNs = 100'000;
-constexpr uint64_t kNetworkSliceNs = 300'000;
 constexpr int64_t kTurnNs = 400'000;  // of OfferCore
 
 int64_t ReadClock(clockid_t clock) {
@@ -83,7 +83,7 @@ void GiveWay() {
 }
 
 // What wakes up here runs at once, before threads with longer slices are done with theirs (Linux 6.12 and later).
-void WantShortSlices(uint64_t slice_ns) {
+void WantShortSlices() {
     struct {  // sched_attr of sched_setattr(2), which has no function in the C library
         uint32_t size, policy;
         uint64_t flags;
@@ -93,7 +93,7 @@ void WantShortSlices(uint64_t slice_ns) {
     } attributes{};
     attributes.size = sizeof(attributes);
     attributes.nice = getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()));
-    attributes.runtime_ns = slice_ns;
+    attributes.runtime_ns = kShortSliceNs;
     (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
@@ -104,7 +104,7 @@ void PrepareThread(const std::string& name, ThreadPriority priority) {
     if (priority == ThreadPriority::kBulk) {
         GiveWay();
     } else {
-        WantShortSlices(priority == ThreadPriority::kNetwork ? kNetworkSliceNs : kShortSliceNs);
+        WantShortSlices();
     }
 }
 

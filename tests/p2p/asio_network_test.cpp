@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <future>
@@ -156,37 +158,12 @@ TEST(AsioNetwork, WhatIsUrgentLeavesWhileItIsWritten) {
     EXPECT_EQ(b.received.back(), 4);
 }
 
-TEST(AsioNetwork, UrgentBytesAreReadBeforeABulkBufferThatCameFirst) {
-    boost::asio::io_context io;
-    Side bulk(io), urgent(io);
-    struct Reader : Side {
-        using Side::Side;
-        void OnAccepted(ConnectionId id, const Endpoint&) override { accepted.push_back(id); }
-        void OnBytes(ConnectionId id, ByteSpan) override { order.push_back(id); }
-        std::vector<ConnectionId> accepted, order;
-    } reader(io);
-    const auto bound = reader.network.Listen(kAnyPort);
-    ASSERT_TRUE(bound);
-    bulk.network.Connect(*bound);
-    ASSERT_TRUE(RunUntil(io, [&] { return bulk.connection && reader.accepted.size() == 1; }));
-    urgent.network.Connect(*bound);
-    ASSERT_TRUE(RunUntil(io, [&] { return urgent.connection && reader.accepted.size() == 2; }));
-    reader.network.SetUrgent(reader.accepted[1]);
-    // Both wait for bytes, and both have them before anything runs.
-    bulk.network.SetUrgent(*bulk.connection);
-    urgent.network.SetUrgent(*urgent.connection);
-    io.poll();
-    bulk.network.Write(*bulk.connection, Bytes(1'000));
-    urgent.network.Write(*urgent.connection, Bytes(1'000));
-    ASSERT_TRUE(RunUntil(io, [&] { return reader.order.size() == 2; }));
-    EXPECT_EQ(reader.order.front(), reader.accepted[1]);
-}
-
-TEST(RunNetwork, RunsWhatComesAtOnceAndAfterAWhileUntilItIsStopped) {
+TEST(RunBusily, RunsWhatComesAtOnceAndAfterAWhileUntilItIsStopped) {
     boost::asio::io_context io;
     const auto guard = boost::asio::make_work_guard(io);
     AsioStrandExecutor strand(io);
-    std::thread runner([&] { RunNetwork(io); });
+    std::atomic<size_t> idle{0};
+    std::thread runner([&] { RunBusily(io, [&] { ++idle; }); });
     // Waits of every length about those after which it looks again, and sleeps.
     std::vector<int> order;
     for (int i = 0; i < 400; ++i) {
@@ -202,6 +179,13 @@ TEST(RunNetwork, RunsWhatComesAtOnceAndAfterAWhileUntilItIsStopped) {
             ASSERT_EQ(late.get_future().wait_for(seconds(30)), std::future_status::ready) << i;
         }
     }
+    // It is told that there is nothing to do before it sleeps.
+    std::promise<size_t> last;
+    strand.Post([&] { last.set_value(idle); });
+    const size_t before = last.get_future().get();
+    const auto deadline = std::chrono::steady_clock::now() + seconds(30);
+    while (idle == before && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    EXPECT_GT(idle, before);
     io.stop();
     runner.join();
     EXPECT_EQ(order.size(), 400u);
@@ -283,7 +267,10 @@ TEST(AsioStrandExecutor, RunsTasksInOrderAndDelayedOnesLater) {
     boost::asio::io_context io;
     AsioStrandExecutor strand(io);
     std::vector<int> order;
-    strand.PostAfter(milliseconds(1), [&] { order.push_back(3); });
+    strand.PostAfter(milliseconds(1), [&] {
+        order.push_back(3);
+        io.stop();
+    });
     strand.Post([&] {
         order.push_back(1);
         strand.Post([&] { order.push_back(2); });
@@ -294,6 +281,32 @@ TEST(AsioStrandExecutor, RunsTasksInOrderAndDelayedOnesLater) {
     helper.join();
     EXPECT_EQ(order.size(), 3u);
     EXPECT_EQ(order.front(), 1);
+}
+
+TEST(AsioStrandExecutor, RunsWhatManyThreadsPostOnceAndInTheOrderOfEach) {
+    boost::asio::io_context io;
+    AsioStrandExecutor strand(io);
+    constexpr size_t kPosters = 4, kTasks = 20'000;
+    std::array<std::vector<size_t>, kPosters> ran;
+    size_t left = kPosters * kTasks;
+    std::vector<std::thread> posters;
+    for (size_t poster = 0; poster < kPosters; ++poster) {
+        posters.emplace_back([&, poster] {
+            for (size_t i = 0; i < kTasks; ++i) {
+                strand.Post([&, poster, i] {
+                    ran[poster].push_back(i);
+                    if (--left == 0) io.stop();
+                });
+            }
+        });
+    }
+    io.run_for(seconds(60));
+    for (std::thread& poster : posters) poster.join();
+    EXPECT_EQ(left, 0u);
+    for (const auto& order : ran) {
+        ASSERT_EQ(order.size(), kTasks);
+        EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+    }
 }
 
 TEST(ThreadPool, RunsWhatIsPostedAndDropsTheRestWhenStopped) {

@@ -261,7 +261,7 @@ TEST(AsioLanSocketTest, DatagramsReachTheGroupAndOneOfIt) {
     EXPECT_EQ(a_events.Wait(1).second, Bytes{4});
     (*a)->Stop();
     (*b)->Stop();
-    guard.reset();
+    io.stop();
     thread.join();
     EXPECT_EQ(b_events.got.size(), 1u);
 }
