@@ -115,7 +115,9 @@ struct NetNode {
     bool disk_full{false};  // nothing that was verified can be stored
     bool workers_stand_still{false};
     std::vector<VerifyAndStore> to_verify;  // meanwhile
-    uint64_t vouchers_fail{0};              // that are not saved from now on
+    bool hashes_stand_still{false};         // those that are read for the node itself or for others
+    std::vector<ReadHashes> hashes_to_read;
+    uint64_t vouchers_fail{0};  // that are not saved from now on
     std::optional<Error> failed;
     ContentId failed_content;
     size_t opened{0};
@@ -191,6 +193,11 @@ class Net {
     void LetWorkersRun(NetNode& node) {
         node.workers_stand_still = false;
         for (VerifyAndStore& waiting : std::exchange(node.to_verify, {})) Do(node, waiting);
+        Pump(node);
+    }
+    void LetHashesBeRead(NetNode& node) {
+        node.hashes_stand_still = false;
+        for (ReadHashes& waiting : std::exchange(node.hashes_to_read, {})) Do(node, waiting);
         Pump(node);
     }
     // Every opening is this deep.
@@ -287,6 +294,7 @@ class Net {
         node.swarm->OnChunkRead(a.request, std::shared_ptr<const Bytes>(std::move(bytes)), now);
     }
     void Do(NetNode& node, ReadHashes& a) {
+        if (node.hashes_stand_still) return node.hashes_to_read.push_back(a);
         // Of a proof that was fetched, the node knows just that span.
         const bool knows = node.stored.at(a.content).IsFull() || node.known_spans.contains({a.content, a.span.first});
         node.swarm->OnHashesRead(a.request, knows ? m_contents.at(a.content)->Proof(a.span) : std::nullopt, now);

@@ -215,6 +215,67 @@ TEST(SwarmMemory, ChunksThatWaitForAWorkerCountAsInFlight) {
     EXPECT_TRUE(seeder.faults.empty() && fetcher.faults.empty());
 }
 
+TEST(SwarmMemory, ChunksThatWaitForTheirHashCountAsInFlight) {
+    const TestContent content(400 * kChunkBytes);
+    Net net;
+    NetNode& seeder = net.Add(100 * kTenMegabytes);
+    NetNode& fetcher = net.Add();
+    net.Seed(seeder, content);
+    net.Connect(seeder, fetcher);
+    fetcher.hashes_stand_still = true;
+    net.Fetch(fetcher, content);
+    net.Run(seconds(20), [] { return false; });
+    EXPECT_EQ(fetcher.received_leaf_bytes / kChunkBytes, 256u) << "64 MiB with the heads of messages, and no more";
+    EXPECT_TRUE(fetcher.to_verify.empty());
+    net.LetHashesBeRead(fetcher);
+    EXPECT_TRUE(net.Run(seconds(20), [&] { return fetcher.finished.has_value(); }));
+    EXPECT_TRUE(seeder.faults.empty() && fetcher.faults.empty());
+}
+
+TEST(SwarmMemory, APeerThatGoesTakesItsUnprovenChunksAndAnotherOneBringsThem) {
+    const TestContent content(300 * kChunkBytes);
+    Net net;
+    NetNode& seeder = net.Add(100 * kTenMegabytes);
+    NetNode& fetcher = net.Add();
+    net.Seed(seeder, content);
+    net.Connect(seeder, fetcher);
+    fetcher.hashes_stand_still = true;
+    net.Fetch(fetcher, content);
+    net.Run(seconds(5), [] { return false; });
+    const uint64_t once = fetcher.received_leaf_bytes;
+    EXPECT_EQ(once / kChunkBytes, 256u);
+    net.Part(seeder, fetcher);
+    NetNode& other = net.Add(100 * kTenMegabytes);
+    net.Seed(other, content);
+    net.Connect(other, fetcher);
+    net.Run(seconds(5), [] { return false; });
+    EXPECT_EQ(fetcher.received_leaf_bytes, 2 * once) << "all of them again, and no more";
+    net.LetHashesBeRead(fetcher);
+    EXPECT_TRUE(net.Run(seconds(20), [&] { return fetcher.finished.has_value(); }));
+    EXPECT_TRUE(seeder.faults.empty() && other.faults.empty() && fetcher.faults.empty());
+}
+
+TEST(SwarmMemory, DownloadsShareWhatMayBeInFlight) {
+    for (const size_t count : {2, 4, 40}) {
+        const size_t share = std::max<size_t>(8, 256 / count);
+        std::deque<TestContent> contents;
+        Net net;
+        NetNode& seeder = net.Add(100 * kTenMegabytes);
+        NetNode& fetcher = net.Add();
+        for (size_t i = 0; i < count; ++i) net.Seed(seeder, contents.emplace_back((share + 4) * kChunkBytes, i + 1));
+        net.Connect(seeder, fetcher);
+        fetcher.workers_stand_still = true;
+        for (const TestContent& content : contents) net.Fetch(fetcher, content);
+        net.Run(seconds(20), [] { return false; });
+        std::map<ContentId, size_t> held;
+        for (const VerifyAndStore& waiting : fetcher.to_verify) ++held[waiting.proven.content()];
+        ASSERT_EQ(held.size(), count);
+        for (const auto& [content, chunks] : held) EXPECT_EQ(chunks, share) << count;
+        net.LetWorkersRun(fetcher);
+        EXPECT_TRUE(net.Run(seconds(200), [&] { return fetcher.stored.at(contents.back().id).IsFull(); })) << count;
+    }
+}
+
 TEST(SwarmStream, TheFirstChunkOfAKnownTitleIsHereInAHundredAndFiftyMilliseconds) {
     const TestContent content(100 * kChunkBytes);
     Net net;

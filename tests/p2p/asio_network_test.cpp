@@ -12,6 +12,7 @@
 #include <future>
 #include <thread>
 
+#include "p2p/asio_lanes.h"
 #include "p2p/peer_manager.h"
 
 namespace sluice::p2p {
@@ -26,6 +27,17 @@ struct Side : NetworkEvents {
     void OnConnected(ConnectionId id) override { connection = id; }
     void OnConnectFailed(ConnectionId, const std::string& reason) override { failure = reason; }
     void OnBytes(ConnectionId, ByteSpan bytes) override { received.insert(received.end(), bytes.begin(), bytes.end()); }
+    void OnMessages(ConnectionId, std::span<const Message> messages) override {
+        for (const Message& message : messages) {
+            EXPECT_EQ(message.type, MessageType::kContentChunk);
+            ++message_count;
+            received.insert(received.end(), message.payload.begin(), message.payload.end());
+        }
+    }
+    void OnBroken(ConnectionId id, const std::string& reason) override {
+        broken.push_back(reason);
+        network.Close(id);
+    }
     void OnWritable(ConnectionId) override { ++writable; }
     void OnClosed(ConnectionId, const std::string& reason) override { closed = reason; }
 
@@ -34,6 +46,8 @@ struct Side : NetworkEvents {
     AsioNetwork network;
     std::optional<ConnectionId> connection;
     Bytes received;
+    size_t message_count{0};
+    std::vector<std::string> broken;
     size_t writable{0};
     std::string failure;
     std::string closed;
@@ -156,6 +170,167 @@ TEST(AsioNetwork, WhatIsUrgentLeavesWhileItIsWritten) {
     EXPECT_EQ(b.received[1'999], 2);
     EXPECT_TRUE(std::all_of(b.received.begin() + 2'000, b.received.end() - 1'000, [](uint8_t x) { return x == 3; }));
     EXPECT_EQ(b.received.back(), 4);
+}
+
+crypto::NoiseCipher LaneCipher(uint8_t seed) {
+    crypto::AeadKey key;
+    SeededRandom(seed).Fill(key.span());
+    return crypto::NoiseCipher(key);
+}
+
+// Two sides that are connected; what `a` writes arrives in `b`.
+class AsioLanesTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        const auto bound = b.network.Listen(kAnyPort);
+        ASSERT_TRUE(bound);
+        a.network.Connect(*bound);
+        ASSERT_TRUE(RunUntil(io, [&] { return a.connection && b.connection; }));
+    }
+    void TakeLanes() {
+        a.network.TakeLane(*a.connection, {LaneCipher(1), LaneCipher(2), {}});
+        b.network.TakeLane(*b.connection, {LaneCipher(2), LaneCipher(1), {}});
+    }
+    // Writes `sent` from `at` on, as far as there is room.
+    void WriteMore(size_t& at) {
+        while (at < sent.size() && a.network.PendingBytes(*a.connection) < (256 << 10)) {
+            std::vector<OutgoingMessage> messages;
+            for (int i = 0; i < 8 && at < sent.size(); ++i) {
+                const size_t size = std::min<size_t>(16'384, sent.size() - at);
+                messages.push_back({MessageType::kContentChunk, Bytes(sent.begin() + at, sent.begin() + at + size)});
+                at += size;
+            }
+            a.network.WriteMessages(*a.connection, std::move(messages));
+        }
+    }
+    void MakeSent(size_t bytes) {
+        sent.resize(bytes);
+        SeededRandom(1).Fill(sent);
+        b.received.reserve(bytes);
+    }
+
+    boost::asio::io_context io;
+    Side a{io}, b{io};
+    Bytes sent;
+};
+
+TEST_F(AsioLanesTest, SixtyFourMebibytesArriveIntactAndTheEndAfterThem) {
+    TakeLanes();
+    MakeSent(64 << 20);
+    size_t at = 0;
+    ASSERT_TRUE(RunUntil(io, [&] {
+        WriteMore(at);
+        return at == sent.size() && a.network.PendingBytes(*a.connection) == 0;
+    }));
+    EXPECT_GT(a.writable, 0u);
+    a.network.Close(*a.connection);
+    ASSERT_TRUE(RunUntil(io, [&] { return !b.closed.empty(); }));
+    EXPECT_EQ(b.closed, "closed by the peer");
+    EXPECT_EQ(b.message_count, sent.size() / 16'384);
+    EXPECT_TRUE(b.received == sent);
+    EXPECT_TRUE(a.closed.empty() && a.broken.empty() && b.broken.empty());
+    a.network.WriteMessages(*a.connection, {{MessageType::kContentChunk, Bytes(1)}});  // to nowhere, quietly
+}
+
+TEST_F(AsioLanesTest, WhatWasWrittenBeforeAndWhatWasReadOfItAreNotLost) {
+    // A large frame that no kernel takes whole, the lane's first one after it.
+    crypto::NoiseCipher before = LaneCipher(1);
+    Bytes frames;
+    constexpr size_t kFrames = 2000;
+    for (size_t i = 0; i < kFrames; ++i)
+        AppendFrame(before, MessageType::kContentChunk, false, Bytes(16'384, 3), frames);
+    a.network.Write(*a.connection, frames);
+    ASSERT_TRUE(RunUntil(io, [&] { return !b.received.empty(); }));
+    ASSERT_GT(a.network.PendingBytes(*a.connection), 0u);
+    // What the other side had read when it took its lane: whole frames, and the start of one.
+    FrameReader reader(LaneCipher(1));
+    size_t whole = 0;
+    for (ByteSpan left = b.received; !left.empty();) {
+        const auto frame = reader.Next(left);
+        ASSERT_TRUE(frame);
+        whole += frame->has_value() ? 1 : 0;
+    }
+    auto [receive, partial] = std::move(reader).Release();
+    b.network.TakeLane(*b.connection, {LaneCipher(2), std::move(receive), std::move(partial)});
+    a.network.TakeLane(*a.connection, {std::move(before), LaneCipher(2), {}});
+    a.network.WriteMessages(*a.connection, {{MessageType::kContentChunk, Bytes(10, 4)}});
+    ASSERT_TRUE(RunUntil(io, [&] { return b.message_count == kFrames - whole + 1; }));
+    EXPECT_EQ(b.received.back(), 4);
+    EXPECT_TRUE(b.broken.empty());
+}
+
+TEST_F(AsioLanesTest, AReaderThatPausesHoldsBatchesOfFixedSizeAndTheRestWaitsWithTheSender) {
+    TakeLanes();
+    MakeSent(32 << 20);
+    b.network.SetReading(*b.connection, false);
+    std::vector<OutgoingMessage> messages;
+    for (size_t at = 0; at < sent.size(); at += 16'384)
+        messages.push_back({MessageType::kContentChunk, Bytes(sent.begin() + at, sent.begin() + at + 16'384)});
+    a.network.WriteMessages(*a.connection, std::move(messages));
+    size_t last = 0;
+    ASSERT_TRUE(RunUntil(io, [&] {  // the kernels' buffers fill, then nothing moves
+        const size_t pending = a.network.PendingBytes(*a.connection);
+        return std::exchange(last, pending) == pending && pending < sent.size();
+    }));
+    EXPECT_GT(a.network.PendingBytes(*a.connection), 0u);
+    EXPECT_LE(b.received.size(), AsioLanes::kMaxBatches * MessageBatch::kRoomBytes);
+    b.network.SetReading(*b.connection, true);
+    ASSERT_TRUE(RunUntil(io, [&] { return b.received.size() == sent.size(); }));
+    EXPECT_TRUE(b.received == sent);
+}
+
+TEST_F(AsioLanesTest, AStrandThatIsBusyElsewhereGetsEverythingAfterwards) {
+    TakeLanes();
+    MakeSent(16 << 20);
+    std::vector<OutgoingMessage> messages;
+    for (size_t at = 0; at < sent.size(); at += 16'384)
+        messages.push_back({MessageType::kContentChunk, Bytes(sent.begin() + at, sent.begin() + at + 16'384)});
+    a.network.WriteMessages(*a.connection, std::move(messages));
+    // The strand does nothing while the threads of the lanes move what they may.
+    const auto deadline = std::chrono::steady_clock::now() + seconds(30);
+    size_t last = sent.size() + 1, seen = 0;
+    while (seen < 50 && std::chrono::steady_clock::now() < deadline) {
+        const size_t pending = a.network.PendingBytes(*a.connection);
+        seen = pending < sent.size() && pending == last ? seen + 1 : 0;
+        last = pending;
+        std::this_thread::sleep_for(milliseconds(1));
+    }
+    EXPECT_GT(last, 0u) << "batches are few, and so it stands still";
+    EXPECT_EQ(b.received.size(), 0u);
+    ASSERT_TRUE(RunUntil(io, [&] { return b.received.size() == sent.size(); }));
+    EXPECT_TRUE(b.received == sent);
+}
+
+TEST_F(AsioLanesTest, WhatIsNoFrameIsReportedOnceAndNothingAfterIt) {
+    b.network.TakeLane(*b.connection, {LaneCipher(2), LaneCipher(1), {}});
+    crypto::NoiseCipher sender = LaneCipher(1);
+    Bytes frames;
+    AppendFrame(sender, MessageType::kContentChunk, false, Bytes(100), frames);
+    frames.insert(frames.end(), 100'000, 0xff);
+    a.network.Write(*a.connection, frames);
+    ASSERT_TRUE(RunUntil(io, [&] { return !a.closed.empty() && !b.broken.empty(); }));
+    EXPECT_EQ(b.message_count, 1u);
+    ASSERT_EQ(b.broken.size(), 1u);
+    EXPECT_EQ(b.broken[0], "frame length 65535 is outside 17 to 16465");
+    EXPECT_TRUE(b.closed.empty());
+}
+
+TEST_F(AsioLanesTest, ANetworkThatStopsOrALaneThatIsClosedWithMuchUnderWayEndsQuietly) {
+    TakeLanes();
+    MakeSent(8 << 20);
+    size_t at = 0;
+    ASSERT_TRUE(RunUntil(io, [&] {
+        WriteMore(at);
+        return b.message_count > 10;
+    }));
+    WriteMore(at);
+    b.network.Close(*b.connection);
+    const size_t had = b.message_count;
+    ASSERT_TRUE(RunUntil(io, [&] { return !a.closed.empty(); }));
+    EXPECT_EQ(b.message_count, had) << "nothing is heard after Close";
+    EXPECT_TRUE(b.closed.empty());
+    a.network.Stop();
+    b.network.Stop();
 }
 
 TEST(RunBusily, RunsWhatComesAtOnceAndAfterAWhileUntilItIsStopped) {

@@ -312,7 +312,7 @@ class HostileFrames : public testing::Test {
 };
 
 TEST_F(HostileFrames, AnUnknownTypeIsRefused) {
-    EXPECT_FALSE(Take(FrameOf(static_cast<MessageType>(19), false, 1)));
+    EXPECT_FALSE(Take(FrameOf(static_cast<MessageType>(21), false, 1)));
     EXPECT_FALSE(IsKnownMessageType(0));
     EXPECT_TRUE(IsKnownMessageType(18));
 }

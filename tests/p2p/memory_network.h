@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -33,6 +34,7 @@ class MemoryInternet {
             const auto found = m_links.find(id);
             if (found == m_links.end() || !found->second.open) return;
             found->second.pending += bytes.size();
+            m_largest_write = std::max(m_largest_write, bytes.size());
             m_internet.Post([this, id, bytes = std::move(bytes)] { Move(id, bytes); });
         }
         size_t PendingBytes(ConnectionId id) const override {
@@ -58,6 +60,8 @@ class MemoryInternet {
             return found == m_dials.end() ? 0 : found->second;
         }
         size_t connections() const { return m_links.size(); }
+        size_t largest_write() const { return m_largest_write; }
+        void ForgetWrites() { m_largest_write = 0; }
 
       private:
         friend class MemoryInternet;
@@ -97,6 +101,7 @@ class MemoryInternet {
         NetworkEvents* m_events{nullptr};
         std::map<ConnectionId, Link> m_links;
         std::map<std::array<uint8_t, 16>, size_t> m_dials;
+        size_t m_largest_write{0};
         uint64_t m_last_id{0};
     };
 
