@@ -13,7 +13,8 @@ namespace {
 // not stay in the caches.
 constexpr size_t kWindowBytes = 128 << 10;
 constexpr size_t kWriteBytes = 64 << 10, kLaneWriteBytes = 132 << 10, kFastLaneWriteBytes = 264 << 10;
-constexpr milliseconds kFastDrain{4};  // of a full window
+constexpr milliseconds kFastDrain{4};     // of a full window
+constexpr uint32_t kFastDrainsInRow = 3;  // of a fast line: an empty buffer takes the first ones of any
 constexpr seconds kDialTimeout{10};
 constexpr seconds kHelloTimeout{20};  // from the start of the connection
 
@@ -143,7 +144,8 @@ void PeerManager::Impl::PumpUpTo(Peer& peer, size_t max_chunk_bytes) {
 }
 
 size_t PeerManager::Impl::WriteNext(Peer& peer, size_t max_chunk_bytes) {
-    const size_t max_bytes = !peer.lane_of ? kWriteBytes : peer.drains_fast ? kFastLaneWriteBytes : kLaneWriteBytes;
+    const bool is_fast = peer.fast_drains >= kFastDrainsInRow;
+    const size_t max_bytes = !peer.lane_of ? kWriteBytes : is_fast ? kFastLaneWriteBytes : kLaneWriteBytes;
     size_t written = 0;
     if (peer.lane_taken) {
         auto messages = peer.connection->TakeMessages(max_bytes, max_chunk_bytes);
@@ -420,7 +422,8 @@ void PeerManager::OnWritable(ConnectionId connection) {
         if (peer == nullptr) return;
         m_impl->dirty.insert(peer->info.id);
         if (!peer->filled_at) return;
-        peer->drains_fast = m_impl->clock.Monotonic() - *peer->filled_at <= kFastDrain;
+        const bool is_fast = m_impl->clock.Monotonic() - *peer->filled_at <= kFastDrain;
+        peer->fast_drains = is_fast ? std::min(peer->fast_drains + 1, kFastDrainsInRow) : 0;
         peer->filled_at.reset();
     });
 }
