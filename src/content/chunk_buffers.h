@@ -24,6 +24,10 @@ class ChunkBuffers {
         return {buffer.release(), [spare = m_spare](Bytes* used) { spare->Push(std::unique_ptr<Bytes>(used)); }};
     }
 
+    // Adds a new one to those that are kept, to be taken after all of them. For a thread that may wait for the system
+    // to give it memory, on behalf of one that may not.
+    void MakeSpare() const { m_spare->PushLast(std::make_unique<Bytes>(kChunkBytes)); }
+
     // How many are kept for later.
     size_t spare() const { return m_spare->Count(); }
     // Gives those back to the system.
@@ -42,6 +46,10 @@ class ChunkBuffers {
         void Push(std::unique_ptr<Bytes> buffer) {
             const std::lock_guard lock(mutex);
             if (buffers.size() < most && buffer->size() == kChunkBytes) buffers.push_back(std::move(buffer));
+        }
+        void PushLast(std::unique_ptr<Bytes> buffer) {
+            const std::lock_guard lock(mutex);
+            if (buffers.size() < most) buffers.insert(buffers.begin(), std::move(buffer));
         }
         size_t Count() {
             const std::lock_guard lock(mutex);

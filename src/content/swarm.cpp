@@ -160,6 +160,11 @@ void Swarm::SetDownloadRate(uint64_t bytes_per_s, uint64_t bytes_per_s_of_peer) 
     for (auto& [id, peer] : m_impl->peers) peer.rate_limit.Set(bytes_per_s_of_peer);
 }
 
+std::optional<ChunkBuffers> Swarm::ShortOfBuffers() const {
+    if (m_impl->downloads.empty() || m_impl->buffers.spare() >= kFewSpareBuffers) return std::nullopt;
+    return m_impl->buffers;
+}
+
 std::optional<Instant> Swarm::NextWakeup() const {
     bool soon = false;
     for (const auto& [outpoint, link] : m_impl->payer_links) soon = soon || link.pay_at || link.retry_at;

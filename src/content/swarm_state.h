@@ -23,6 +23,7 @@ inline constexpr milliseconds kQueueTime{20};               // of a peer's rate:
 inline constexpr size_t kMaxInFlightChunks = 256;           // of all downloads, those being verified included: 64 MiB
 inline constexpr size_t kMinInFlightChunks = 8;             // of one of them, however many there are
 inline constexpr milliseconds kSharesStand{100};            // that downloads keep their shares of it
+inline constexpr size_t kFewSpareBuffers = 8;               // of chunks: 2 MiB
 inline constexpr size_t kMaxInFlightAtPeer = 256;
 inline constexpr size_t kUrgentExtra = 4;       // chunks over what a peer has room for, if somebody waits for them
 inline constexpr seconds kPipeline{3};          // of a peer's rate: what it is asked for ahead

@@ -242,6 +242,20 @@ void SwarmService::Run() {
     }
     m_running = false;
     ScheduleWakeup();
+    MakeBuffers();
+}
+
+// Fresh memory is mapped and cleared page by page when it is first written to: workers do that, not the strand that
+// blocks pass.
+void SwarmService::MakeBuffers() {
+    if (m_makes_buffers) return;
+    auto buffers = m_swarm.ShortOfBuffers();
+    if (!buffers) return;
+    m_makes_buffers = true;
+    m_environment.workers.Post([this, buffers = std::move(*buffers), alive = m_alive] {
+        for (size_t i = 0; i < kBuffersAtOnce; ++i) buffers.MakeSpare();
+        PostBack([this] { m_makes_buffers = false; });
+    });
 }
 
 void SwarmService::SetDownloadSchedule(BandwidthSchedule schedule) {

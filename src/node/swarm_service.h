@@ -51,6 +51,7 @@ class SwarmService final : public ContentEndpoint {
   public:
     // A crash loses what was stored in this time.
     static constexpr milliseconds kFlushDelay{500};
+    static constexpr size_t kBuffersAtOnce = 8;    // made ahead for chunks that are fetched: 2 MiB
     static constexpr size_t kMostSpareReads = 64;  // buffers of chunks that are kept for the next ones: 16 MiB
 
     SwarmService(const Environment& environment, NetworkService& network, content::ChunkStore& chunks,
@@ -143,6 +144,7 @@ class SwarmService final : public ContentEndpoint {
     void FlushSoon(const ContentId& content);
     void Flush(const ContentId& content) const;  // on a worker
     void ScheduleWakeup();
+    void MakeBuffers();
     void FollowDownloadSchedule();
     Instant Now() const { return m_environment.clock.Monotonic(); }
     // Posts back to the network strand unless the service is gone by then.
@@ -170,6 +172,7 @@ class SwarmService final : public ContentEndpoint {
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;  // newest state of each channel that waits for the disk
     std::deque<content::ReadChunk> m_to_read;
+    bool m_makes_buffers{false};
     content::ChunkBuffers m_buffers{kMostSpareReads};  // that chunks are read into
     bool m_saving{false};
     std::map<OutPoint, content::PayerChannel> m_unsaved_payers;  // likewise, of those that we pay

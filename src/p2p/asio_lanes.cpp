@@ -1,5 +1,7 @@
 #include "p2p/asio_lanes.h"
 
+#include <unistd.h>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <deque>
@@ -217,12 +219,15 @@ AsioLanes::~AsioLanes() = default;
 AsioLanes::LaneRef AsioLanes::Take(ConnectionId id, int socket, bool is_near, SendQueue unsent, LaneCodec codec) {
     auto state = std::make_shared<LaneState>(id);
     state->pending_bytes = unsent.bytes();
-    // The family is not asked for again.
-    auto lane =
-        std::make_shared<Lane>(state, Socket(m_impl->io, tcp::v4(), socket), std::move(unsent), std::move(codec));
+    auto lane = std::make_shared<Lane>(state, Socket(m_impl->io), std::move(unsent), std::move(codec));
     lane->is_near = is_near;
-    error_code ignored;
-    lane->socket.non_blocking(true, ignored);
+    error_code error;
+    lane->socket.assign(tcp::v4(), socket, error);  // the family is not asked for again
+    if (error) {
+        ::close(socket);  // the first read says that it is gone
+    } else {
+        lane->socket.non_blocking(true, error);
+    }
     m_impl->strand.Post([impl = m_impl.get(), lane] {
         impl->lanes.emplace(lane->state->id.value, lane);
         impl->Flush(lane);

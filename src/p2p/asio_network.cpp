@@ -88,8 +88,7 @@ using TcpConnectionRef = std::shared_ptr<TcpConnection>;
 }  // namespace
 
 struct AsioNetwork::Impl final : AsioLaneEvents, std::enable_shared_from_this<Impl> {
-    explicit Impl(AsioStrandExecutor& the_executor)
-        : executor(the_executor), strand(the_executor.impl().strand), read_buffer(kReadBufferBytes) {}
+    explicit Impl(AsioStrandExecutor& executor) : strand(executor.impl().strand), read_buffer(kReadBufferBytes) {}
 
     TcpConnectionRef Find(ConnectionId id) const {
         const auto found = connections.find(id.value);
@@ -240,18 +239,19 @@ struct AsioNetwork::Impl final : AsioLaneEvents, std::enable_shared_from_this<Im
         if (const TcpConnectionRef connection = Find(id)) Failed(connection, error);
     }
 
-    AsioStrandExecutor& executor;
     AsioStrand strand;
     NetworkEvents* events{nullptr};
     std::unordered_map<uint64_t, TcpConnectionRef> connections;
     std::vector<std::shared_ptr<Acceptor>> acceptors;
-    std::unique_ptr<AsioLanes> lanes;  // from the first one on
+    std::unique_ptr<AsioLanes> lanes;  // until Stop
     Bytes read_buffer;
     SpareBuffers spare;
     uint64_t last_id{0};
 };
 
-AsioNetwork::AsioNetwork(AsioStrandExecutor& strand) : m_impl(std::make_shared<Impl>(strand)) {}
+AsioNetwork::AsioNetwork(AsioStrandExecutor& strand) : m_impl(std::make_shared<Impl>(strand)) {
+    m_impl->lanes = std::make_unique<AsioLanes>(strand, m_impl);
+}
 AsioNetwork::~AsioNetwork() { Stop(); }
 
 void AsioNetwork::SetEvents(NetworkEvents& events) { m_impl->events = &events; }
@@ -307,9 +307,8 @@ void AsioNetwork::SetReading(ConnectionId connection, bool reading) {
 
 void AsioNetwork::TakeLane(ConnectionId connection, LaneCodec codec) {
     const TcpConnectionRef found = m_impl->Find(connection);
-    if (!found || !found->open) return;
+    if (!found || !found->open || !m_impl->lanes) return;
     CHECK(!found->lane);
-    if (!m_impl->lanes) m_impl->lanes = std::make_unique<AsioLanes>(m_impl->executor, m_impl);
     error_code ignored;
     const int socket = found->socket.release(ignored);
     found->lane = m_impl->lanes->Take(connection, socket, found->is_near, std::move(found->queue), std::move(codec));

@@ -9,7 +9,7 @@ namespace sluice::p2p {
 
 // Network over TCP sockets, with Boost.Asio on a strand: every call must be made on `strand`, every event comes on it.
 //
-// Bulk lanes have a thread of their own, from the first one on (AsioLanes).
+// Bulk lanes have a thread of their own (AsioLanes).
 //
 // Speed: one read buffer for all connections, gathered writes, no Nagle delay. Order: the kernel holds at most
 // kKernelUnsentBytes that are not on the wire (TCP_NOTSENT_LOWAT), so that a block queued behind bulk data waits for

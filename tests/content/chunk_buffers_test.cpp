@@ -30,6 +30,20 @@ TEST(ChunkBuffers, TheNewestOneIsTakenFirstWhileItIsInACache) {
     EXPECT_EQ(buffers.Take(kChunkBytes).get(), newest);
 }
 
+TEST(ChunkBuffers, OneThatIsMadeAheadIsTakenAfterThoseThatWereUsed) {
+    const ChunkBuffers buffers(kMostSpare);
+    auto used = buffers.Take(kChunkBytes);
+    const Bytes* const address = used.get();
+    used.reset();
+    buffers.MakeSpare();
+    EXPECT_EQ(buffers.spare(), 2u);
+    used = buffers.Take(kChunkBytes);
+    EXPECT_EQ(used.get(), address);
+    EXPECT_EQ(buffers.Take(kChunkBytes)->size(), kChunkBytes);
+    for (size_t i = 0; i < 2 * kMostSpare; ++i) buffers.MakeSpare();
+    EXPECT_EQ(buffers.spare(), kMostSpare);
+}
+
 TEST(ChunkBuffers, NoMoreAreKeptThanTheyMay) {
     const ChunkBuffers buffers(kMostSpare);
     std::vector<std::shared_ptr<Bytes>> taken;

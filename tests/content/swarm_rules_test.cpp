@@ -255,6 +255,26 @@ TEST(SwarmMemory, APeerThatGoesTakesItsUnprovenChunksAndAnotherOneBringsThem) {
     EXPECT_TRUE(seeder.faults.empty() && other.faults.empty() && fetcher.faults.empty());
 }
 
+TEST(SwarmMemory, BuffersAreAskedForWhileSomethingIsFetchedAndFewAreFree) {
+    const TestContent content(100 * kChunkBytes);
+    Net net;
+    NetNode& seeder = net.Add();
+    NetNode& fetcher = net.Add();
+    net.Seed(seeder, content);
+    EXPECT_FALSE(fetcher.swarm->ShortOfBuffers());
+    net.Fetch(fetcher, content);
+    const auto buffers = fetcher.swarm->ShortOfBuffers();
+    ASSERT_TRUE(buffers);
+    for (int i = 0; i < 7; ++i) buffers->MakeSpare();
+    EXPECT_TRUE(fetcher.swarm->ShortOfBuffers());
+    buffers->MakeSpare();
+    EXPECT_FALSE(fetcher.swarm->ShortOfBuffers());
+    net.Connect(seeder, fetcher);
+    EXPECT_TRUE(net.Run(seconds(60), [&] { return fetcher.finished.has_value(); }));
+    EXPECT_LE(buffers->spare(), 1u) << "given back at the end, but for the last one";
+    EXPECT_FALSE(fetcher.swarm->ShortOfBuffers());
+}
+
 TEST(SwarmMemory, DownloadsShareWhatMayBeInFlight) {
     for (const size_t count : {2, 4, 40}) {
         const size_t share = std::max<size_t>(8, 256 / count);

@@ -65,8 +65,8 @@ TEST(Swarm, PaidContentIsPaidToTheDropAndSettles) {
     seed.data()[0] = static_cast<uint8_t>(seeder.index + 1);
     BlockHash genesis;
     genesis.bytes[0] = 7;
-    const auto settlement =
-        BuildSettlement(NetParams(), genesis, {seeder.vouchers.begin()->second}, std::move(seed), KeyScript(1), Amount(1'000));
+    const auto settlement = BuildSettlement(NetParams(), genesis, {seeder.vouchers.begin()->second}, std::move(seed),
+                                            KeyScript(1), Amount(1'000));
     ASSERT_TRUE(settlement) << settlement.error().message;
     EXPECT_EQ(settlement->take.drops + settlement->fee.drops + settlement->burned.drops + settlement->returned.drops,
               payee[0].lock.capacity.drops);
@@ -304,8 +304,9 @@ TEST(Swarm, BothSidesGoOnAfterARestartInTheMiddle) {
 
 TEST(Swarm, APriceOverTheCapOrTheBudgetIsAClearFailure) {
     const TestContent content(40 * kChunkBytes);
-    for (const auto& [cap, budget, word] : {std::tuple{Amount(kAsk.drops - 1), kBudget, "max_price_per_mib"},
-                                            std::tuple{kAsk, Amount(39'999 + OpeningCost(NetParams(), 1, Amount(1'000)).drops), "budget"}}) {
+    for (const auto& [cap, budget, word] :
+         {std::tuple{Amount(kAsk.drops - 1), kBudget, "max_price_per_mib"},
+          std::tuple{kAsk, Amount(39'999 + OpeningCost(NetParams(), 1, Amount(1'000)).drops), "budget"}}) {
         Net net;
         NetNode& seeder = net.Add();
         NetNode& fetcher = net.Add();
