@@ -1,8 +1,9 @@
 #pragma once
 
+#include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "content/merkle.h"
 #include "util/bytes.h"
@@ -20,22 +21,31 @@ class ChunkBuffers {
     std::shared_ptr<Bytes> Take(size_t size) const {
         if (size != kChunkBytes) return std::make_shared<Bytes>(size);
         std::unique_ptr<Bytes> buffer = m_spare->Pop();
-        if (!buffer) buffer = std::make_unique<Bytes>(size);
-        return {buffer.release(), [spare = m_spare](Bytes* used) { spare->Push(std::unique_ptr<Bytes>(used)); }};
+        if (!buffer) buffer = m_spare->Make();
+        return {buffer.release(),
+                [spare = m_spare](Bytes* used) { spare->Keep(std::unique_ptr<Bytes>(used), Spare::Turn::kFirst); }};
     }
 
     // Adds a new one to those that are kept, to be taken after all of them. For a thread that may wait for the system
     // to give it memory, on behalf of one that may not.
-    void MakeSpare() const { m_spare->PushLast(std::make_unique<Bytes>(kChunkBytes)); }
+    void MakeSpare() const { m_spare->Keep(m_spare->Make(), Spare::Turn::kLast); }
 
     // How many are kept for later.
     size_t spare() const { return m_spare->Count(); }
-    // Gives those back to the system.
+    // How many there are: those that are kept and those that somebody holds.
+    size_t made() const { return m_spare->made; }
+    // Gives those that are kept back to the system, which may take as long as making them.
     void Trim() const { m_spare->Clear(); }
 
   private:
     struct Spare {
+        enum class Turn { kFirst, kLast };  // to be taken
+
         explicit Spare(size_t the_most) : most(the_most) {}
+        std::unique_ptr<Bytes> Make() {
+            ++made;
+            return std::make_unique<Bytes>(kChunkBytes);
+        }
         std::unique_ptr<Bytes> Pop() {
             const std::lock_guard lock(mutex);
             if (buffers.empty()) return nullptr;
@@ -43,26 +53,29 @@ class ChunkBuffers {
             buffers.pop_back();
             return buffer;
         }
-        void Push(std::unique_ptr<Bytes> buffer) {
+        void Keep(std::unique_ptr<Bytes> buffer, Turn turn) {
             const std::lock_guard lock(mutex);
-            if (buffers.size() < most && buffer->size() == kChunkBytes) buffers.push_back(std::move(buffer));
-        }
-        void PushLast(std::unique_ptr<Bytes> buffer) {
-            const std::lock_guard lock(mutex);
-            if (buffers.size() < most) buffers.insert(buffers.begin(), std::move(buffer));
+            if (buffers.size() < most && buffer->size() == kChunkBytes) {
+                buffers.insert(turn == Turn::kFirst ? buffers.end() : buffers.begin(), std::move(buffer));
+            } else {
+                --made;
+            }
         }
         size_t Count() {
             const std::lock_guard lock(mutex);
             return buffers.size();
         }
         void Clear() {
+            std::deque<std::unique_ptr<Bytes>> unused;  // freed without the lock
             const std::lock_guard lock(mutex);
-            buffers.clear();
+            made -= buffers.size();
+            unused.swap(buffers);
         }
 
         const size_t most;
+        std::atomic<size_t> made{0};
         std::mutex mutex;
-        std::vector<std::unique_ptr<Bytes>> buffers;
+        std::deque<std::unique_ptr<Bytes>> buffers;  // the last one is taken first
     };
 
     std::shared_ptr<Spare> m_spare;

@@ -147,7 +147,6 @@ void Swarm::Impl::ForgetSpans(Download& download) {
 void Swarm::Impl::Forget(const ContentId content) {
     downloads.erase(content);
     share_seen.reset();
-    if (downloads.empty()) buffers.Trim();
 }
 
 void Swarm::Impl::Finish(Download& download, Instant) {

@@ -160,10 +160,9 @@ void Swarm::SetDownloadRate(uint64_t bytes_per_s, uint64_t bytes_per_s_of_peer) 
     for (auto& [id, peer] : m_impl->peers) peer.rate_limit.Set(bytes_per_s_of_peer);
 }
 
-std::optional<ChunkBuffers> Swarm::ShortOfBuffers() const {
-    if (m_impl->downloads.empty() || m_impl->buffers.spare() >= kFewSpareBuffers) return std::nullopt;
-    return m_impl->buffers;
-}
+const ChunkBuffers& Swarm::buffers() const { return m_impl->buffers; }
+
+size_t Swarm::BuffersWanted(Instant now) { return m_impl->BuffersWanted(now); }
 
 std::optional<Instant> Swarm::NextWakeup() const {
     bool soon = false;

@@ -242,19 +242,24 @@ void SwarmService::Run() {
     }
     m_running = false;
     ScheduleWakeup();
-    MakeBuffers();
+    FitBuffers();
 }
 
 // Fresh memory is mapped and cleared page by page when it is first written to: workers do that, not the strand that
-// blocks pass.
-void SwarmService::MakeBuffers() {
-    if (m_makes_buffers) return;
-    auto buffers = m_swarm.ShortOfBuffers();
-    if (!buffers) return;
-    m_makes_buffers = true;
-    m_environment.workers.Post([this, buffers = std::move(*buffers), alive = m_alive] {
-        for (size_t i = 0; i < kBuffersAtOnce; ++i) buffers.MakeSpare();
-        PostBack([this] { m_makes_buffers = false; });
+// blocks pass. They give it back too.
+void SwarmService::FitBuffers() {
+    if (m_fits_buffers) return;
+    const content::ChunkBuffers& buffers = m_swarm.buffers();
+    const size_t wanted = m_swarm.BuffersWanted(Now());
+    if (wanted == 0 ? buffers.spare() == 0 : buffers.made() >= wanted) return;
+    m_fits_buffers = true;
+    m_environment.workers.Post([this, buffers, wanted, alive = m_alive] {
+        if (wanted == 0) buffers.Trim();
+        for (size_t i = 0; i < kBuffersAtOnce && buffers.made() < wanted; ++i) buffers.MakeSpare();
+        PostBack([this] {
+            m_fits_buffers = false;
+            FitBuffers();
+        });
     });
 }
 

@@ -144,7 +144,7 @@ class SwarmService final : public ContentEndpoint {
     void FlushSoon(const ContentId& content);
     void Flush(const ContentId& content) const;  // on a worker
     void ScheduleWakeup();
-    void MakeBuffers();
+    void FitBuffers();
     void FollowDownloadSchedule();
     Instant Now() const { return m_environment.clock.Monotonic(); }
     // Posts back to the network strand unless the service is gone by then.
@@ -172,7 +172,7 @@ class SwarmService final : public ContentEndpoint {
     Alive m_alive;
     std::map<OutPoint, content::PayeeChannel> m_unsaved;  // newest state of each channel that waits for the disk
     std::deque<content::ReadChunk> m_to_read;
-    bool m_makes_buffers{false};
+    bool m_fits_buffers{false};
     content::ChunkBuffers m_buffers{kMostSpareReads};  // that chunks are read into
     bool m_saving{false};
     std::map<OutPoint, content::PayerChannel> m_unsaved_payers;  // likewise, of those that we pay

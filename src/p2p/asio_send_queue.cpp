@@ -10,7 +10,10 @@
 namespace sluice::p2p {
 namespace {
 
-constexpr size_t kMaxGathered = 32;          // buffers of one system call
+constexpr size_t kMaxGathered = 32;  // buffers of one system call
+// Of one system call. A thread of higher priority waits for the end of it where the kernel is not preemptible; a
+// segment of the loopback interface has as much.
+constexpr size_t kMaxBytesAtOnce = 64 << 10;
 constexpr size_t kMaxSpare = 8;              // buffers
 constexpr size_t kMinSpareBytes = 16 << 10;  // of one of them
 constexpr size_t kMaxSpareBytes = 1 << 20;
@@ -36,10 +39,13 @@ void SendQueue::Push(Bytes bytes) {
 
 size_t SendQueue::Send(int socket, SpareBuffers& spare, boost::system::error_code& error) {
     std::array<iovec, kMaxGathered> parts;
-    size_t count = 0, skip = m_sent_of_first;
+    size_t count = 0, skip = m_sent_of_first, total = 0;
     for (Bytes& bytes : m_unsent) {
         if (count == parts.size()) break;
-        parts[count++] = {bytes.data() + skip, bytes.size() - skip};
+        const size_t part = std::min(bytes.size() - skip, kMaxBytesAtOnce - total);
+        parts[count++] = {bytes.data() + skip, part};
+        total += part;
+        if (total == kMaxBytesAtOnce) break;
         skip = 0;
     }
     msghdr message{};

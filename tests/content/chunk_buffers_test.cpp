@@ -44,6 +44,24 @@ TEST(ChunkBuffers, OneThatIsMadeAheadIsTakenAfterThoseThatWereUsed) {
     EXPECT_EQ(buffers.spare(), kMostSpare);
 }
 
+TEST(ChunkBuffers, ThoseThatAreHeldAndKeptAreCounted) {
+    const ChunkBuffers buffers(kMostSpare);
+    buffers.MakeSpare();
+    auto held = buffers.Take(kChunkBytes), second = buffers.Take(kChunkBytes);
+    const auto small = buffers.Take(kChunkBytes - 1);
+    EXPECT_EQ(buffers.made(), 2u);
+    held.reset();
+    EXPECT_EQ(buffers.made(), 2u) << "kept";
+    buffers.Trim();
+    EXPECT_EQ(buffers.made(), 1u);
+    for (size_t i = 0; i < 2 * kMostSpare; ++i) buffers.MakeSpare();
+    EXPECT_EQ(buffers.made(), 1 + kMostSpare);
+    second.reset();
+    EXPECT_EQ(buffers.made(), kMostSpare) << "no room for one more";
+    buffers.Take(kChunkBytes)->resize(10);
+    EXPECT_EQ(buffers.made(), kMostSpare - 1);
+}
+
 TEST(ChunkBuffers, NoMoreAreKeptThanTheyMay) {
     const ChunkBuffers buffers(kMostSpare);
     std::vector<std::shared_ptr<Bytes>> taken;

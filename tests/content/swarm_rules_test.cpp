@@ -255,24 +255,30 @@ TEST(SwarmMemory, APeerThatGoesTakesItsUnprovenChunksAndAnotherOneBringsThem) {
     EXPECT_TRUE(seeder.faults.empty() && other.faults.empty() && fetcher.faults.empty());
 }
 
-TEST(SwarmMemory, BuffersAreAskedForWhileSomethingIsFetchedAndFewAreFree) {
-    const TestContent content(100 * kChunkBytes);
-    Net net;
-    NetNode& seeder = net.Add();
-    NetNode& fetcher = net.Add();
-    net.Seed(seeder, content);
-    EXPECT_FALSE(fetcher.swarm->ShortOfBuffers());
-    net.Fetch(fetcher, content);
-    const auto buffers = fetcher.swarm->ShortOfBuffers();
-    ASSERT_TRUE(buffers);
-    for (int i = 0; i < 7; ++i) buffers->MakeSpare();
-    EXPECT_TRUE(fetcher.swarm->ShortOfBuffers());
-    buffers->MakeSpare();
-    EXPECT_FALSE(fetcher.swarm->ShortOfBuffers());
-    net.Connect(seeder, fetcher);
-    EXPECT_TRUE(net.Run(seconds(60), [&] { return fetcher.finished.has_value(); }));
-    EXPECT_LE(buffers->spare(), 1u) << "given back at the end, but for the last one";
-    EXPECT_FALSE(fetcher.swarm->ShortOfBuffers());
+TEST(SwarmMemory, TwiceTheBuffersOfWhatIsInFlightAreWantedWhileSomethingIsFetched) {
+    for (const uint32_t chunks : {5u, 100u}) {
+        const TestContent content(chunks * kChunkBytes);
+        Net net;
+        NetNode& seeder = net.Add();
+        NetNode& fetcher = net.Add();
+        net.Seed(seeder, content);
+        EXPECT_EQ(fetcher.swarm->BuffersWanted(net.now), 0u);
+        net.Fetch(fetcher, content);
+        EXPECT_EQ(fetcher.swarm->BuffersWanted(net.now), std::min(chunks, 8u)) << "nothing is asked of anybody yet";
+        net.Connect(seeder, fetcher);
+        size_t most = 0;
+        EXPECT_TRUE(net.Run(seconds(60), [&] {
+            most = std::max(most, fetcher.swarm->BuffersWanted(net.now));
+            return fetcher.finished.has_value();
+        }));
+        if (chunks == 5) {
+            EXPECT_EQ(most, 5u) << "no more than are left";
+        } else {
+            EXPECT_GT(most, 24u);
+            EXPECT_LE(most, 100u);
+        }
+        EXPECT_EQ(fetcher.swarm->BuffersWanted(net.now), 0u);
+    }
 }
 
 TEST(SwarmMemory, DownloadsShareWhatMayBeInFlight) {
