@@ -137,21 +137,6 @@ size_t Swarm::Impl::ShareInFlight(Instant now) {
     return share_in_flight;
 }
 
-size_t Swarm::Impl::BuffersWanted(Instant now) {
-    if (downloads.empty()) return 0;
-    if (buffers_seen && now - *buffers_seen < kBuffersStand) return buffers_wanted;
-    buffers_seen = now;
-    buffers_wanted = 0;
-    for (const auto& [content, download] : downloads) {
-        size_t in_flight = download.complete;
-        for (const auto& [id, provider] : download.providers) in_flight += provider.active;
-        const uint64_t left = (download.LeftBytes() + kChunkBytes - 1) / kChunkBytes;
-        buffers_wanted += static_cast<size_t>(std::min<uint64_t>(2 * in_flight + kFewBuffers, left));
-    }
-    buffers_wanted = std::min(buffers_wanted, kMaxInFlightChunks);
-    return buffers_wanted;
-}
-
 void Swarm::Impl::Schedule(Download& download, Instant now) {
     if (download.picker.IsIdle()) return;
     if (!download.prices_seen || now - *download.prices_seen >= kPricesStand) {

@@ -162,7 +162,13 @@ void Swarm::SetDownloadRate(uint64_t bytes_per_s, uint64_t bytes_per_s_of_peer) 
 
 const ChunkBuffers& Swarm::buffers() const { return m_impl->buffers; }
 
-size_t Swarm::BuffersWanted(Instant now) { return m_impl->BuffersWanted(now); }
+size_t Swarm::BuffersWanted() const {
+    const ChunkBuffers& buffers = m_impl->buffers;
+    const size_t used = buffers.made() - std::min(buffers.made(), buffers.spare());
+    uint64_t left = 0;
+    for (const auto& [content, download] : m_impl->downloads) left += download.LeftBytes() / kChunkBytes;
+    return static_cast<size_t>(std::min<uint64_t>({used + kBuffersAhead, left, kMaxInFlightChunks}));
+}
 
 std::optional<Instant> Swarm::NextWakeup() const {
     bool soon = false;

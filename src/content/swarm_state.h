@@ -23,8 +23,7 @@ inline constexpr milliseconds kQueueTime{20};               // of a peer's rate:
 inline constexpr size_t kMaxInFlightChunks = 256;           // of all downloads, those being verified included: 64 MiB
 inline constexpr size_t kMinInFlightChunks = 8;             // of one of them, however many there are
 inline constexpr milliseconds kSharesStand{100};            // that downloads keep their shares of it
-inline constexpr size_t kFewBuffers = 8;                    // over twice those of what a download has in flight: 2 MiB
-inline constexpr milliseconds kBuffersStand{5};             // before it is counted anew how many are wanted
+inline constexpr size_t kBuffersAhead = 32;                 // made before they are needed: 8 MiB
 inline constexpr size_t kMaxInFlightAtPeer = 256;
 inline constexpr size_t kUrgentExtra = 4;       // chunks over what a peer has room for, if somebody waits for them
 inline constexpr seconds kPipeline{3};          // of a peer's rate: what it is asked for ahead
@@ -326,8 +325,6 @@ struct Swarm::Impl {
     // That chunks are put together in. As many as were under way at once are kept until the last one ends.
     ChunkBuffers buffers{kMaxInFlightChunks};
     size_t share_in_flight{kMaxInFlightChunks};
-    std::optional<Instant> buffers_seen;
-    size_t buffers_wanted{0};
     std::optional<Instant> share_seen;  // when the downloads were counted for it; none: they changed
     uint64_t next_request{1};
     uint64_t next_chunk_request{0};
@@ -394,7 +391,6 @@ struct Swarm::Impl {
     void Schedule(Download& download, Instant now);
     // How many chunks each download may have in flight.
     size_t ShareInFlight(Instant now);
-    size_t BuffersWanted(Instant now);
     void ScheduleAll(Instant now);
     void ServeDeadlines(Download& download, Instant now);
     void GiveUrgent(Download& download, Instant now);

@@ -245,15 +245,15 @@ void SwarmService::Run() {
     FitBuffers();
 }
 
-// Fresh memory is mapped and cleared page by page when it is first written to: workers do that, not the strand that
-// blocks pass. They give it back too.
+// Fresh memory is mapped and cleared page by page when it is first written to: that is done elsewhere than on the
+// strand that blocks pass, and not behind the chunks that wait for a worker. It is given back there too.
 void SwarmService::FitBuffers() {
     if (m_fits_buffers) return;
     const content::ChunkBuffers& buffers = m_swarm.buffers();
-    const size_t wanted = m_swarm.BuffersWanted(Now());
+    const size_t wanted = m_swarm.BuffersWanted();
     if (wanted == 0 ? buffers.spare() == 0 : buffers.made() >= wanted) return;
     m_fits_buffers = true;
-    m_environment.workers.Post([this, buffers, wanted, alive = m_alive] {
+    m_environment.long_tasks.Post([this, buffers, wanted, alive = m_alive] {
         if (wanted == 0) buffers.Trim();
         for (size_t i = 0; i < kBuffersAtOnce && buffers.made() < wanted; ++i) buffers.MakeSpare();
         PostBack([this] {

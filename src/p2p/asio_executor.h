@@ -42,7 +42,7 @@ enum class ThreadPriority { kNormal, kBulk };
 // Names the calling thread and has the system treat it so.
 void PrepareThread(const std::string& name, ThreadPriority priority);
 
-// Lets whoever waits for this core have it, if the calling thread has used it for 0.4 ms since it was last asked. For
+// Lets whoever waits for this core have it, if the calling thread has used it for 0.15 ms since it was last asked. For
 // busy threads, between two pieces of work. Rationale: the kernel ends a turn at a tick of its clock, up to 4 ms away,
 // and that long a block on its way through another thread would wait.
 void OfferCore();

@@ -13,8 +13,11 @@ namespace {
 // not stay in the caches.
 constexpr size_t kWindowBytes = 128 << 10;
 constexpr size_t kWriteBytes = 64 << 10, kLaneWriteBytes = 132 << 10, kFastLaneWriteBytes = 264 << 10;
-constexpr milliseconds kFastDrain{4};     // of a full window
-constexpr uint32_t kFastDrainsInRow = 3;  // of a fast line: an empty buffer takes the first ones of any
+constexpr milliseconds kFastDrain{4};  // of a full window
+// A line is fast after three fast drains, since an empty buffer takes the first ones of any; one slow drain takes back
+// three, of six at most, so that it takes two in a row to end it: the receiver may just have had no core.
+constexpr uint32_t kFastDrains = 3;
+constexpr uint32_t kMostFastDrains = 6;
 constexpr seconds kDialTimeout{10};
 constexpr seconds kHelloTimeout{20};  // from the start of the connection
 
@@ -144,7 +147,7 @@ void PeerManager::Impl::PumpUpTo(Peer& peer, size_t max_chunk_bytes) {
 }
 
 size_t PeerManager::Impl::WriteNext(Peer& peer, size_t max_chunk_bytes) {
-    const bool is_fast = peer.fast_drains >= kFastDrainsInRow;
+    const bool is_fast = peer.fast_drains >= kFastDrains;
     const size_t max_bytes = !peer.lane_of ? kWriteBytes : is_fast ? kFastLaneWriteBytes : kLaneWriteBytes;
     size_t written = 0;
     if (peer.lane_taken) {
@@ -423,7 +426,8 @@ void PeerManager::OnWritable(ConnectionId connection) {
         m_impl->dirty.insert(peer->info.id);
         if (!peer->filled_at) return;
         const bool is_fast = m_impl->clock.Monotonic() - *peer->filled_at <= kFastDrain;
-        peer->fast_drains = is_fast ? std::min(peer->fast_drains + 1, kFastDrainsInRow) : 0;
+        uint32_t& count = peer->fast_drains;
+        count = is_fast ? std::min(count + 1, kMostFastDrains) : count - std::min(count, kFastDrains);
         peer->filled_at.reset();
     });
 }

@@ -43,7 +43,7 @@ struct PeerManager::Impl {
         bool lane_open{false};             // of a lane: chunks may travel on it
         bool lane_taken{false};            // of an open one: the network makes and reads its frames
         std::optional<Instant> filled_at;  // the network's window for it, and not drained since
-        uint32_t fast_drains{0};           // the last ones, in a row
+        uint32_t fast_drains{0};           // less three for each slow one
     };
     using PeerPtr = std::unique_ptr<Peer>;
 

@@ -67,7 +67,7 @@ namespace {
 
 constexpr int kBulkNiceness = 19;
 constexpr uint64_t kShortSliceNs = 100'000;
-constexpr int64_t kTurnNs = 400'000;  // of OfferCore
+constexpr int64_t kTurnNs = 150'000;  // of OfferCore
 
 int64_t ReadClock(clockid_t clock) {
     timespec time{};
