@@ -273,8 +273,9 @@ class Swarm {
     // ---- time
     void Tick(Instant now);
     std::optional<Instant> NextWakeup() const;
-    // What chunks are put together in, and how many of them there should be: some more than are in use, 0 when nothing is
-    // fetched. One that is missing is made here, which takes up to 0.8 ms; so another thread should make and trim them.
+    // What chunks are put together in, and how many of them there should be: some more than are in use, 0 when nothing
+    // is fetched. One that is missing is made here, which takes up to 0.8 ms; so another thread should make and trim
+    // them.
     const ChunkBuffers& buffers() const;
     size_t BuffersWanted() const;
 

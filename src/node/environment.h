@@ -43,7 +43,7 @@ struct Environment {
     Executor& network_strand;  // peers, swarm
     Executor& chain_strand;    // chain, mempool, wallet, sale and payment agents
     Executor& workers;         // hashes, encryption, content files: several tasks at once
-    Executor& long_tasks;      // sealing and opening whole files, which may take minutes; hands parts to the workers
+    Executor& long_tasks;      // sealing and opening whole files, which may take minutes, hands parts to the workers; buffers
     Executor& disk_strand;     // small durable writes that have to stay in order: vouchers, what is seeded
     consensus::SpendRunner spend_runner = consensus::RunSpendsInOrder;  // called on the chain strand
     chain::HeaderRunner header_runner = chain::RunTasksInOrder;         // likewise
